@@ -76,10 +76,13 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(patsubst %.c,$(BUILD)/%.o,$$(F
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
 
-build/asan/%:
+ifeq ($(BUILD),build)
+build/asan/%: FORCE
 	$(Q)$(MAKE) BUILD=build/asan SANITIZE=address,undefined $@
-build/tsan/%:
+build/tsan/%: FORCE
 	$(Q)$(MAKE) BUILD=build/tsan SANITIZE=thread $@
+endif
+FORCE:
 
 clean:
 	rm -rf build
