@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one language in which a running router is changed. The watcher of
+ * config.d, UAPI `set` and the control socket all write lists of these, and
+ * device_apply() is their only reader. A change is a plain value: it owns its
+ * memory and points at nothing that runs.
+ */
+#ifndef BERTH_CONFIG_CHANGE_H
+#define BERTH_CONFIG_CHANGE_H
+
+#include "../base/endpoint.h"
+#include "../base/prefix.h"
+
+enum { TENANT_NAME_MAX = 64 };
+
+enum change_kind {
+	CHANGE_PRIVATE_KEY,  /* private_key; all zero removes the identity */
+	CHANGE_LISTEN_PORT,  /* number: 0 = the kernel picks */
+	CHANGE_FWMARK,       /* number: 0 = off */
+	CHANGE_REMOVE_PEERS, /* all of them (replace_peers) */
+	CHANGE_PEER          /* add, update or remove one */
+};
+
+/* What a CHANGE_PEER says; a bit that is not set leaves the value as it is. */
+enum change_peer_flags {
+	PEER_REMOVE = 1 << 0,
+	PEER_UPDATE_ONLY = 1 << 1,         /* do nothing when there is no such peer */
+	PEER_HAS_PRESHARED_KEY = 1 << 2,   /* all zero removes it */
+	PEER_HAS_ENDPOINT = 1 << 3,
+	PEER_HAS_KEEPALIVE = 1 << 4,
+	PEER_REPLACE_ALLOWED_IPS = 1 << 5, /* drop those not in allowed_ips */
+	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
+};
+
+struct change {
+	enum change_kind kind;
+	uint32_t number;
+	unsigned flags;
+	uint8_t key[32]; /* CHANGE_PRIVATE_KEY: secret; CHANGE_PEER: the public key */
+	uint8_t preshared_key[32];
+	char name[TENANT_NAME_MAX + 1]; /* of the tenant, or "" */
+	struct endpoint endpoint;
+	uint16_t keepalive; /* seconds, 0 = off */
+	struct prefix *allowed_ips;
+	size_t n_allowed_ips;
+};
+
+/* Grows by doubling; secrets are wiped whenever memory is given back. */
+struct change_list {
+	struct change *changes;
+	size_t n, room;
+};
+
+/* Appends a zeroed change of that kind. NULL: no memory. Valid until the next call. */
+struct change *change_add(struct change_list *list, enum change_kind kind);
+
+/* Appends one prefix to c->allowed_ips. 0 or -ENOMEM. */
+must_check int change_add_allowed_ip(struct change *c, const struct prefix *p);
+
+/* Wipes and frees everything; the list is empty and usable again. */
+void change_list_free(struct change_list *list);
+
+#endif
