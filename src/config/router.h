@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * berth.conf as a plain value: what the gateway is, and where its tenants are.
+ * Any thread; nothing here touches anything but files, and those for reading.
+ */
+#ifndef BERTH_CONFIG_ROUTER_H
+#define BERTH_CONFIG_ROUTER_H
+
+#include "value.h"
+
+/* Source address of our neighbour advertisements. */
+enum router_neighbor_source {
+	NEIGHBOR_SOURCE_AUTO,
+	NEIGHBOR_SOURCE_TARGET,
+	NEIGHBOR_SOURCE_LINK_LOCAL,
+	NEIGHBOR_SOURCE_GLOBAL
+};
+
+enum router_crypto { ROUTER_CRYPTO_AUTO, ROUTER_CRYPTO_LIBSODIUM, ROUTER_CRYPTO_IPSEC_MB };
+
+/* Linux gives a TUN device at most 256 queues (MAX_TAP_QUEUES), a worker needs one. */
+enum { ROUTER_WORKERS_MAX = 256, ROUTER_PORT_DEFAULT = 51820, ROUTER_MTU_DEFAULT = 1420 };
+
+struct config_router {
+	char *file;   /* berth.conf as it was named: for messages */
+	char *folder; /* where it lies; relative paths start there */
+
+	/* [Interface]; without it there is no gateway and nothing below counts */
+	bool gateway;
+	char name[IFNAMSIZ];
+	uint8_t private_key[VALUE_KEY_LEN]; /* secret */
+	char *private_key_file;             /* path, or NULL: the key stands in the file itself */
+	uint16_t listen_port;
+	uint16_t mtu;
+	uint32_t fwmark; /* 0: off */
+	struct config_addresses addresses;
+
+	/* [Router] */
+	char uplink[IFNAMSIZ]; /* "": the prefixes are routed to us, nobody asks for addresses */
+	struct config_ranges prefixes;
+	enum router_neighbor_source neighbor_source;
+	enum router_crypto crypto;
+	uint32_t workers; /* 0: auto */
+	bool no_offload;
+	char *tenants; /* the folder config.d */
+	char *control; /* the socket */
+	char *state;   /* the folder of what survives a restart */
+};
+
+/*
+ * Reads the file at path. 0: *out is a complete value (faults may have got
+ * warnings); -EINVAL: faults were added; -EAGAIN: it was being written, read
+ * again; -ENOMEM. In every case but 0, *out is NULL.
+ */
+must_check int router_read(struct config_router **out, const char *path,
+			   struct fault_list *faults);
+
+/* Wipes and frees; NULL is fine. */
+void router_free(struct config_router *router);
+
+/* Does it lie inside one Prefix? */
+bool router_has_range(const struct config_router *router, const struct prefix *range);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.d/NAME.conf as a plain value: a tenant of the gateway (one [Peer],
+ * perhaps a [Tenant]) or a tunnel of our own ([Interface], [Peer]s, perhaps a
+ * [Container]). Any thread; a value has one owner.
+ */
+#ifndef BERTH_CONFIG_TENANT_H
+#define BERTH_CONFIG_TENANT_H
+
+#include "../base/endpoint.h"
+#include "change.h"
+#include "value.h"
+
+enum tenant_kind {
+	TENANT_OF_GATEWAY, /* a peer of the gateway */
+	TENANT_TUNNEL      /* an interface of its own */
+};
+
+enum tenant_state {
+	TENANT_OK,
+	TENANT_REVOKED /* no file, an empty one, or no public key (any more): not a fault */
+};
+
+struct config_peer {
+	uint8_t public_key[VALUE_KEY_LEN];
+	uint8_t preshared_key[VALUE_KEY_LEN]; /* secret; all zero: none */
+	struct config_ranges allowed_ips;     /* sorted, without duplicates */
+	char *endpoint;                       /* "host:port" as written, or NULL */
+	unsigned line;                        /* of the public key */
+	unsigned endpoint_line;
+	uint16_t keepalive; /* seconds, 0: off */
+};
+
+enum tunnel_netns {
+	TUNNEL_NETNS_HOST,
+	TUNNEL_NETNS_NAME, /* under /run/netns */
+	TUNNEL_NETNS_PATH,
+	TUNNEL_NETNS_PID
+};
+
+/* What only a tunnel of our own has. */
+struct config_tunnel {
+	uint8_t private_key[VALUE_KEY_LEN]; /* secret */
+	char ifname[IFNAMSIZ];              /* inside its namespace */
+	unsigned ifname_line;               /* 0: taken from the file's name */
+	enum tunnel_netns netns_kind;
+	char *netns;        /* the name, the path or the digits of the PID; NULL for the host */
+	bool no_routes;     /* Table = off */
+	uint16_t mtu;
+	uint16_t listen_port; /* 0: the kernel picks */
+	struct config_addresses addresses;
+};
+
+struct config_tenant {
+	char name[TENANT_NAME_MAX + 1];
+	enum tenant_kind kind;
+	enum tenant_state state;
+	char *file; /* "config.d/NAME.conf", for messages */
+	struct config_peer *peers; /* sorted by public key; one for a tenant of the gateway */
+	size_t n_peers;
+	struct config_tunnel *tunnel; /* NULL for a tenant of the gateway */
+	char **key_files;             /* paths the file names: their change is a change of it */
+	size_t n_key_files;
+};
+
+/*
+ * The rule for names: only NAME.conf is a tenant, NAME being 1 to 64 of
+ * A-Z a-z 0-9 . _ -, and none that editors and packagers leave behind.
+ */
+bool tenant_name_valid(const char *name);
+
+enum tenant_entry {
+	TENANT_ENTRY,         /* a tenant; its name was written */
+	TENANT_ENTRY_IGNORED, /* something else lies there: no matter */
+	TENANT_ENTRY_BAD      /* ends in .conf, but NAME is none: worth a fault */
+};
+
+/* What a directory entry is. */
+enum tenant_entry tenant_entry_kind(const char *entry, char name[TENANT_NAME_MAX + 1]);
+
+/*
+ * An empty tenant: kind TENANT_OF_GATEWAY, state TENANT_REVOKED, the file
+ * named by its folder dir. NULL: no memory.
+ */
+struct config_tenant *tenant_new(const char *dir, const char *name);
+
+/* Wipes and frees; NULL is fine. */
+void tenant_free(struct config_tenant *tenant);
+
+/* Appends a zeroed peer. NULL: no memory. Valid until the next call. */
+struct config_peer *tenant_add_peer(struct config_tenant *tenant);
+
+/* Removes peer number i. */
+void tenant_drop_peer(struct config_tenant *tenant, size_t i);
+
+/* Canonical order of peers and ranges, so that equal configurations are equal values. */
+void tenant_sort(struct config_tenant *tenant);
+
+/* Is the peer's endpoint a number, no name to look up? If so, *out is it. */
+bool tenant_peer_endpoint(const struct config_peer *peer, struct endpoint *out);
+
+#endif

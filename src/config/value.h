@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The values that stand behind keys, each parsed by one function that adds
+ * its own fault (`where` says for which file, line and key) and returns
+ * -EINVAL. Secrets are never quoted. Any thread.
+ */
+#ifndef BERTH_CONFIG_VALUE_H
+#define BERTH_CONFIG_VALUE_H
+
+#include <net/if.h>
+
+#include "../base/prefix.h"
+#include "rules.h"
+
+enum { VALUE_KEY_LEN = 32 };
+
+/* An address range of AllowedIPs or Prefix, and the line where it stands. */
+struct config_range {
+	struct prefix prefix;
+	uint16_t line; /* 0: behind line 65535 */
+};
+
+struct config_ranges {
+	struct config_range *v;
+	uint32_t n;
+};
+
+/* The address of an interface: all its bits, and the length of its network. */
+struct config_address {
+	uint8_t family; /* AF_INET or AF_INET6 */
+	uint8_t length;
+	uint8_t addr[16]; /* network order, IPv4 in the first 4 bytes */
+};
+
+struct config_addresses {
+	struct config_address *v;
+	uint32_t n;
+};
+
+/* A decimal number without sign in [low, high]. */
+must_check int value_number(const struct rules_where *where, const char *text, uint32_t low,
+			    uint32_t high, uint32_t *out);
+
+/* "off" (0), or a number, decimal or 0x…, for SO_MARK. */
+must_check int value_fwmark(const struct rules_where *where, const char *text, uint32_t *out);
+
+/* MTU of a tunnel interface. */
+must_check int value_mtu(const struct rules_where *where, const char *text, uint32_t *out);
+
+/* "off" (0) or seconds, up to 65535. */
+must_check int value_keepalive(const struct rules_where *where, const char *text, uint16_t *out);
+
+/* One of words, in any case; *out becomes its index. */
+must_check int value_choice(const struct rules_where *where, const char *text,
+			    const char *const *words, size_t n_words, unsigned *out);
+
+/* May an interface be called so (dev_valid_name of Linux)? */
+bool value_is_ifname(const char *text);
+must_check int value_ifname(const struct rules_where *where, const char *text,
+			    char out[IFNAMSIZ]);
+
+/* A path, relative to the folder dir unless absolute. *out is freed and replaced. -ENOMEM. */
+must_check int value_path(const struct rules_where *where, const char *dir, const char *text,
+			  char **out);
+
+/*
+ * A comma list of addresses with or without length; bits behind the length
+ * are cleared, with a warning, since 2001:db8::5/64 is rarely meant. Appends
+ * those that are good; an empty text adds none. -ENOMEM.
+ */
+must_check int value_ranges(const struct rules_where *where, const char *text,
+			    struct config_ranges *out);
+
+/* Canonical order without duplicates, so that equal sets are equal arrays. */
+void value_sort_ranges(struct config_ranges *ranges);
+
+/* A comma list of interface addresses; without a length the whole address. -ENOMEM. */
+must_check int value_addresses(const struct rules_where *where, const char *text,
+			       struct config_addresses *out);
+
+/* "host:port", "192.0.2.1:port" or "[2001:db8::1]:port"; a copy in *out, freed before. -ENOMEM. */
+must_check int value_endpoint(const struct rules_where *where, const char *text, char **out);
+
+/* 44 characters of base64, not all zero. A secret one is not quoted. */
+must_check int value_key(const struct rules_where *where, const char *text, bool secret,
+			 uint8_t out[VALUE_KEY_LEN]);
+
+/*
+ * The key in the file at path, relative to dirfd; dir is the name of that
+ * folder. A secret one must be for its owner's eyes only. 0; -ENOENT: there is
+ * no such file, or nothing in it (no fault is added: the caller knows what
+ * that means); -EAGAIN: read again; -EINVAL; -ENOMEM.
+ */
+must_check int value_key_file(const struct rules_where *where, int dirfd, const char *dir,
+			      const char *path, bool secret, uint8_t out[VALUE_KEY_LEN]);
+
+#endif
