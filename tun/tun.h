@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TUN device: its queues, what offloads it has, and reading and writing it in
+ * bursts. Bursts are cut and merged by gso.h and gro.h; this is where they meet
+ * the kernel.
+ *
+ * Opening: any thread. A queue with its reader belongs to one thread.
+ */
+#ifndef BERTH_TUN_TUN_H
+#define BERTH_TUN_TUN_H
+
+#include <net/if.h>
+#include <sys/uio.h>
+
+#include "gro.h"
+#include "gso.h"
+
+/* The system calls of the data path; tests put their own in place. */
+struct tun_ops {
+	ssize_t (*readv)(int fd, const struct iovec *iov, int count);
+	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
+};
+
+struct tun_queue {
+	int fd;         /* -1 when closed */
+	bool vnet_hdr;  /* each packet has a virtio_net_hdr in front */
+	unsigned int offloads; /* TUN_F_* that the kernel uses towards us */
+	unsigned int gro;      /* GRO_* that we use towards it; shrinks when it refuses */
+	const struct tun_ops *ops;
+};
+
+/*
+ * Create the device @name, or attach to it when it is there and idle, and open
+ * @queues queues of it into @q. @name may contain %d, and empty lets the kernel
+ * choose; @ifname is what it became. @offload false: no virtio_net_hdr, no offloads;
+ * true: as many as the kernel has. All queues must be open before the device moves to
+ * another network namespace.
+ *
+ * -ENOENT, -ENODEV  there is no /dev/net/tun, or no driver behind it
+ * -EPERM, -EACCES   CAP_NET_ADMIN is missing, or the permission to open it
+ * -EBUSY            the name is taken: by another kind of device, or a program has it open
+ * -EINVAL           not a name for an interface, or no @queues; -ENAMETOOLONG
+ * and what open(2) and ioctl(2) may return besides (-EMFILE). Upon error nothing stays open.
+ */
+must_check int tun_open(const char *name, unsigned int queues, bool offload,
+			struct tun_queue *q, char ifname[IFNAMSIZ]);
+
+/*
+ * Use a descriptor that somebody else opened (WG_TUN_FD); becomes non-blocking and
+ * close-on-exec. @fd is the queue's from here on, upon error it stays the caller's.
+ * -EINVAL when it is not a TUN, or one with packet information (no IFF_NO_PI).
+ */
+must_check int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
+
+void tun_close(struct tun_queue *q, unsigned int queues);
+
+/*
+ * Where super-packets are read to: 64 KiB that every read uses again, so that it stays
+ * in the second-level cache between the kernel's copy and ours. Zero it before use.
+ */
+struct tun_reader {
+	struct gso gso;     /* a super-packet that did not fit into the last burst */
+	uint64_t malformed; /* dropped: not something that can be split */
+	uint64_t oversize;  /* dropped: larger than the whole arena */
+	struct virtio_net_hdr vh;
+	uint8_t buf[GSO_MAX_PACKET];
+};
+
+/*
+ * Read until nothing is left or @arena or @segs is full. The packets stand in
+ * segs[0..return value), in slots as @l says, which take *used bytes of the arena.
+ *
+ * Positive: call again, there may be more, even when the descriptor is not readable
+ *           (a super-packet may be half way through: tun_reader_pending()).
+ * 0:        nothing left; poll.
+ * Negative: the device is gone (-EBADFD, -EIO, -EFAULT) or what readv(2) may return. Packets read
+ *           before are returned first.
+ * The arena must hold at least gso_slot(l, l->max) bytes.
+ */
+must_check int tun_read_burst(struct tun_queue *q, struct tun_reader *r,
+			      const struct gso_layout *l, uint8_t *arena, size_t arena_len,
+			      struct span *segs, size_t max_segs, size_t *used);
+
+/* Whether a part of a super-packet waits in @r; poll(2) does not know of it. */
+static inline bool tun_reader_pending(const struct tun_reader *r)
+{
+	return !gso_finished(&r->gso);
+}
+
+/* Added to by each tun_write_burst(); the caller zeroes it. */
+struct tun_write_result {
+	uint64_t written; /* packets that the kernel took */
+	uint64_t failed;  /* packets that it did not */
+	uint64_t writes;  /* system calls */
+	int error;        /* the last reason for a failed packet, negative */
+	bool tcp_off;     /* the kernel refused merged TCP: none of this queue from here on */
+	bool udp_off;     /* the same for UDP; each is set in the one call that found out */
+};
+
+/*
+ * Write @n decrypted IP packets, merged by @gro where the device allows it; headers
+ * may be changed in place. Never waits and never tries again: what the kernel
+ * does not take now (-EAGAIN, -ENOBUFS, -ENOMEM, -EIO: the device is down) is lost and
+ * counted. Returns 0, or -EBADFD when the device is gone.
+ */
+int tun_write_burst(struct tun_queue *q, struct gro *gro, struct span *pkts, size_t n,
+		    struct tun_write_result *res);
+
+#endif
