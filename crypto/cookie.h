@@ -52,12 +52,13 @@ void cookie_checker_clear(struct cookie_checker *c);
 
 /*
  * Judges a handshake message of len bytes, which begins with type and sender index and
- * ends with struct message_macs; shorter ones are COOKIE_INVALID. mac2 is looked at only if check_mac2 is set, since it costs
- * up to seven times what mac1 does (about 1.5 us). Any thread.
+ * ends with struct message_macs; shorter ones are COOKIE_INVALID. mac2 is looked
+ * at only if check_mac2 is set, since it costs up to seven times what mac1 does
+ * (about 1.5 us). Any thread.
  *
  * A mac2 is good when made with the cookie of this epoch or of the one before. The
  * initiator uses a cookie for 115 s, so that it comes back at most one epoch later: it
- * never dies early, as it would at once if it were issued just before the secret changed.
+ * never dies early, as it would if it were issued just before the secret changed.
  * A cookie thus lives for 120 to 240 s.
  */
 must_check enum cookie_verdict cookie_check(const struct cookie_checker *c, const void *msg,
@@ -65,8 +66,8 @@ must_check enum cookie_verdict cookie_check(const struct cookie_checker *c, cons
 					    uint64_t now, bool check_mac2);
 
 /*
- * Answers a handshake message that was COOKIE_MAC1 (len bytes, the same) with a cookie for its sender's address. The receiver index is the message's
- * sender index. Any thread.
+ * Answers a handshake message that was COOKIE_MAC1 (the same len bytes) with a cookie for
+ * its sender's address. The receiver index is the message's sender index. Any thread.
  */
 void cookie_make_reply(const struct cookie_checker *c, const void *msg, size_t len,
 		       const uint8_t *addr, size_t addr_len, uint64_t now,
