@@ -54,8 +54,7 @@ static uint64_t sum_lines_best(const uint8_t *p, size_t len)
 #define sum_lines_best sum_lines_baseline
 #endif
 
-/* Fewer than 64 bytes. */
-static uint64_t sum_tail(uint64_t sum, const uint8_t *p, size_t len)
+static uint64_t sum_words(uint64_t sum, const uint8_t *p, size_t len)
 {
 	uint64_t v;
 	uint32_t w;
@@ -85,17 +84,12 @@ static uint64_t sum_tail(uint64_t sum, const uint8_t *p, size_t len)
 
 uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-	size_t lines = len & ~(size_t)63;
-
 	/* Two lines are the least that pays for setting up the vectors. */
-	if (len < 128)
-		lines = 0;
-	else
-		sum += sum_lines_best(p, lines);
-	for (p += lines, len -= lines; len >= 64; p += 32, len -= 32)
-		sum = sum_tail(sum, p, 32);
-	return sum_tail(sum, p, len);
+	size_t lines = len < 128 ? 0 : len & ~(size_t)63;
+
+	if (lines)
+		sum += sum_lines_best(data, lines);
+	return sum_words(sum, (const uint8_t *)data + lines, len - lines);
 }
 
 static uint64_t proto_and_length(uint8_t proto, size_t len)
@@ -105,12 +99,12 @@ static uint64_t proto_and_length(uint8_t proto, size_t len)
 
 uint64_t checksum_pseudo4(const uint8_t *addrs, uint8_t proto, size_t len)
 {
-	return sum_tail(proto_and_length(proto, len), addrs, 8);
+	return sum_words(proto_and_length(proto, len), addrs, 8);
 }
 
 uint64_t checksum_pseudo6(const uint8_t *addrs, uint8_t proto, size_t len)
 {
-	return sum_tail(proto_and_length(proto, len), addrs, 32);
+	return sum_words(proto_and_length(proto, len), addrs, 32);
 }
 
 int checksum_complete(uint8_t *pkt, size_t len, size_t start, size_t offset)
