@@ -84,10 +84,84 @@ build/tsan/%: FORCE
 endif
 FORCE:
 
+# ---- what people call: each of them is the first command after cloning ----
+
+# Seen by the scripts.
+export BERTHD = $(abspath $(BUILD)/berthd)
+export BERTH = $(abspath $(BUILD)/berth)
+# The network tests that the sanitizer builds run: no long or heavy ones.
+SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors
+SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
+
+deps:
+	$(Q)tools/deps
+
+tests: $(TESTS)
+
+# What `deps` installs decides what is built (ipsec-mb): hence a second make.
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo
+
+check: deps
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
+		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
+
+check-unit: tests
+	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
+
+check-net: all
+	$(Q)LOGS=$(BUILD)/log tests/run-net
+
+levels:
+	$(Q)tools/levels
+
+asan tsan: deps
+	$(Q)rm -f build/$@/log/*.sum; s=0; for t in check-unit check-net; do \
+		$(MAKE) --no-print-directory BUILD=build/$@ SANITIZE=$(SANITIZE_$@) \
+		LAB_SLOW=3 QUICK=1 ONLY="$(or $(ONLY),$(SAN_NET))" $$t || s=1; done; \
+		tests/sum-up build/$@/log; exit $$s
+SANITIZE_asan := address,undefined
+SANITIZE_tsan := thread
+
+lint: levels
+	$(Q)tools/deps lint
+	$(Q)$(MAKE) --no-print-directory BUILD=build/gcc CC=gcc WERROR=1 all tests
+	$(Q)$(MAKE) --no-print-directory BUILD=build/clang CC=clang WERROR=1 all tests
+	$(Q)tools/lint "$(CPPFLAGS)"
+	$(Q)shellcheck -x $(SCRIPTS)
+
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/bench/throughput
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
+	install -m 755 $(BUILD)/berthd $(DESTDIR)$(PREFIX)/sbin/berthd
+	install -m 755 $(BUILD)/berth $(DESTDIR)$(PREFIX)/bin/berth
+	sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/berthd.service > $(DESTDIR)$(UNITDIR)/berthd.service
+	install -d -m 700 $(DESTDIR)/etc/berth $(DESTDIR)/etc/berth/config.d
+	install -d $(DESTDIR)$(PREFIX)/share/doc/berth
+	cp -r README.md SECURITY.md LICENSE config.d $(DESTDIR)$(PREFIX)/share/doc/berth
+UNITDIR = $(PREFIX)/lib/systemd/system
+
 clean:
 	rm -rf build
 
-.PHONY: all clean
+help:
+	@echo 'make              build/berthd and build/berth'
+	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
+	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
+	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
+	@echo 'make bench        throughput beside wireguard-go, in namespaces (root)'
+	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
+	@echo 'make deps         the Debian packages that all this needs'
+	@echo 'make clean        away with build/'
+	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
+
+.PHONY: all deps tests demo check check-unit check-net levels asan tsan lint bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
