@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/* Peers and their sessions: who exists, who may be reached, and how both end. */
+#include "peer.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "../base/clock.h"
+
+int peer_group_init(struct peer_group *group)
+{
+	int err;
+
+	memset(group, 0, sizeof(*group));
+	err = secret_pool_init(&group->sessions, sizeof(struct session));
+	if (err)
+		return err;
+	err = secret_pool_init(&group->keys, sizeof(struct session_key));
+	if (err)
+		goto free_sessions;
+	group->indices = index_table_new();
+	if (!group->indices) {
+		err = -ENOMEM;
+		goto free_keys;
+	}
+	return 0;
+
+free_keys:
+	secret_pool_destroy(&group->keys);
+free_sessions:
+	secret_pool_destroy(&group->sessions);
+	return err;
+}
+
+void peer_group_free(struct peer_group *group)
+{
+	index_table_free(group->indices);
+	secret_pool_destroy(&group->keys);
+	secret_pool_destroy(&group->sessions);
+}
+
+struct peer *peer_new(struct peer_group *group, const uint8_t public_key[NOISE_KEY_LEN],
+		      const char *name, unsigned home)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return NULL;
+	peer->name = strdup(name);
+	if (!peer->name) {
+		free(peer);
+		return NULL;
+	}
+	pthread_mutex_init(&peer->lock, NULL);
+	memcpy(peer->public_key, public_key, NOISE_KEY_LEN);
+	peer->entry.key = peer->public_key;
+	peer->group = group;
+	peer->home = (uint16_t)home;
+	atomic_store_explicit(&peer->refs, 1, memory_order_relaxed);
+	return peer;
+}
+
+static void peer_free(struct rcu_head *rcu)
+{
+	struct peer *peer = container_of(rcu, struct peer, rcu);
+
+	rcu_grace_passed();
+	pthread_mutex_destroy(&peer->lock);
+	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
+	free(atomic_load_explicit(&peer->drops, memory_order_relaxed));
+	free(peer->allowed_ips);
+	free(peer->name);
+	free(peer);
+}
+
+bool peer_ref(struct peer *peer)
+{
+	unsigned refs = atomic_load_explicit(&peer->refs, memory_order_relaxed);
+
+	do {
+		if (!refs)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&peer->refs, &refs, refs + 1,
+							memory_order_relaxed,
+							memory_order_relaxed));
+	return true;
+}
+
+void peer_unref(struct peer *peer)
+{
+	if (atomic_fetch_sub_explicit(&peer->refs, 1, memory_order_acq_rel) == 1)
+		call_rcu(&peer->rcu, peer_free);
+}
+
+/* Sessions and keys */
+
+static void key_free(struct rcu_head *rcu)
+{
+	struct receiver *receiver = container_of(rcu, struct receiver, rcu);
+	struct session_key *key = container_of(receiver, struct session_key, receiver);
+
+	rcu_grace_passed();
+	keypair_clear(&key->pair);
+	secret_pool_free(&receiver->group->keys, key);
+}
+
+/* Keys that left their slots: no index finds them now, and a grace period later they are wiped. */
+static void retire(struct keypair *retired[KEYPAIRS_SLOTS], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct session_key *key = session_key_of(retired[i]);
+
+		index_remove(key->receiver.group->indices, &key->receiver.entry);
+		call_rcu(&key->receiver.rcu, key_free);
+	}
+}
+
+static void receiver_init(struct receiver *receiver, struct peer *peer, bool is_key)
+{
+	receiver->peer = peer;
+	receiver->group = peer->group;
+	receiver->is_key = is_key;
+}
+
+static void receiver_free(struct rcu_head *rcu)
+{
+	rcu_grace_passed();
+	free(container_of(rcu, struct receiver, rcu));
+}
+
+static void drop_handshake_index(struct session *session)
+{
+	struct receiver *receiver = session->handshake;
+
+	if (!receiver)
+		return;
+	session->handshake = NULL;
+	index_remove(receiver->group->indices, &receiver->entry);
+	call_rcu(&receiver->rcu, receiver_free);
+}
+
+static void free_staged(struct staged *staged)
+{
+	while (staged) {
+		struct staged *next = staged->next;
+
+		free(staged);
+		staged = next;
+	}
+}
+
+/* Empties the queue; the packets are the caller's. Under the lock. */
+static struct staged *unstage(struct session *session, unsigned *n)
+{
+	struct staged *staged = session->staged;
+
+	*n = atomic_load_explicit(&session->n_staged, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&session->group->staged_bytes, session->staged_bytes,
+				  memory_order_relaxed);
+	session->staged = NULL;
+	session->staged_tail = NULL;
+	session->staged_bytes = 0;
+	atomic_store_explicit(&session->n_staged, 0, memory_order_relaxed);
+	return staged;
+}
+
+static void session_free(struct rcu_head *rcu)
+{
+	struct session *session = container_of(rcu, struct session, rcu);
+	unsigned n;
+
+	rcu_grace_passed();
+	/* A worker may have staged between unpublishing and now. */
+	free_staged(unstage(session, &n));
+	secret_pool_free(&session->group->sessions, session);
+}
+
+/* Makes the session unreachable and what hangs on it too. Under the lock. */
+static void drop_session(struct peer *peer)
+{
+	struct session *session = atomic_load_explicit(&peer->session, memory_order_relaxed);
+	struct keypair *retired[KEYPAIRS_SLOTS];
+
+	if (!session)
+		return;
+	rcu_publish(&peer->session, NULL);
+	drop_handshake_index(session);
+	retire(retired, keypairs_clear(&session->keys, retired));
+	call_rcu(&session->rcu, session_free);
+}
+
+struct session *peer_session(struct peer *peer, uint64_t now)
+{
+	struct session *session = rcu_read(&peer->session);
+
+	if (session)
+		return session;
+	pthread_mutex_lock(&peer->lock);
+	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
+	if (session || atomic_load_explicit(&peer->dead, memory_order_relaxed))
+		goto out;
+	session = secret_pool_alloc(&peer->group->sessions);
+	if (!session)
+		goto out;
+	timers_init(&session->timers, now);
+	keypairs_init(&session->keys);
+	session->group = peer->group;
+	rcu_publish(&peer->session, session);
+out:
+	pthread_mutex_unlock(&peer->lock);
+	return session;
+}
+
+void peer_drop_session(struct peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	drop_session(peer);
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_wipe_session(struct peer *peer, uint64_t now)
+{
+	struct session *session;
+
+	pthread_mutex_lock(&peer->lock);
+	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
+	if (session && !session->staged && !session->flushing &&
+	    timers_may_wipe(&session->timers, now))
+		drop_session(peer);
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_kill(struct peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	atomic_store_explicit(&peer->dead, true, memory_order_relaxed);
+	drop_session(peer);
+	sodium_memzero(&peer->endpoint, sizeof(peer->endpoint));
+	atomic_store_explicit(&peer->has_endpoint, false, memory_order_relaxed);
+	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
+	pthread_mutex_unlock(&peer->lock);
+}
+
+static bool is_current(struct peer *peer, const struct session *session)
+{
+	return atomic_load_explicit(&peer->session, memory_order_relaxed) == session;
+}
+
+int peer_list_handshake(struct peer *peer, struct session *session, uint32_t *index)
+{
+	struct receiver *receiver = calloc(1, sizeof(*receiver));
+
+	if (!receiver)
+		return -ENOMEM;
+	receiver_init(receiver, peer, false);
+	pthread_mutex_lock(&peer->lock);
+	if (!is_current(peer, session)) {
+		pthread_mutex_unlock(&peer->lock);
+		free(receiver);
+		return -ESHUTDOWN;
+	}
+	drop_handshake_index(session);
+	index_insert(peer->group->indices, &receiver->entry);
+	session->handshake = receiver;
+	*index = receiver->entry.index;
+	pthread_mutex_unlock(&peer->lock);
+	return 0;
+}
+
+int peer_add_keys(struct peer *peer, struct session *session, const struct noise_session *keys,
+		  uint64_t now)
+{
+	struct session_key *key = secret_pool_alloc(&peer->group->keys);
+	struct receiver *handshake;
+	struct keypair *retired[KEYPAIRS_SLOTS];
+	int err;
+
+	if (!key)
+		return -ENOMEM;
+	keypair_init(&key->pair, keys, now);
+	receiver_init(&key->receiver, peer, true);
+
+	pthread_mutex_lock(&peer->lock);
+	handshake = session->handshake;
+	if (!is_current(peer, session) || !handshake) {
+		err = -ESHUTDOWN;
+	} else {
+		/* One step: the index stands for the handshake, then for its keys. */
+		err = index_replace(peer->group->indices, &handshake->entry,
+				    &key->receiver.entry);
+	}
+	if (err) {
+		pthread_mutex_unlock(&peer->lock);
+		keypair_clear(&key->pair);
+		secret_pool_free(&peer->group->keys, key);
+		return err;
+	}
+	session->handshake = NULL;
+	call_rcu(&handshake->rcu, receiver_free);
+	retire(retired, keypairs_add(&session->keys, &key->pair, retired));
+	if (keys->initiator)
+		clock_realtime(&peer->last_handshake);
+	pthread_mutex_unlock(&peer->lock);
+	return 0;
+}
+
+bool peer_confirm_key(struct peer *peer, struct session *session, struct session_key *key)
+{
+	struct keypair *retired[KEYPAIRS_SLOTS];
+	int n;
+
+	if (likely(!keypairs_is_next(&session->keys, &key->pair)))
+		return false;
+	pthread_mutex_lock(&peer->lock);
+	/* Another worker may have been faster, or the session gone with its keys. */
+	n = keypairs_confirm(&session->keys, &key->pair, retired);
+	if (n >= 0) {
+		retire(retired, (unsigned)n);
+		clock_realtime(&peer->last_handshake);
+	}
+	pthread_mutex_unlock(&peer->lock);
+	return n >= 0;
+}
+
+/* Endpoints */
+
+int peer_get_endpoint(struct peer *peer, struct endpoint *out)
+{
+	if (!atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed))
+		return -EDESTADDRREQ;
+	pthread_mutex_lock(&peer->lock);
+	*out = peer->endpoint;
+	pthread_mutex_unlock(&peer->lock);
+	return endpoint_is_set(out) ? 0 : -EDESTADDRREQ;
+}
+
+bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
+{
+	bool moved = false;
+
+	pthread_mutex_lock(&peer->lock);
+	if (!endpoint_equal(&peer->endpoint, from) &&
+	    !atomic_load_explicit(&peer->dead, memory_order_relaxed)) {
+		moved = !endpoint_same_remote(&peer->endpoint, from);
+		peer->endpoint = *from;
+		atomic_store_explicit(&peer->has_endpoint, true, memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&peer->lock);
+	if (moved)
+		atomic_fetch_add_explicit(&peer->endpoint_changes, 1, memory_order_relaxed);
+	return moved;
+}
+
+void peer_clear_endpoint_src(struct peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	endpoint_clear_src(&peer->endpoint);
+	pthread_mutex_unlock(&peer->lock);
+}
+
+/* Staging */
+
+static struct staged *staged_new(const uint8_t *data, size_t len)
+{
+	struct staged *s = malloc(sizeof(*s) + len);
+
+	if (s) {
+		s->next = NULL;
+		s->len = len;
+		memcpy(s->data, data, len);
+	}
+	return s;
+}
+
+static void pop_staged(struct session *session)
+{
+	struct staged *oldest = session->staged;
+
+	session->staged = oldest->next;
+	if (!session->staged)
+		session->staged_tail = NULL;
+	session->staged_bytes -= oldest->len;
+	atomic_fetch_sub_explicit(&session->group->staged_bytes, oldest->len,
+				  memory_order_relaxed);
+	atomic_fetch_sub_explicit(&session->n_staged, 1, memory_order_relaxed);
+	free(oldest);
+}
+
+static bool staging_is_full(const struct session *session, size_t len)
+{
+	return atomic_load_explicit(&session->n_staged, memory_order_relaxed) >=
+		       STAGED_PACKETS_MAX ||
+	       session->staged_bytes + len > STAGED_PEER_BYTES_MAX;
+}
+
+unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *data, size_t len)
+{
+	size_t total = atomic_load_explicit(&peer->group->staged_bytes, memory_order_relaxed);
+	struct staged *s;
+	unsigned dropped = 0;
+
+	if (total + len > STAGED_TOTAL_BYTES_MAX)
+		return 1;
+	s = staged_new(data, len);
+	if (!s)
+		return 1;
+	pthread_mutex_lock(&peer->lock);
+	if (!is_current(peer, session)) {
+		pthread_mutex_unlock(&peer->lock);
+		free(s);
+		return 1;
+	}
+	while (session->staged && staging_is_full(session, len)) {
+		pop_staged(session);
+		dropped++;
+	}
+	if (session->staged_tail)
+		*session->staged_tail = s;
+	else
+		session->staged = s;
+	session->staged_tail = &s->next;
+	session->staged_bytes += len;
+	atomic_fetch_add_explicit(&session->group->staged_bytes, len, memory_order_relaxed);
+	atomic_fetch_add_explicit(&session->n_staged, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
+	return dropped;
+}
+
+struct staged *peer_take_staged(struct peer *peer, struct session *session, bool continuing)
+{
+	struct staged *staged = NULL;
+	unsigned n;
+
+	pthread_mutex_lock(&peer->lock);
+	if (continuing || !session->flushing) {
+		staged = unstage(session, &n);
+		session->flushing = staged != NULL;
+	}
+	pthread_mutex_unlock(&peer->lock);
+	return staged;
+}
+
+unsigned peer_drop_staged(struct peer *peer, struct session *session)
+{
+	struct staged *staged;
+	unsigned n;
+
+	pthread_mutex_lock(&peer->lock);
+	staged = unstage(session, &n);
+	pthread_mutex_unlock(&peer->lock);
+	free_staged(staged);
+	return n;
+}
+
+void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n)
+{
+	struct drop_counters *drops = rcu_read(&peer->drops);
+
+	if (!drops) {
+		struct drop_counters *fresh = calloc(1, sizeof(*fresh));
+
+		if (!fresh)
+			return;
+		if (atomic_compare_exchange_strong_explicit(&peer->drops, &drops, fresh,
+							    memory_order_acq_rel,
+							    memory_order_acquire))
+			drops = fresh;
+		else
+			free(fresh);
+	}
+	counter_add(&drops->n[reason], n);
+}

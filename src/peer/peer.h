@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A peer, and the session it has while it speaks.
+ *
+ * struct peer is what an idle tenant costs: identity, endpoint, counters. All
+ * that a handshake or keys need is in struct session, made when the peer first
+ * speaks or is first spoken to, and given back when its keys are wiped.
+ *
+ * Lifetime. Tables, the wheel, and inboxes hold references; the data path
+ * holds none: what it finds inside an RCU turn stays until the turn's end.
+ * Removal has two phases: peer_kill() makes it unreachable, and the memory goes
+ * a grace period after the last reference.
+ */
+#ifndef BERTH_PEER_PEER_H
+#define BERTH_PEER_PEER_H
+
+#include <pthread.h>
+#include <time.h>
+
+#include "../../crypto/cookie.h"
+#include "../../crypto/keypair.h"
+#include "../../crypto/noise.h"
+#include "../base/endpoint.h"
+#include "../base/inbox.h"
+#include "../base/prefix.h"
+#include "../base/rcu.h"
+#include "../base/secret.h"
+#include "../base/wheel.h"
+#include "../table/counters.h"
+#include "../table/index.h"
+#include "../table/peertable.h"
+#include "timers.h"
+
+struct peer;
+
+/* What all peers of a device share. Constant after peer_group_init(). */
+struct peer_group {
+	struct index_table *indices;
+	struct secret_pool sessions;
+	struct secret_pool keys;
+	_Atomic size_t staged_bytes; /* in all staging queues together */
+};
+
+/* What a receiver index stands for: a session_key, or a handshake in flight. */
+struct receiver {
+	struct index_entry entry;
+	struct peer *peer;
+	struct peer_group *group; /* outlives the peer */
+	bool is_key; /* inside a session_key; otherwise an object of its own */
+	struct rcu_head rcu;
+};
+
+/* One pair of transport keys. Immutable once published but for counter and window. */
+struct session_key {
+	struct keypair pair;
+	struct receiver receiver;
+};
+
+/* A packet that waits for keys. */
+struct staged {
+	struct staged *next;
+	size_t len;
+	uint8_t data[];
+};
+
+struct session {
+	struct timers timers;
+	struct keypairs keys;          /* written under peer->lock */
+	struct receiver *handshake;    /* peer->lock: index of the one in flight, or NULL */
+	bool remote_ready;             /* handshake thread: remote was initialised */
+	_Atomic unsigned n_staged;     /* written under peer->lock */
+	bool flushing;                 /* peer->lock: a worker sends what was staged */
+	size_t staged_bytes;           /* peer->lock */
+	struct staged *staged;         /* peer->lock */
+	struct staged **staged_tail;   /* peer->lock; NULL: staged is empty */
+	struct noise_remote remote;    /* handshake thread */
+	struct cookie_maker cookie;    /* handshake thread */
+	struct peer_group *group;
+	struct rcu_head rcu;
+};
+
+/* What is wanted of the home worker, as flags of peer->to_worker. */
+enum peer_work {
+	PEER_WORK_LOOK = 1 << 0,      /* timers changed: look at them */
+	PEER_WORK_FLUSH = 1 << 1,     /* keys are there: send what is staged, or a keepalive */
+	PEER_WORK_KEEPALIVE = 1 << 2, /* send a keepalive now */
+	PEER_WORK_GONE = 1 << 3       /* killed: take it off the wheel */
+};
+
+/* What is wanted of the handshake thread, as flags of peer->to_handshake. */
+enum peer_handshake {
+	PEER_HANDSHAKE_WANT = 1 << 0, /* data has no key, or its key is old */
+	PEER_HANDSHAKE_RETRY = 1 << 1 /* the last initiation was not answered */
+};
+
+enum {
+	STAGED_PACKETS_MAX = 128,        /* per peer, like the kernel */
+	STAGED_PEER_BYTES_MAX = 256 << 10,
+	STAGED_TOTAL_BYTES_MAX = 32 << 20 /* per device: bounds what strangers can make us hold */
+};
+
+struct peer {
+	/* read by the data path */
+	_Atomic(struct session *) session; /* written under lock */
+	_Atomic bool dead;                 /* under lock; never cleared */
+	_Atomic bool has_endpoint;         /* written under lock: spares the lock where none is */
+	_Atomic uint16_t keepalive;        /* seconds; control thread writes */
+	uint16_t home;                     /* queue whose worker looks after it; constant */
+	struct traffic_counters traffic;
+	_Atomic(struct drop_counters *) drops; /* made at the first drop */
+
+	pthread_mutex_t lock;      /* short holds only, never while sending or computing */
+	struct endpoint endpoint;  /* lock */
+	uint8_t preshared_key[NOISE_KEY_LEN];        /* lock */
+	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* handshake thread */
+	struct timespec last_handshake;              /* lock; UTC */
+	_Atomic uint32_t endpoint_changes;
+
+	struct inbox_item to_worker;
+	struct inbox_item to_handshake;
+	struct wheel_timer timer; /* home worker */
+	bool on_wheel;            /* home worker; holds a reference */
+
+	/* control thread */
+	struct prefix *allowed_ips;
+	size_t n_allowed_ips;
+	char *name; /* of the tenant, or "" */
+
+	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
+	struct peertable_entry entry;
+	struct peer_group *group;
+	_Atomic unsigned refs;
+	struct rcu_head rcu;
+};
+
+/* The table may be shared by nobody else. 0 or -ENOMEM. */
+must_check int peer_group_init(struct peer_group *group);
+/* After the last peer is gone and rcu_barrier(). Outside an RCU turn. */
+void peer_group_free(struct peer_group *group);
+
+/*
+ * A peer without addresses, with one reference. home is the number of the
+ * queue whose worker looks after it. NULL: no memory. Control thread.
+ */
+struct peer *peer_new(struct peer_group *group, const uint8_t public_key[NOISE_KEY_LEN],
+		      const char *name, unsigned home);
+
+/* One more reference; false when the peer is past its last one. Inside an RCU turn. */
+must_check bool peer_ref(struct peer *peer);
+void peer_unref(struct peer *peer);
+
+/*
+ * First phase of removal: no session, no keys, no endpoint, and none ever
+ * again. The caller has taken it out of the tables. Control thread.
+ */
+void peer_kill(struct peer *peer);
+
+/* The peer's session, made if there is none. NULL: dead, or no memory. RCU turn, any thread. */
+struct session *peer_session(struct peer *peer, uint64_t now);
+
+/* Gives the session back with its keys and all that is staged. Any thread, RCU turn. */
+void peer_drop_session(struct peer *peer);
+
+/*
+ * As peer_drop_session(), unless keys were made or packets staged since the
+ * look at the timers that found it due. Home worker.
+ */
+void peer_wipe_session(struct peer *peer, uint64_t now);
+
+/* 0 and a copy, or -EDESTADDRREQ. Any thread. */
+must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);
+
+/*
+ * Roaming (§6.5): an authenticated packet came from there. True when the
+ * remote side changed. Any thread.
+ */
+bool peer_set_endpoint(struct peer *peer, const struct endpoint *from);
+
+/* The local address was no good, or no answer comes: let the kernel choose. Any thread. */
+void peer_clear_endpoint_src(struct peer *peer);
+
+/*
+ * Gives the session a new receiver index for the handshake that begins, in
+ * place of the last one's. 0; -ESHUTDOWN when the session is no longer the
+ * peer's; -ENOMEM. Handshake thread, RCU turn.
+ */
+must_check int peer_list_handshake(struct peer *peer, struct session *session, uint32_t *index);
+
+/*
+ * Publishes the keys of a finished handshake, which take over its receiver
+ * index (crypto/keypair.h says into which slot they go). 0; -ESHUTDOWN when the
+ * peer died or its session was dropped meanwhile; -ENOMEM. Wiping keys is the
+ * caller's. Handshake thread, RCU turn.
+ */
+must_check int peer_add_keys(struct peer *peer, struct session *session,
+			     const struct noise_session *keys, uint64_t now);
+
+/*
+ * A packet came under a key: is that the first proof that the peer has the
+ * newest one? Then it becomes the current one. Any worker, RCU turn.
+ */
+bool peer_confirm_key(struct peer *peer, struct session *session, struct session_key *key);
+
+/*
+ * Keeps a copy of an inner packet until there is a key, the oldest making room.
+ * Returns how many packets were dropped for it (1 for this one when there is no memory).
+ * Any worker, RCU turn.
+ */
+unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *data, size_t len);
+
+/*
+ * Takes all staged packets for sending. While one worker sends them, others
+ * stage what follows, so that no flow is reordered. NULL: nothing, or somebody
+ * else is at it. Call again until NULL: that ends the flushing. Any worker.
+ */
+struct staged *peer_take_staged(struct peer *peer, struct session *session, bool continuing);
+
+/* Drops what is staged; returns how many. */
+unsigned peer_drop_staged(struct peer *peer, struct session *session);
+
+/* Counts packets that died, for `berth show NAME`. Any thread. */
+void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n);
+
+/* The key behind a keypair slot, and the one behind a receiver. */
+static inline struct session_key *session_key_of(struct keypair *pair)
+{
+	return pair ? container_of(pair, struct session_key, pair) : NULL;
+}
+
+static inline struct receiver *receiver_of(struct index_entry *entry)
+{
+	return container_of(entry, struct receiver, entry);
+}
+
+#endif

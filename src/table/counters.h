@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is counted. Every packet that dies has a reason: one list, from which
+ * the enum, the names in `berth show` and the metrics are made.
+ */
+#ifndef BERTH_TABLE_COUNTERS_H
+#define BERTH_TABLE_COUNTERS_H
+
+#include <stdatomic.h>
+
+#include "../base.h"
+
+/* enumerator, name for programs, sentence for people */
+#define DROP_REASONS(X)                                                                        \
+	/* from outside, before a peer is known */                                             \
+	X(MALFORMED, "malformed", "not a WireGuard message: wrong length or type")             \
+	X(OVERSIZED, "oversized", "datagram larger than any we accept")                        \
+	X(NO_IDENTITY, "no-identity", "message came while we had no private key")              \
+	X(BAD_MAC1, "bad-mac1", "handshake without a valid mac1")                              \
+	X(UNDER_LOAD, "under-load", "handshake answered with a cookie instead")                \
+	X(SOURCE_RATE, "source-rate", "handshakes from one source came too fast")              \
+	X(HANDSHAKE_QUEUE_FULL, "handshake-queue-full", "handshake queue was full")            \
+	X(UNKNOWN_INDEX, "unknown-index", "receiver index belongs to no session")              \
+	X(UNKNOWN_PEER, "unknown-peer", "initiation from a key that no tenant has")            \
+	/* from outside, of a peer */                                                          \
+	X(BAD_HANDSHAKE, "bad-handshake", "handshake failed to authenticate")                  \
+	X(UNEXPECTED_RESPONSE, "unexpected-response", "response to no initiation of ours")     \
+	X(REPLAYED_INITIATION, "replayed-initiation", "initiation not newer than the last")    \
+	X(INITIATION_FLOOD, "initiation-flood", "initiations of one peer came too fast")       \
+	X(BAD_COOKIE, "bad-cookie", "cookie reply failed to authenticate")                     \
+	X(KEY_EXPIRED, "key-expired", "data under a key past its life")                        \
+	X(BAD_TAG, "bad-tag", "data failed to authenticate")                                   \
+	X(REPLAYED, "replayed", "data with a counter seen before or too old")                  \
+	X(INNER_MALFORMED, "inner-malformed", "decrypted packet is not IP or is cut short")    \
+	X(SOURCE_NOT_ALLOWED, "source-not-allowed", "inner source is not the tenant's own")    \
+	X(TUN_WRITE, "tun-write", "the TUN device refused the packet")                         \
+	/* from the TUN device */                                                              \
+	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \
+	X(NO_TENANT, "no-tenant", "destination belongs to no tenant")                          \
+	X(NO_ENDPOINT, "no-endpoint", "tenant has not been heard from yet")                    \
+	X(STAGING_FULL, "staging-full", "too many packets waited for a handshake")             \
+	X(HANDSHAKE_TIMEOUT, "handshake-timeout", "packets waited for a handshake in vain")    \
+	X(SEND_FAILED, "send-failed", "the network refused the datagram")
+
+enum drop_reason {
+#define DROP_ENUM(id, name, text) DROP_##id,
+	DROP_REASONS(DROP_ENUM)
+#undef DROP_ENUM
+	DROP_REASON_COUNT
+};
+
+/* "bad-tag" and the like; stable, for programs. */
+const char *drop_name(enum drop_reason reason);
+/* One short sentence for people. */
+const char *drop_text(enum drop_reason reason);
+
+struct drop_counters {
+	_Atomic uint64_t n[DROP_REASON_COUNT];
+};
+
+/* Bytes are of whole WireGuard messages, as `wg show` counts them. */
+struct traffic_counters {
+	_Atomic uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+
+/* Relaxed: counters order nothing, they only have to add up. */
+static inline void counter_add(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+}
+
+static inline uint64_t counter_read(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif
