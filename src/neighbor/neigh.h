@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers Neighbour Discovery and ARP on one uplink for the addresses of
+ * tenants (DESIGN §1): to the provider's router each of them sits on the link,
+ * at our hardware address. ndp and arp know the frames, rawsock the socket;
+ * here they meet the loop. RFC 4861 §7.2.8, RFC 1027 in spirit.
+ *
+ * All functions are called on the thread that runs the loop (control). Any
+ * number of struct neigh live side by side, on one loop or several.
+ */
+#ifndef BERTH_NEIGHBOR_NEIGH_H
+#define BERTH_NEIGHBOR_NEIGH_H
+
+#include <uv.h>
+
+#include "../../tun/netlink.h"
+#include "arp.h"
+#include "ndp.h"
+
+struct neigh;
+
+struct neigh_ops {
+	/*
+	 * Is addr (family AF_INET: 4 bytes, AF_INET6: 16 bytes, network order)
+	 * the address of a tenant that exists and may be announced now? Called
+	 * for every well-formed request, 50,000 times a second if it must be.
+	 */
+	bool (*answer)(void *arg, int family, const uint8_t *addr);
+};
+
+/* Where our advertisements come from (NeighborSource of berth.conf). */
+enum neigh_source {
+	NEIGH_SOURCE_AUTO,       /* as NEIGH_SOURCE_LINK_LOCAL */
+	NEIGH_SOURCE_TARGET,     /* the address that is asked for */
+	NEIGH_SOURCE_LINK_LOCAL, /* the uplink's; the target if it has none */
+	NEIGH_SOURCE_GLOBAL      /* the uplink's; the target if it has none */
+};
+
+/* Counters since neigh_open(). A frame is counted in exactly one verdict. */
+struct neigh_stats {
+	uint64_t ndp[NDP_VERDICTS]; /* [NDP_OK] valid solicitations */
+	uint64_t arp[ARP_VERDICTS]; /* [ARP_OK] valid requests */
+	uint64_t ndp_answered;
+	uint64_t arp_answered;
+	uint64_t ndp_foreign; /* valid, but no address of a tenant */
+	uint64_t arp_foreign;
+	uint64_t announced;
+	uint64_t send_failures; /* answers and announcements that the kernel refused */
+	uint64_t overruns;      /* requests lost because we were too slow */
+};
+
+/*
+ * Starts to answer on the link called ifname of the caller's network
+ * namespace. *ops is copied; arg is handed to its functions.
+ *
+ * 0; -ENODEV no such link, -EMEDIUMTYPE it is not Ethernet and so has neither
+ * NDP nor ARP to answer, -EPERM without CAP_NET_RAW, -ENAMETOOLONG, -ENOMEM,
+ * or what netlink.h says. *neigh is NULL then.
+ */
+must_check int neigh_open(struct neigh **neigh, uv_loop_t *loop, const char *ifname,
+			  const struct neigh_ops *ops, void *arg);
+
+/*
+ * Falls silent at once. neigh is gone when this returns, but the loop has to
+ * turn once more before uv_loop_close(). NULL is fine.
+ */
+void neigh_close(struct neigh *neigh);
+
+/* NEIGH_SOURCE_AUTO from the start; takes effect with the next answer. */
+void neigh_set_source(struct neigh *neigh, enum neigh_source source);
+
+/*
+ * The kernel reported this link or address (nlmon.h): call with all of them,
+ * others than ours are ignored. Ours is followed: a new hardware or link-local
+ * address is used from now on; a link that is deleted silences us until one of
+ * its name appears. Down and up need no help.
+ *
+ * 1: the neighbours remember what no longer holds; neigh_announce() every
+ * address. 0: nothing to do. Negative errno as neigh_open(): the uplink is
+ * there and cannot be used; the next event tries again.
+ */
+must_check int neigh_link_changed(struct neigh *neigh, const struct netlink_link *link);
+must_check int neigh_addr_changed(struct neigh *neigh, const struct netlink_addr *addr);
+
+/* Looks at everything anew, after lost events; returns as neigh_link_changed(). */
+must_check int neigh_refresh(struct neigh *neigh);
+
+/*
+ * Tells everybody on the link that addr (as for answer) is here from now on:
+ * one unsolicited advertisement or ARP announcement (RFC 4861 §7.2.6, RFC 5227
+ * §2.3). For a tenant that is new or has moved; whoever announces thousands
+ * spreads them over time.
+ *
+ * 0, or a negative errno: -ENETDOWN the link is down or gone, -ENOBUFS or
+ * -EAGAIN too many at once, -EAFNOSUPPORT.
+ */
+int neigh_announce(struct neigh *neigh, int family, const uint8_t *addr);
+
+void neigh_stats(struct neigh *neigh, struct neigh_stats *out);
+
+#endif

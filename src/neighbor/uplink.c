@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* The uplink as the kernel describes it. */
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if_arp.h>
+#include <sys/socket.h>
+
+#include "uplink.h"
+
+/* A list is torn when an address changes while it is read; then once more. */
+enum { ADDRESS_LIST_TRIES = 5 };
+
+static void take_address(struct uplink_address *own, const struct netlink_addr *addr)
+{
+	if (own->known)
+		return;
+	own->known = true;
+	memcpy(own->addr, addr->addr, NDP_ADDR_LEN);
+}
+
+static int on_address(const struct netlink_addr *addr, void *arg)
+{
+	/* Not ours yet, or proven not to be: RFC 4862 §5.4. */
+	const uint32_t unusable = IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	/* Soon to go: RFC 8981, RFC 4862 §5.5.4. */
+	const uint32_t fleeting = IFA_F_TEMPORARY | IFA_F_DEPRECATED;
+	struct uplink *uplink = arg;
+
+	if (addr->flags & unusable)
+		return 0;
+	if (addr->scope == RT_SCOPE_LINK)
+		take_address(&uplink->link_local, addr);
+	else if (addr->scope == RT_SCOPE_UNIVERSE && !(addr->flags & fleeting))
+		take_address(&uplink->global, addr);
+	return 0;
+}
+
+static int read_addresses(struct uplink *uplink)
+{
+	int tries, err = -EAGAIN;
+
+	for (tries = 0; tries < ADDRESS_LIST_TRIES && err == -EAGAIN; tries++) {
+		uplink->link_local.known = false;
+		uplink->global.known = false;
+		err = netlink_addr_list(uplink->nl, AF_INET6, uplink->index, on_address, uplink);
+	}
+	return err;
+}
+
+static int read_link(struct uplink *uplink)
+{
+	struct netlink_link link;
+	int index, err;
+
+	index = netlink_link_index(uplink->nl, uplink->name);
+	if (index < 0)
+		return index;
+	err = netlink_link_get(uplink->nl, index, &link);
+	if (err)
+		return err;
+	/* On other media there is no NDP to answer, or its frames look different. */
+	if (link.type != ARPHRD_ETHER || link.hwaddr_len != ETHER_ADDR_LEN)
+		return -EMEDIUMTYPE;
+	uplink->index = link.index;
+	memcpy(uplink->link_address, link.hwaddr, ETHER_ADDR_LEN);
+	return 0;
+}
+
+int uplink_read(struct uplink *uplink)
+{
+	int err;
+
+	err = read_link(uplink);
+	if (!err)
+		err = read_addresses(uplink);
+	if (err == -ENODEV || err == -EMEDIUMTYPE)
+		uplink->index = 0;
+	return err;
+}
+
+void uplink_close(struct uplink *uplink)
+{
+	netlink_close(uplink->nl);
+	uplink->nl = NULL;
+}
+
+int uplink_open(struct uplink *uplink, const char *name)
+{
+	memset(uplink, 0, sizeof(*uplink));
+	if (strlen(name) >= sizeof(uplink->name))
+		return -ENAMETOOLONG;
+	strcpy(uplink->name, name);
+	return netlink_open(&uplink->nl, -1);
+}
