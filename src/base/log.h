@@ -51,7 +51,7 @@ bool log_enabled(enum log_level level);
 void log_message(enum log_level level, const char *fmt, ...) printf_like(2, 3);
 
 /*
- * Copies text into out (room bytes with the NUL, at least 1), with control
+ * Copies text into out (room bytes with the NUL, at least 4), with control
  * bytes, malformed UTF-8, C1 controls and direction overrides as "\xNN".
  * Returns the length; text that does not fit is cut and ends in "...".
  */
