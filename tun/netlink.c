@@ -78,6 +78,16 @@ ssize_t netlink_socket_recv(struct mnl_socket *socket, void *buf, size_t size, i
 	return n;
 }
 
+int netlink_socket_drain(struct mnl_socket *socket, void *buf, size_t size)
+{
+	ssize_t n;
+
+	do {
+		n = netlink_socket_recv(socket, buf, size, MSG_DONTWAIT);
+	} while (n >= 0 || n == -ENOBUFS || n == -EMSGSIZE);
+	return n == -EAGAIN ? 0 : (int)n;
+}
+
 void netlink_set_error(struct netlink *nl, const char *text)
 {
 	snprintf(nl->error, sizeof(nl->error), "%s", text);
@@ -148,16 +158,24 @@ static int answer_datagram(struct answer *answer, size_t len)
 	return 0;
 }
 
+ssize_t netlink_receive(struct netlink *nl)
+{
+	ssize_t n = netlink_socket_recv(nl->socket, nl->answer, sizeof(nl->answer), 0);
+
+	if (n < 0)
+		(void)netlink_socket_drain(nl->socket, nl->answer, sizeof(nl->answer));
+	return n == -EAGAIN ? -ETIMEDOUT : n;
+}
+
 static int answer_wait(struct answer *answer)
 {
-	struct netlink *nl = answer->nl;
 	ssize_t n;
 	int err;
 
 	for (;;) {
-		n = netlink_socket_recv(nl->socket, nl->answer, sizeof(nl->answer), 0);
+		n = netlink_receive(answer->nl);
 		if (n < 0)
-			return n == -EAGAIN ? -ETIMEDOUT : (int)n;
+			return (int)n;
 		err = answer_datagram(answer, (size_t)n);
 		if (err)
 			return min(err, 0);

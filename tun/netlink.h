@@ -90,8 +90,9 @@ must_check int netlink_link_rename(struct netlink *nl, int index, const char *na
 /*
  * Move the link to the namespace @nsfd, as @name (NULL: as it is called) in the
  * same step, so that the name need not be free here. It arrives down, without
- * addresses, and with another index if its own is taken there. -EEXIST: so is
- * the name, and nothing has happened.
+ * addresses, and with another index if its own is taken there.
+ * -EEXIST: so is @name. With some kernels (seen with 6.18) the link has then
+ * moved all the same, under its old name, so look first whether @name is free.
  */
 must_check int netlink_link_set_netns(struct netlink *nl, int index, int nsfd, const char *name);
 must_check int netlink_link_delete(struct netlink *nl, int index);

@@ -75,9 +75,9 @@ static int chunk_wait(struct netlink *nl)
 	int left, done;
 
 	for (;;) {
-		n = netlink_socket_recv(nl->socket, nl->answer, sizeof(nl->answer), 0);
+		n = netlink_receive(nl);
 		if (n < 0)
-			return n == -EAGAIN ? -ETIMEDOUT : (int)n;
+			return (int)n;
 		nlh = (const struct nlmsghdr *)nl->answer;
 		left = (int)n;
 		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {

@@ -43,6 +43,14 @@ must_check int netlink_socket_open(struct mnl_socket **socket, int nsfd, uint32_
 must_check ssize_t netlink_socket_recv(struct mnl_socket *socket, void *buf, size_t size,
 				       int flags);
 
+/*
+ * After a loss (-ENOBUFS) the kernel drops all that comes, without another word,
+ * until the queue has been emptied. This throws away what is queued, using @buf
+ * as for netlink_socket_recv(), and so makes the socket whole again. Returns 0,
+ * or a negative errno if the socket is broken.
+ */
+int netlink_socket_drain(struct mnl_socket *socket, void *buf, size_t size);
+
 /* Keep @text for netlink_error(). */
 void netlink_set_error(struct netlink *nl, const char *text);
 
@@ -52,6 +60,12 @@ void netlink_set_error(struct netlink *nl, const char *text);
  */
 struct nlmsghdr *netlink_message(struct netlink *nl, uint16_t type, uint16_t flags,
 				 size_t header_len);
+
+/*
+ * Wait for a datagram of an answer, into nl->answer. Returns its length, 0 to be
+ * skipped, or a negative errno, upon which nothing more of it will come.
+ */
+must_check ssize_t netlink_receive(struct netlink *nl);
 
 /* Called with every message of an answer; non-zero ends the request with it. */
 typedef int netlink_message_fn(const struct nlmsghdr *nlh, void *arg);

@@ -150,19 +150,13 @@ void nlmon_deliver(const void *buf, size_t len, const struct nlmon_callbacks *ca
 		deliver_message(nlh, callbacks, arg);
 }
 
-/*
- * From the loss until the queue has been emptied the kernel drops whatever comes,
- * so this ends; and it ends in a state from which a listing can start.
- */
+/* Ends in a state from which a listing can start: nothing older is still to come. */
 static int overrun(struct nlmon *mon, const struct nlmon_callbacks *callbacks, void *arg)
 {
-	ssize_t n;
+	int err = netlink_socket_drain(mon->socket, mon->buf, sizeof(mon->buf));
 
-	do {
-		n = netlink_socket_recv(mon->socket, mon->buf, sizeof(mon->buf), MSG_DONTWAIT);
-	} while (n >= 0 || n == -ENOBUFS || n == -EMSGSIZE);
-	if (n != -EAGAIN)
-		return (int)n;
+	if (err)
+		return err;
 	if (callbacks->overrun)
 		callbacks->overrun(arg);
 	return 0;
