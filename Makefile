@@ -161,7 +161,7 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: all deps tests demo check check-unit check-net levels asan tsan lint bench install clean help
+.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
