@@ -78,7 +78,7 @@ static enum arp_verdict check_format(const uint8_t *arp, size_t len)
 enum arp_verdict arp_parse_request(const uint8_t *frame, size_t len, struct arp_request *out)
 {
 	enum arp_verdict verdict;
-	struct ether_header ether;
+	struct ether_frame ether;
 	const uint8_t *arp;
 
 	if (!ether_parse(frame, len, &ether))

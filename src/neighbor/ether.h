@@ -29,7 +29,7 @@ struct ether_tag {
 	uint16_t tci; /* priority, drop eligible, VLAN; host order */
 };
 
-struct ether_header {
+struct ether_frame {
 	const uint8_t *destination; /* 6 bytes inside the frame */
 	const uint8_t *source;      /* likewise */
 	struct ether_tag tag;
@@ -53,7 +53,7 @@ static inline bool ether_is_station(const uint8_t addr[ETHER_ADDR_LEN])
 
 /* Reads the header of frame into out; false when the frame ends inside it. */
 static inline must_check bool ether_parse(const uint8_t *frame, size_t len,
-					  struct ether_header *out)
+					  struct ether_frame *out)
 {
 	if (len < ETHER_HEADER_LEN)
 		return false;

@@ -192,7 +192,7 @@ enum ndp_verdict ndp_parse_solicitation(const uint8_t *frame, size_t len,
 {
 	const uint8_t *link_address = NULL;
 	enum ndp_verdict verdict;
-	struct ether_header ether;
+	struct ether_frame ether;
 	struct message msg;
 
 	if (!ether_parse(frame, len, &ether))

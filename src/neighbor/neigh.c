@@ -44,7 +44,7 @@ struct neigh {
 	uv_loop_t *loop;
 	struct neigh_ops ops;
 	void *arg;
-	enum neigh_source source;
+	enum router_neighbor_source source;
 	struct uplink uplink;
 	struct port *port; /* NULL while there is no such link */
 	struct neigh_stats stats;
@@ -110,14 +110,14 @@ static const uint8_t *source_for(const struct neigh *n, const uint8_t *target)
 	const struct uplink_address *own = NULL;
 
 	switch (n->source) {
-	case NEIGH_SOURCE_AUTO:
-	case NEIGH_SOURCE_LINK_LOCAL:
+	case NEIGHBOR_SOURCE_AUTO:
+	case NEIGHBOR_SOURCE_LINK_LOCAL:
 		own = &n->uplink.link_local;
 		break;
-	case NEIGH_SOURCE_GLOBAL:
+	case NEIGHBOR_SOURCE_GLOBAL:
 		own = &n->uplink.global;
 		break;
-	case NEIGH_SOURCE_TARGET:
+	case NEIGHBOR_SOURCE_TARGET:
 		break;
 	}
 	return own && own->known ? own->addr : target;
@@ -191,7 +191,7 @@ static void answer_arp(struct neigh *n, const uint8_t *frame, size_t len)
 /* Every request yields one answer at most, so a burst's answers fit the queue. */
 static void answer_frame(struct neigh *n, const uint8_t *frame, size_t len)
 {
-	struct ether_header ether;
+	struct ether_frame ether;
 
 	if (ether_parse(frame, len, &ether) && ether.type == ETHER_TYPE_ARP)
 		answer_arp(n, frame, len);
@@ -354,7 +354,7 @@ int neigh_addr_changed(struct neigh *n, const struct netlink_addr *addr)
 
 /* ---- life ---- */
 
-void neigh_set_source(struct neigh *n, enum neigh_source source)
+void neigh_set_source(struct neigh *n, enum router_neighbor_source source)
 {
 	n->source = source;
 }

@@ -3,7 +3,7 @@
  * Answers Neighbour Discovery and ARP on one uplink for the addresses of
  * tenants (DESIGN §1): to the provider's router each of them sits on the link,
  * at our hardware address. ndp and arp know the frames, rawsock the socket;
- * here they meet the loop. RFC 4861 §7.2.8, RFC 1027 in spirit.
+ * here they meet the loop. RFC 4861 §7.2.8, RFC 1027.
  *
  * All functions are called on the thread that runs the loop (control). Any
  * number of struct neigh live side by side, on one loop or several.
@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "../../tun/netlink.h"
+#include "../config/router.h"
 #include "arp.h"
 #include "ndp.h"
 
@@ -24,16 +25,9 @@ struct neigh_ops {
 	 * Is addr (family AF_INET: 4 bytes, AF_INET6: 16 bytes, network order)
 	 * the address of a tenant that exists and may be announced now? Called
 	 * for every well-formed request, 50,000 times a second if it must be.
+	 * It must not close or refresh this neigh.
 	 */
 	bool (*answer)(void *arg, int family, const uint8_t *addr);
-};
-
-/* Where our advertisements come from (NeighborSource of berth.conf). */
-enum neigh_source {
-	NEIGH_SOURCE_AUTO,       /* as NEIGH_SOURCE_LINK_LOCAL */
-	NEIGH_SOURCE_TARGET,     /* the address that is asked for */
-	NEIGH_SOURCE_LINK_LOCAL, /* the uplink's; the target if it has none */
-	NEIGH_SOURCE_GLOBAL      /* the uplink's; the target if it has none */
 };
 
 /* Counters since neigh_open(). A frame is counted in exactly one verdict. */
@@ -66,8 +60,12 @@ must_check int neigh_open(struct neigh **neigh, uv_loop_t *loop, const char *ifn
  */
 void neigh_close(struct neigh *neigh);
 
-/* NEIGH_SOURCE_AUTO from the start; takes effect with the next answer. */
-void neigh_set_source(struct neigh *neigh, enum neigh_source source);
+/*
+ * Where advertisements come from, beginning with the next: the address asked
+ * for, or an address of the uplink, which is the address asked for if the uplink
+ * has none of that kind. Automatic, as it is from the start: link-local.
+ */
+void neigh_set_source(struct neigh *neigh, enum router_neighbor_source source);
 
 /*
  * The kernel reported this link or address (nlmon.h): call with all of them,
