@@ -164,4 +164,5 @@ help:
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Not those of the sanitizer variants below: the rules above would call make for each.
+-include $(shell find $(BUILD) -path '$(BUILD)/?san' -prune -o -name '*.d' -print 2>/dev/null)
