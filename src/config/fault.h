@@ -44,6 +44,16 @@ void fault_add(struct fault_list *list, const char *file, unsigned line, const c
 void fault_warn(struct fault_list *list, const char *file, unsigned line, const char *fmt, ...)
 	printf_like(4, 5);
 
+/* Where a list ends now, to come back to. */
+struct fault_mark {
+	size_t n, n_errors, n_of_file;
+};
+
+struct fault_mark fault_mark(const struct fault_list *list);
+
+/* Forgets what was added behind the mark: the file will be read again. */
+void fault_rewind(struct fault_list *list, struct fault_mark mark);
+
 /* Orders faults [from, n) by line; equal lines keep their order. All of one file. */
 void fault_sort(struct fault_list *list, size_t from);
 

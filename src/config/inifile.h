@@ -25,13 +25,14 @@
 struct inifile_section {
 	const char *name;
 	unsigned line;
+	size_t first, n; /* its entries: entries[first] and the n - 1 behind */
 };
 
 struct inifile_entry {
 	const char *key;
 	const char *value; /* trimmed; "" when there is nothing behind '=' */
 	unsigned line;
-	unsigned section; /* index into sections: [Peer] and the next [Peer] differ */
+	unsigned section; /* index into sections: a [Peer] and the next [Peer] differ */
 };
 
 /* Sections without entries are listed too. All text is in one buffer, wiped at the end. */

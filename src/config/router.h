@@ -50,7 +50,7 @@ struct config_router {
 /*
  * Reads the file at path. 0: *out is a complete value (faults may have got
  * warnings); -EINVAL: faults were added; -EAGAIN: it was being written, read
- * again; -ENOMEM. In every case but 0, *out is NULL.
+ * again; -ENOMEM; both without faults. In every case but 0, *out is NULL.
  */
 must_check int router_read(struct config_router **out, const char *path,
 			   struct fault_list *faults);

@@ -68,6 +68,21 @@ int rules_find(const char *word, const char *const *names, size_t n);
 const char *rules_nearest(const char *word, const char *const *names, size_t n);
 
 /*
+ * Adds the error that word is no `what` ("key", "section"), with the nearest
+ * of names. Long words are not quoted: they may be keys in the wrong place.
+ */
+void rules_fault_unknown(const struct rules_where *where, const char *what, const char *word,
+			 const char *const *names, size_t n);
+
+/*
+ * Which of names section number `section` is: its index, or -1 with a fault
+ * when it is none, or when it stands a second time and its bit in `repeats` is not set.
+ */
+int rules_section(const struct inifile *ini, unsigned section, const char *file,
+		  const char *const *names, size_t n, unsigned repeats,
+		  struct fault_list *faults);
+
+/*
  * Feeds the entries of section number `section` to the table, for target.
  * 0: all were taken or their faults added; otherwise the first error of a set
  * function that is not -EINVAL.

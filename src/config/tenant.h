@@ -93,8 +93,8 @@ struct config_peer *tenant_add_peer(struct config_tenant *tenant);
 /* Removes peer number i. */
 void tenant_drop_peer(struct config_tenant *tenant, size_t i);
 
-/* Canonical order of peers and ranges, so that equal configurations are equal values. */
-void tenant_sort(struct config_tenant *tenant);
+/* Canonical order of peers and ranges, so that equal configurations are equal values. -ENOMEM. */
+must_check int tenant_sort(struct config_tenant *tenant);
 
 /* Is the peer's endpoint a number, no name to look up? If so, *out is it. */
 bool tenant_peer_endpoint(const struct config_peer *peer, struct endpoint *out);

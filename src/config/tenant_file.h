@@ -13,7 +13,7 @@
  *    warnings; beside a revocation also errors, which do not keep the tenant
  *    alive: whoever blanks a key means it, whatever else is in the file.
  * -EINVAL: broken, faults were added; the last good configuration stays.
- * -EAGAIN: it, or a key file, was being written: read again. -ENOMEM.
+ * -EAGAIN: it, or a key file, was being written: read again. -ENOMEM. Both without faults.
  * In every case but 0, *out is NULL.
  */
 must_check int tenant_file_read(struct config_tenant **out, int dirfd, const char *dir,

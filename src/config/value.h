@@ -71,6 +71,9 @@ must_check int value_path(const struct rules_where *where, const char *dir, cons
 must_check int value_ranges(const struct rules_where *where, const char *text,
 			    struct config_ranges *out);
 
+/* Order by family, address, length, line; for qsort(). */
+int value_compare_ranges(const void *a, const void *b);
+
 /* Canonical order without duplicates, so that equal sets are equal arrays. */
 void value_sort_ranges(struct config_ranges *ranges);
 

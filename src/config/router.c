@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads berth.conf. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "file.h"
+#include "router.h"
+
+enum section { SECTION_INTERFACE, SECTION_ROUTER, N_SECTIONS };
+
+static const char *const section_names[] = { "Interface", "Router" };
+
+/* berth.conf while it is being read. */
+struct reading {
+	struct config_router *router;
+	struct fault_list *faults;
+	mode_t mode;             /* of berth.conf */
+	unsigned interface_line; /* of [Interface] */
+	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
+};
+
+static int set_name(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	return value_ifname(where, value, r->router->name);
+}
+
+/* One of the two keys that may give the private key. */
+static int note_private_key(struct reading *r, const struct rules_where *where)
+{
+	if (r->key_line) {
+		rules_fault(where, "line %u gives the private key already", r->key_line);
+		return -EINVAL;
+	}
+	r->key_line = where->line;
+	return 0;
+}
+
+static int set_private_key(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	int err = note_private_key(r, where);
+
+	if (err)
+		return err;
+	if (file_is_exposed(r->mode)) {
+		rules_fault(where, "this file is open to group or others: chmod 600 %s",
+			    where->file);
+		return -EINVAL;
+	}
+	return value_key(where, value, true, r->router->private_key);
+}
+
+static int set_private_key_file(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	char **path = &r->router->private_key_file;
+	int err = note_private_key(r, where);
+
+	if (!err)
+		err = value_path(where, r->router->folder, value, path);
+	if (err)
+		return err;
+	err = value_key_file(where, AT_FDCWD, "", *path, true, r->router->private_key);
+	if (err != -ENOENT)
+		return err;
+	rules_fault(where, "there is no key in '%s'; `berth init` makes one", *path);
+	return -EINVAL;
+}
+
+static int set_listen_port(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	uint32_t port;
+	int err = value_number(where, value, 1, UINT16_MAX, &port);
+
+	if (!err)
+		r->router->listen_port = port;
+	return err;
+}
+
+/* Reachable from anywhere? Then it is rarely what should manage a router. */
+static bool is_global(const struct config_address *a)
+{
+	const uint8_t *b = a->addr;
+
+	if (a->family == AF_INET6)
+		return (b[0] & 0xe0) == 0x20;
+	return !(b[0] == 10 || b[0] == 127 || (b[0] == 172 && (b[1] & 0xf0) == 16) ||
+		 (b[0] == 192 && b[1] == 168) || (b[0] == 100 && (b[1] & 0xc0) == 64) ||
+		 (b[0] == 169 && b[1] == 254));
+}
+
+static int set_address(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	struct config_addresses *addresses = &r->router->addresses;
+	uint32_t before = addresses->n;
+	int err = value_addresses(where, value, addresses);
+
+	for (uint32_t i = before; i < addresses->n; i++) {
+		if (is_global(&addresses->v[i]))
+			rules_warn(where, "'%s': a global address here makes the gateway itself "
+				   "reachable through the tunnels; management needs none", value);
+	}
+	return err;
+}
+
+static int set_mtu(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	uint32_t mtu;
+	int err = value_mtu(where, value, &mtu);
+
+	if (!err)
+		r->router->mtu = mtu;
+	return err;
+}
+
+static int set_fwmark(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	return value_fwmark(where, value, &r->router->fwmark);
+}
+
+static int set_uplink(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	if (strcasecmp(value, "none") == 0)
+		return 0;
+	return value_ifname(where, value, r->router->uplink);
+}
+
+static int set_prefix(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	return value_ranges(where, value, &r->router->prefixes);
+}
+
+static int set_announce(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { "always", "connected" };
+	unsigned i;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+
+	(void)target;
+	if (err || i == 0)
+		return err;
+	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
+	return -EINVAL;
+}
+
+static int set_neighbor_source(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { /* in the order of the enum */
+		"auto", "target", "link-local", "global"
+	};
+	struct reading *r = target;
+	unsigned i;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		r->router->neighbor_source = i;
+	return err;
+}
+
+static int set_isolate(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { "no", "yes" };
+	unsigned i;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+
+	(void)target;
+	if (err || i == 0)
+		return err;
+	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
+	return -EINVAL;
+}
+
+static int set_workers(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	if (strcasecmp(value, "auto") == 0)
+		return 0;
+	return value_number(where, value, 1, ROUTER_WORKERS_MAX, &r->router->workers);
+}
+
+static int set_crypto(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { /* in the order of the enum */
+		"auto", "libsodium", "ipsec-mb"
+	};
+	struct reading *r = target;
+	unsigned i;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		r->router->crypto = i;
+	return err;
+}
+
+static int set_offload(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { "auto", "off" };
+	struct reading *r = target;
+	unsigned i;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		r->router->no_offload = i == 1;
+	return err;
+}
+
+static int set_metrics(void *target, const struct rules_where *where, const char *value)
+{
+	(void)target;
+	if (!*value || strcasecmp(value, "off") == 0 || strcasecmp(value, "none") == 0)
+		return 0;
+	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
+	return -EINVAL;
+}
+
+static int set_tenants(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	return value_path(where, r->router->folder, value, &r->router->tenants);
+}
+
+static int set_state(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	return value_path(where, r->router->folder, value, &r->router->state);
+}
+
+static int set_control(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	int err = value_path(where, r->router->folder, value, &r->router->control);
+
+	if (!err && strlen(r->router->control) > room) {
+		rules_fault(where, "'%s' is too long for the path of a socket (%zu characters)",
+			    r->router->control, room);
+		return -EINVAL;
+	}
+	return err;
+}
+
+static const struct rules_key interface_keys[] = {
+	{ .name = "Name", .set = set_name },
+	{ .name = "PrivateKey", .set = set_private_key },
+	{ .name = "PrivateKeyFile", .set = set_private_key_file },
+	{ .name = "ListenPort", .set = set_listen_port },
+	{ .name = "Address", .set = set_address, .repeats = true },
+	{ .name = "MTU", .set = set_mtu },
+	{ .name = "FwMark", .set = set_fwmark },
+	RULES_WG_QUICK_HOOKS,
+};
+_Static_assert(ARRAY_SIZE(interface_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
+
+static const struct rules_key router_keys[] = {
+	{ .name = "Uplink", .set = set_uplink },
+	{ .name = "Prefix", .set = set_prefix, .repeats = true },
+	{ .name = "Tenants", .set = set_tenants },
+	{ .name = "Announce", .set = set_announce },
+	{ .name = "NeighborSource", .set = set_neighbor_source },
+	{ .name = "Isolate", .set = set_isolate },
+	{ .name = "Workers", .set = set_workers },
+	{ .name = "Crypto", .set = set_crypto },
+	{ .name = "Offload", .set = set_offload },
+	{ .name = "Metrics", .set = set_metrics },
+	{ .name = "Control", .set = set_control },
+	{ .name = "State", .set = set_state },
+};
+_Static_assert(ARRAY_SIZE(router_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
+
+static int read_section(struct reading *r, const struct inifile *ini, unsigned i)
+{
+	const char *file = r->router->file;
+
+	switch (rules_section(ini, i, file, section_names, N_SECTIONS, 0, r->faults)) {
+	case SECTION_INTERFACE:
+		r->router->gateway = true;
+		r->interface_line = ini->sections[i].line;
+		return rules_apply(ini, i, file, interface_keys, ARRAY_SIZE(interface_keys), r,
+				   r->faults);
+	case SECTION_ROUTER:
+		return rules_apply(ini, i, file, router_keys, ARRAY_SIZE(router_keys), r,
+				   r->faults);
+	default:
+		return 0;
+	}
+}
+
+/* What only shows when the whole file has been read. */
+static void check_whole(struct reading *r)
+{
+	struct config_router *router = r->router;
+
+	value_sort_ranges(&router->prefixes);
+	if (!router->gateway)
+		return;
+	if (!r->key_line)
+		fault_add(r->faults, router->file, r->interface_line,
+			  "[Interface]: PrivateKeyFile (or PrivateKey) is missing");
+	if (!router->prefixes.n)
+		fault_add(r->faults, router->file, r->interface_line,
+			  "[Interface]: a gateway needs a Prefix in [Router] to take its tenants' "
+			  "addresses from");
+}
+
+static int set_defaults(struct config_router *router, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	router->file = strdup(path);
+	router->folder = slash == path ? strdup("/") : strndup(path, len);
+	router->tenants = router->folder ? file_join(router->folder, "config.d") : NULL;
+	router->control = strdup("/run/berth/control.sock");
+	router->state = strdup("/var/lib/berth");
+	strcpy(router->name, "berth0");
+	router->listen_port = ROUTER_PORT_DEFAULT;
+	router->mtu = ROUTER_MTU_DEFAULT;
+	return router->file && router->tenants && router->control && router->state ? 0 : -ENOMEM;
+}
+
+/* Fills the router, which has its defaults, from text. */
+static int read_text(struct config_router *router, const struct file_text *text,
+		     struct fault_list *faults)
+{
+	struct reading r = { .router = router, .faults = faults, .mode = text->mode };
+	struct fault_mark before = fault_mark(faults);
+	struct inifile ini;
+	int err = inifile_parse(&ini, router->file, text->data, text->len, faults);
+
+	for (unsigned i = 0; !err && i < ini.n_sections; i++)
+		err = read_section(&r, &ini, i);
+	if (!err)
+		check_whole(&r);
+	inifile_free(&ini);
+	if (err && err != -EINVAL)
+		fault_rewind(faults, before);
+	fault_sort(faults, before.n);
+	if (!err && faults->n_errors != before.n_errors)
+		err = -EINVAL;
+	return err;
+}
+
+int router_read(struct config_router **out, const char *path, struct fault_list *faults)
+{
+	struct config_router *router = calloc(1, sizeof(*router));
+	struct file_text text = { 0 };
+	int err;
+
+	*out = NULL;
+	if (!router)
+		return -ENOMEM;
+	err = set_defaults(router, path);
+	if (err)
+		goto out;
+	err = file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX);
+	if (err && err != -EAGAIN && err != -ENOMEM) {
+		fault_add(faults, path, 0, "%s", file_error(err));
+		err = -EINVAL;
+	}
+	if (!err)
+		err = read_text(router, &text, faults);
+	file_text_free(&text);
+out:
+	if (err)
+		router_free(router);
+	else
+		*out = router;
+	return err;
+}
+
+void router_free(struct config_router *router)
+{
+	if (!router)
+		return;
+	free(router->file);
+	free(router->folder);
+	free(router->private_key_file);
+	free(router->addresses.v);
+	free(router->prefixes.v);
+	free(router->tenants);
+	free(router->control);
+	free(router->state);
+	sodium_memzero(router, sizeof(*router));
+	free(router);
+}
+
+bool router_has_range(const struct config_router *router, const struct prefix *range)
+{
+	for (uint32_t i = 0; i < router->prefixes.n; i++) {
+		if (prefix_contains(&router->prefixes.v[i].prefix, range))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads config.d/NAME.conf. The sections come in any order, so each is taken
+ * on its own first; what depends on several is looked at in finish_…().
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "tenant_file.h"
+#include "tenant_keys.h"
+#include "tunnel.h"
+
+static const char *const section_names[] = { /* in the order of enum tenant_keys_section */
+	"Interface", "Container", "Peer", "Tenant"
+};
+
+enum { TUNNEL_MTU_DEFAULT = 1420 };
+
+/* Takes one [Peer]; one without a public key is not there. */
+static int read_peer(struct tenant_reading *r, const struct inifile *ini, unsigned i)
+{
+	const char *file = r->tenant->file;
+	unsigned line = ini->sections[i].line;
+	size_t errors = r->faults->n_errors;
+	int err;
+
+	if (++r->peer_sections == 2)
+		r->second_peer_line = line;
+	r->peer = tenant_add_peer(r->tenant);
+	if (!r->peer)
+		return -ENOMEM;
+	r->public_key_line = r->preshared_key_line = 0;
+	r->revoked = false;
+	err = tenant_keys_apply(r, ini, i, TENANT_KEYS_PEER);
+	if (err)
+		return err;
+	if (r->revoked || !r->public_key_line) {
+		tenant_drop_peer(r->tenant, r->tenant->n_peers - 1);
+		if (r->tenant->kind == TENANT_TUNNEL)
+			fault_warn(r->faults, file, line, "[Peer] has no public key: left out");
+	} else if (!r->peer->allowed_ips.n && r->faults->n_errors == errors) {
+		fault_warn(r->faults, file, line,
+			   "[Peer] has no AllowedIPs: it can neither send nor receive");
+	}
+	return 0;
+}
+
+static int read_section(struct tenant_reading *r, const struct inifile *ini, unsigned i)
+{
+	bool tunnel = r->tenant->kind == TENANT_TUNNEL;
+	const char *file = r->tenant->file;
+	unsigned line = ini->sections[i].line;
+
+	switch (rules_section(ini, i, file, section_names, N_TENANT_KEYS_SECTIONS,
+			      1U << TENANT_KEYS_PEER, r->faults)) {
+	case TENANT_KEYS_INTERFACE:
+		r->interface_line = line;
+		return tenant_keys_apply(r, ini, i, TENANT_KEYS_INTERFACE);
+	case TENANT_KEYS_CONTAINER:
+		if (tunnel)
+			return tenant_keys_apply(r, ini, i, TENANT_KEYS_CONTAINER);
+		fault_add(r->faults, file, line, "[Container] is for a tunnel of our own, and this "
+			  "file has no [Interface]");
+		return 0;
+	case TENANT_KEYS_PEER:
+		return read_peer(r, ini, i);
+	case TENANT_KEYS_TENANT:
+		if (!tunnel)
+			return tenant_keys_apply(r, ini, i, TENANT_KEYS_TENANT);
+		fault_add(r->faults, file, line, "[Tenant] is for a tenant of the gateway, and this "
+			  "file has an [Interface]");
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static void finish_gateway_tenant(struct tenant_reading *r)
+{
+	if (r->peer_sections > 1)
+		fault_add(r->faults, r->tenant->file, r->second_peer_line,
+			  "a second [Peer]: a tenant of the gateway has one");
+}
+
+static int finish_tunnel(struct tenant_reading *r)
+{
+	if (!r->private_key_line)
+		fault_add(r->faults, r->tenant->file, r->interface_line,
+			  "[Interface]: PrivateKey (or PrivateKeyFile) is missing");
+	return tunnel_finish(r->tenant, r->interface_line, r->faults);
+}
+
+static bool has_section(const struct inifile *ini, enum tenant_keys_section which)
+{
+	for (size_t i = 0; i < ini->n_sections; i++) {
+		if (strcasecmp(ini->sections[i].name, section_names[which]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int make_tunnel(struct config_tenant *tenant)
+{
+	tenant->kind = TENANT_TUNNEL;
+	tenant->tunnel = calloc(1, sizeof(*tenant->tunnel));
+	if (!tenant->tunnel)
+		return -ENOMEM;
+	tenant->tunnel->mtu = TUNNEL_MTU_DEFAULT;
+	return 0;
+}
+
+/* 0, -EINVAL when errors were added, -EAGAIN, -ENOMEM. */
+static int read_ini(struct tenant_reading *r, const struct inifile *ini)
+{
+	size_t errors = r->faults->n_errors;
+	int err = 0;
+
+	if (has_section(ini, TENANT_KEYS_INTERFACE))
+		err = make_tunnel(r->tenant);
+	for (unsigned i = 0; !err && i < ini->n_sections; i++)
+		err = read_section(r, ini, i);
+	if (!err)
+		err = tenant_sort(r->tenant);
+	if (err)
+		return err;
+
+	/* No peer has a key (any more). A tunnel may have no peers to begin with. */
+	if (!r->tenant->n_peers && (r->peer_sections || r->tenant->kind == TENANT_OF_GATEWAY))
+		return 0;
+	r->tenant->state = TENANT_OK;
+	if (r->tenant->kind == TENANT_TUNNEL)
+		err = finish_tunnel(r);
+	else
+		finish_gateway_tenant(r);
+	if (!err && r->faults->n_errors != errors)
+		err = -EINVAL;
+	return err;
+}
+
+int tenant_file_parse(struct config_tenant **out, int dirfd, const char *dir, const char *name,
+		      const struct file_text *text, struct fault_list *faults)
+{
+	struct tenant_reading r = { .faults = faults, .dirfd = dirfd, .dir = dir, .mode = text->mode };
+	struct fault_mark before = fault_mark(faults);
+	struct inifile ini;
+	int err;
+
+	*out = NULL;
+	r.tenant = tenant_new(dir, name);
+	if (!r.tenant)
+		return -ENOMEM;
+	err = inifile_parse(&ini, r.tenant->file, text->data, text->len, faults);
+	if (!err) {
+		err = read_ini(&r, &ini);
+		inifile_free(&ini);
+	}
+	if (err && err != -EINVAL)
+		fault_rewind(faults, before);
+	fault_sort(faults, before.n);
+	if (err)
+		tenant_free(r.tenant);
+	else
+		*out = r.tenant;
+	return err;
+}
+
+int tenant_file_read(struct config_tenant **out, int dirfd, const char *dir, const char *name,
+		     struct fault_list *faults)
+{
+	struct config_tenant *missing = tenant_new(dir, name);
+	struct file_text text;
+	const char *slash;
+	int err;
+
+	*out = NULL;
+	if (!missing)
+		return -ENOMEM;
+	slash = strrchr(missing->file, '/');
+	err = file_read(&text, dirfd, slash ? slash + 1 : missing->file, FILE_CONFIG_MAX);
+	if (err == -ENOENT) {
+		*out = missing;
+		return 0;
+	}
+	if (err && err != -EAGAIN && err != -ENOMEM) {
+		fault_add(faults, missing->file, 0, "%s", file_error(err));
+		err = -EINVAL;
+	}
+	tenant_free(missing);
+	if (!err)
+		err = tenant_file_parse(out, dirfd, dir, name, &text, faults);
+	file_text_free(&text);
+	return err;
+}
