@@ -36,7 +36,6 @@ static inline be16 checksum_fold(uint64_t sum)
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
 	return (be16)((sum & 0xffff) + (sum >> 16));
 }
 

@@ -153,102 +153,126 @@ static ssize_t read_queue(const struct tun_queue *q, const struct iovec *iov, in
 	return n < 0 ? -errno : n;
 }
 
+/* What tun_read_burst() was given, and how far it has come. */
+struct burst {
+	struct tun_queue *q;
+	struct tun_reader *r;
+	const struct gso_layout *l;
+	uint8_t *arena;
+	size_t arena_len;
+	size_t used; /* of the arena */
+	struct span *segs;
+	size_t max_segs;
+	size_t n; /* of these */
+};
+
 /*
  * Read a packet that has no virtio_net_hdr to where it belongs, with the scratch behind
- * it for what is longer than there is room: the kernel cuts off the rest of
- * a packet silently. Returns its length, or 0 when it is in the scratch and *whole.
+ * that for what is longer than there is room: the kernel silently cuts off what no
+ * buffer takes. *len is 0 when the packet is done, or its length in the scratch.
  */
-static ssize_t read_bare(struct tun_queue *q, struct tun_reader *r, const struct gso_layout *l,
-			 uint8_t *out, size_t room, size_t *whole)
+static int read_bare(struct burst *b, size_t *len)
 {
-	size_t here = min(room - l->headroom - l->tailroom, sizeof(r->buf));
+	const struct gso_layout *l = b->l;
+	uint8_t *pkt = b->arena + b->used + l->headroom;
+	size_t room = b->arena_len - b->used;
+	size_t here = min(room - l->headroom - l->tailroom, sizeof(b->r->buf));
 	struct iovec iov[] = {
-		{ .iov_base = out + l->headroom, .iov_len = here },
-		{ .iov_base = r->buf, .iov_len = sizeof(r->buf) - here },
+		{ .iov_base = pkt, .iov_len = here },
+		{ .iov_base = b->r->buf, .iov_len = sizeof(b->r->buf) - here },
 	};
-	ssize_t n = read_queue(q, iov, ARRAY_SIZE(iov));
-	size_t len = (size_t)n;
+	ssize_t n = read_queue(b->q, iov, ARRAY_SIZE(iov));
 
+	*len = n > 0 ? (size_t)n : 0;
 	if (n <= 0)
-		return n;
-	if (len <= here && gso_slot(l, len) <= room) {
-		memset(out + l->headroom + len, 0, gso_padded(l, len) - len);
-		return n;
+		return (int)n;
+	if (*len <= here && gso_slot(l, *len) <= room) {
+		memset(pkt + *len, 0, gso_padded(l, *len) - *len);
+		b->segs[b->n++] = (struct span){ .data = pkt, .len = *len };
+		b->used += gso_slot(l, *len);
+		*len = 0;
+		return 0;
 	}
-	here = min(here, len);
-	memmove(r->buf + here, r->buf, len - here);
-	memcpy(r->buf, out + l->headroom, here);
-	*whole = len;
+	here = min(here, *len);
+	memmove(b->r->buf + here, b->r->buf, *len - here);
+	memcpy(b->r->buf, pkt, here);
+	memset(&b->r->vh, 0, sizeof(b->r->vh));
 	return 0;
 }
 
 /* The same for a packet with a virtio_net_hdr; always into the scratch. */
-static ssize_t read_super(struct tun_queue *q, struct tun_reader *r, size_t *whole)
+static int read_super(struct burst *b, size_t *len)
 {
 	struct iovec iov[] = {
-		{ .iov_base = &r->vh, .iov_len = sizeof(r->vh) },
-		{ .iov_base = r->buf, .iov_len = sizeof(r->buf) },
+		{ .iov_base = &b->r->vh, .iov_len = sizeof(b->r->vh) },
+		{ .iov_base = b->r->buf, .iov_len = sizeof(b->r->buf) },
 	};
-	ssize_t n = read_queue(q, iov, ARRAY_SIZE(iov));
+	ssize_t n = read_queue(b->q, iov, ARRAY_SIZE(iov));
 
+	*len = 0;
 	if (n < 0)
-		return n;
-	*whole = (size_t)n > sizeof(r->vh) ? (size_t)n - sizeof(r->vh) : 0;
+		return (int)n;
+	if ((size_t)n > sizeof(b->r->vh))
+		*len = (size_t)n - sizeof(b->r->vh);
+	else
+		b->r->malformed++;
 	return 0;
 }
 
-/* Lay what waits in the scratch. */
-static size_t drain(struct tun_reader *r, const struct gso_layout *l, uint8_t *out, size_t room,
-		    struct span *segs, size_t max_segs, size_t *used)
+/* Lay as much as fits of what waits in the scratch. */
+static void drain(struct burst *b)
 {
-	size_t laid;
-	size_t n = gso_next(&r->gso, l, out, room, segs, max_segs, &laid);
+	bool empty = !b->used;
+	size_t used, n;
 
-	*used += laid;
-	return n;
+	n = gso_next(&b->r->gso, b->l, b->arena + b->used, b->arena_len - b->used,
+		     b->segs + b->n, b->max_segs - b->n, &used);
+	b->n += n;
+	b->used += used;
+	if (!n && empty && tun_reader_pending(b->r)) {
+		/* It would wait for ever. */
+		memset(&b->r->gso, 0, sizeof(b->r->gso));
+		b->r->oversize++;
+	}
+}
+
+static int read_one(struct burst *b)
+{
+	struct tun_reader *r = b->r;
+	size_t len;
+	int err;
+
+	err = b->q->vnet_hdr ? read_super(b, &len) : read_bare(b, &len);
+	if (err || !len)
+		return err;
+	if (gso_begin(&r->gso, &r->vh, r->buf, len))
+		r->malformed++;
+	else
+		drain(b);
+	return 0;
 }
 
 int tun_read_burst(struct tun_queue *q, struct tun_reader *r, const struct gso_layout *l,
 		   uint8_t *arena, size_t arena_len, struct span *segs, size_t max_segs,
 		   size_t *used)
 {
-	static const struct virtio_net_hdr bare;
+	struct burst b = { .q = q, .r = r, .l = l, .arena = arena, .arena_len = arena_len,
+			   .segs = segs, .max_segs = max_segs };
 	size_t typical = gso_slot(l, l->max);
-	size_t n, whole;
-	ssize_t len;
+	size_t reads = 0;
+	int err = 0;
 
 	*used = 0;
 	if (!max_segs || arena_len < typical)
 		return -EINVAL;
-	n = drain(r, l, arena, arena_len, segs, max_segs, used);
-	if (!n && tun_reader_pending(r)) {
-		/* It will never fit: longer than the arena is. */
-		memset(&r->gso, 0, sizeof(r->gso));
-		r->oversize++;
-	}
-	while (!tun_reader_pending(r) && n < max_segs && arena_len - *used >= typical) {
-		uint8_t *out = arena + *used;
-		size_t room = arena_len - *used;
-
-		whole = 0;
-		len = q->vnet_hdr ? read_super(q, r, &whole) :
-				    read_bare(q, r, l, out, room, &whole);
-		if (len == -EAGAIN)
-			break;
-		if (len < 0)
-			return n ? (int)n : (int)len;
-		if (len) {
-			segs[n++] = (struct span){ out + l->headroom, (size_t)len };
-			*used += gso_slot(l, (size_t)len);
-			continue;
-		}
-		if (gso_begin(&r->gso, q->vnet_hdr ? &r->vh : &bare, r->buf, whole)) {
-			r->malformed++;
-			continue;
-		}
-		n += drain(r, l, out, room, segs + n, max_segs - n, used);
-	}
-	return (int)n;
+	if (tun_reader_pending(r))
+		drain(&b);
+	/* Counting reads as well ends this even when nothing but rubbish comes. */
+	while (!err && !tun_reader_pending(r) && reads++ < max_segs && b.n < max_segs &&
+	       arena_len - b.used >= typical)
+		err = read_one(&b);
+	*used = b.used;
+	return err && err != -EAGAIN && !b.n ? err : (int)b.n;
 }
 
 static int write_queue(const struct tun_queue *q, const struct iovec *iov, size_t count,
@@ -300,7 +324,8 @@ static int write_apart(struct tun_queue *q, struct gro *gro, struct gro_super *s
 	size_t i;
 
 	gro_undo(gro, s);
-	for (i = 0; i < gro_packets(s) && err != -EBADFD; i++) {
+	/* A packet alone is refused with EIO only when the device is down. */
+	for (i = 0; i < gro_packets(s) && err != -EBADFD && err != -EIO; i++) {
 		err = write_one(q, gro_packet(gro, s, i), res);
 		taken |= !err;
 	}

@@ -48,7 +48,8 @@ must_check int tun_open(const char *name, unsigned int queues, bool offload,
 /*
  * Use a descriptor that somebody else opened (WG_TUN_FD); becomes non-blocking and
  * close-on-exec. @fd is the queue's from here on, upon error it stays the caller's.
- * -EINVAL when it is not a TUN, or one with packet information (no IFF_NO_PI).
+ * -EINVAL when it is not a TUN, or one with packet information (no IFF_NO_PI); -EBADFD when it
+ * is attached to no device.
  */
 must_check int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
 
@@ -72,10 +73,10 @@ struct tun_reader {
  *
  * Positive: call again, there may be more, even when the descriptor is not readable
  *           (a super-packet may be half way through: tun_reader_pending()).
- * 0:        nothing left; poll.
+ * 0:        nothing left, or nothing but rubbish; poll.
  * Negative: the device is gone (-EBADFD, -EIO, -EFAULT) or what readv(2) may return. Packets read
  *           before are returned first.
- * The arena must hold at least gso_slot(l, l->max) bytes.
+ * -EINVAL:  @max_segs is 0, or the arena does not hold gso_slot(l, l->max) bytes.
  */
 must_check int tun_read_burst(struct tun_queue *q, struct tun_reader *r,
 			      const struct gso_layout *l, uint8_t *arena, size_t arena_len,
