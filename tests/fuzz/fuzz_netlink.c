@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libFuzzer: datagrams of NETLINK_ROUTE through every parser.
+ *
+ *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
+ *		tests/fuzz/fuzz_netlink.c tun/netlink_parse.c tun/netlink.c tun/nlmon.c \
+ *		tun/netns.c -lmnl -o fuzz_netlink
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+
+#include "../../tun/netlink_parse.h"
+#include "../../tun/nlmon.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Look at all of the text, so that the sanitizer does. */
+static void use(const char *text, size_t size)
+{
+	if (strnlen(text, size) >= size)
+		abort();
+}
+
+static void on_link(const struct netlink_link *link, bool gone, void *arg)
+{
+	(void)gone;
+	(void)arg;
+	use(link->name, sizeof(link->name));
+	use(link->kind, sizeof(link->kind));
+	if (link->index <= 0 || link->master < 0 || link->hwaddr_len > sizeof(link->hwaddr))
+		abort();
+}
+
+static void check_prefix(uint8_t family, uint8_t len)
+{
+	if (!netlink_addr_len(family) || len > 8 * netlink_addr_len(family))
+		abort();
+}
+
+static void on_addr(const struct netlink_addr *addr, bool gone, void *arg)
+{
+	(void)gone;
+	(void)arg;
+	check_prefix(addr->family, addr->prefixlen);
+	if (addr->ifindex <= 0)
+		abort();
+}
+
+static void on_route(const struct netlink_route *route, bool gone, void *arg)
+{
+	(void)gone;
+	(void)arg;
+	check_prefix(route->family, route->dst_len);
+	if (route->gateway_family)
+		check_prefix(route->gateway_family, 0);
+	if (route->oif < 0)
+		abort();
+}
+
+static void on_neigh(const struct netlink_neigh *neigh, bool gone, void *arg)
+{
+	(void)gone;
+	(void)arg;
+	check_prefix(neigh->family, 0);
+	if (neigh->lladdr_len > sizeof(neigh->lladdr))
+		abort();
+}
+
+/* What nlmon does not hear of. */
+static void check_others(const struct nlmsghdr *nlh)
+{
+	struct netlink_rule rule;
+	const char *text;
+	int error;
+
+	if (!netlink_parse_rule(nlh, &rule))
+		check_prefix(rule.family, rule.from_len);
+	if (!netlink_parse_verdict(nlh, &error, &text)) {
+		use(text, nlh->nlmsg_len);
+		if (error > 0)
+			abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct nlmon_callbacks callbacks = {
+		.link = on_link, .addr = on_addr, .route = on_route, .neigh = on_neigh
+	};
+	const struct nlmsghdr *nlh;
+	void *copy;
+	int left = (int)size;
+
+	/* Aligned, and exactly as long as the input. */
+	copy = malloc(size ? size : 1);
+	if (!copy)
+		return 0;
+	memcpy(copy, data, size);
+	nlmon_deliver(copy, size, &callbacks, NULL);
+	for (nlh = copy; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+		check_others(nlh);
+	free(copy);
+	return 0;
+}
