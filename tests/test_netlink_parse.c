@@ -349,6 +349,37 @@ START_TEST(verdicts)
 }
 END_TEST
 
+/* Of the lengths that a message may claim, which let it pass? */
+START_TEST(message_lengths)
+{
+	static const struct {
+		uint32_t claimed;
+		size_t there, left;
+		bool ok;
+	} cases[] = {
+		{ 16, 16, 0, true },         { 16, 40, 24, true },
+		{ 17, 17, 0, true },         { 17, 19, 0, true },
+		{ 17, 20, 0, true },         { 17, 24, 4, true },
+		{ 16, 15, 15, false },       { 0, 40, 40, false },
+		{ 15, 40, 40, false },       { 41, 40, 40, false },
+		{ UINT32_MAX, 40, 40, false }, { 0x8c8c002a, 40, 40, false },
+		{ 16, 0, 0, false },
+	};
+	size_t i, len;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		_Alignas(4) char buf[64] = { 0 };
+		const void *pos = buf;
+
+		memcpy(buf, &cases[i].claimed, sizeof(cases[i].claimed));
+		len = cases[i].there;
+		ck_assert_msg(!!netlink_parse_next(&pos, &len) == cases[i].ok, "%zu", i);
+		ck_assert_uint_eq(len, cases[i].left);
+		ck_assert_ptr_eq(pos, buf + cases[i].there - cases[i].left);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("netlink_parse");
@@ -364,6 +395,7 @@ int main(void)
 	tcase_add_test(pure, foreign_families);
 	tcase_add_loop_test(pure, wrong_address_length, 0, 4);
 	tcase_add_test(pure, verdicts);
+	tcase_add_test(pure, message_lengths);
 	suite_add_tcase(suite, pure);
 
 	sr = srunner_create(suite);

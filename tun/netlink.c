@@ -144,10 +144,11 @@ static int answer_message(struct answer *answer, const struct nlmsghdr *nlh)
 
 static int answer_datagram(struct answer *answer, size_t len)
 {
-	const struct nlmsghdr *nlh = (const struct nlmsghdr *)answer->nl->answer;
-	int left = (int)len, err;
+	const void *pos = answer->nl->answer;
+	const struct nlmsghdr *nlh;
+	int err;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	while ((nlh = netlink_parse_next(&pos, &len))) {
 		/* An older number: left over from a request that timed out. */
 		if (nlh->nlmsg_seq != answer->nl->seq)
 			continue;

@@ -165,6 +165,7 @@ struct netlink_route_filter {
 	int oif;
 };
 
+/* -ENODEV: there is no such oif. A table that is not there has no routes. */
 must_check int netlink_route_list(struct netlink *nl, const struct netlink_route_filter *filter,
 				  netlink_route_fn *fn, void *arg);
 

@@ -71,16 +71,18 @@ static int chunk_message(struct netlink *nl, const struct nlmsghdr *nlh)
 static int chunk_wait(struct netlink *nl)
 {
 	const struct nlmsghdr *nlh;
+	const void *pos;
+	size_t len;
 	ssize_t n;
-	int left, done;
+	int done;
 
 	for (;;) {
 		n = netlink_receive(nl);
 		if (n < 0)
 			return (int)n;
-		nlh = (const struct nlmsghdr *)nl->answer;
-		left = (int)n;
-		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+		pos = nl->answer;
+		len = (size_t)n;
+		while ((nlh = netlink_parse_next(&pos, &len))) {
 			done = chunk_message(nl, nlh);
 			if (done)
 				return min(done, 0);

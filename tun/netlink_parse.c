@@ -37,6 +37,19 @@ size_t netlink_addr_len(int family)
 	}
 }
 
+const struct nlmsghdr *netlink_parse_next(const void **buf, size_t *len)
+{
+	const struct nlmsghdr *nlh = *buf;
+	size_t step;
+
+	if (*len < sizeof(*nlh) || nlh->nlmsg_len < sizeof(*nlh) || nlh->nlmsg_len > *len)
+		return NULL;
+	step = min(ALIGN_UP((size_t)nlh->nlmsg_len, (size_t)NLMSG_ALIGNTO), *len);
+	*buf = (const char *)*buf + step;
+	*len -= step;
+	return nlh;
+}
+
 /*
  * Not mnl_attr_for_each(), which rounds the end of the message up and so may
  * look three bytes past it.

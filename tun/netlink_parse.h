@@ -4,7 +4,7 @@
  * they read nothing but the message and keep no pointer into it, save where
  * said. No length in it is trusted, although the kernel wrote it.
  *
- * @nlh must have passed mnl_nlmsg_ok(), that is, nlmsg_len bytes are there.
+ * @nlh must come from netlink_parse_next(), that is, nlmsg_len bytes are there.
  * Attributes that are not known are skipped: newer kernels have more.
  *
  * Return 0, -EBADMSG if the message is malformed, or -EAFNOSUPPORT if it is of
@@ -18,6 +18,14 @@
 #include "nlmon.h"
 
 struct nlmsghdr;
+
+/*
+ * The first message of the *@len bytes at *@buf, which is aligned to four bytes;
+ * both are moved behind it. NULL: there is none left, or nothing that could be
+ * one. (mnl_nlmsg_ok() of libmnl 1.0.4 takes a length of 2 GiB and more for a
+ * negative number and lets it pass.)
+ */
+const struct nlmsghdr *netlink_parse_next(const void **buf, size_t *len);
 
 must_check int netlink_parse_link(const struct nlmsghdr *nlh, struct netlink_link *link);
 must_check int netlink_parse_addr(const struct nlmsghdr *nlh, struct netlink_addr *addr);

@@ -143,10 +143,9 @@ static void deliver_message(const struct nlmsghdr *nlh, const struct nlmon_callb
 
 void nlmon_deliver(const void *buf, size_t len, const struct nlmon_callbacks *callbacks, void *arg)
 {
-	const struct nlmsghdr *nlh = buf;
-	int left = (int)min(len, (size_t)INT32_MAX);
+	const struct nlmsghdr *nlh;
 
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+	while ((nlh = netlink_parse_next(&buf, &len)))
 		deliver_message(nlh, callbacks, arg);
 }
 

@@ -91,8 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.link = on_link, .addr = on_addr, .route = on_route, .neigh = on_neigh
 	};
 	const struct nlmsghdr *nlh;
+	const void *pos;
 	void *copy;
-	int left = (int)size;
 
 	/* Aligned, and exactly as long as the input. */
 	copy = malloc(size ? size : 1);
@@ -100,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(copy, data, size);
 	nlmon_deliver(copy, size, &callbacks, NULL);
-	for (nlh = copy; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+	pos = copy;
+	while ((nlh = netlink_parse_next(&pos, &size)))
 		check_others(nlh);
 	free(copy);
 	return 0;
