@@ -58,6 +58,14 @@ lab_ms_since()
 	echo "$((d / 1000)).$((d / 100 % 10))"
 }
 
+# Seconds since the script began.
+lab_elapsed()
+{
+	local d=$((($(lab_us) - lab_start_us) / 100000))
+
+	echo "$((d / 10)).$((d % 10))"
+}
+
 # Waits at most $1 seconds for a command to succeed; $2 says for what.
 lab_wait()
 {
@@ -101,7 +109,7 @@ lab_show_logs()
 lab_fail()
 {
 	lab_failed=$((lab_failed + 1))
-	printf ' FAIL  %s\n' "$1"
+	printf ' FAIL %5s s  %s\n' "$(lab_elapsed)" "$1"
 	if [ -n "${2:-}" ]; then
 		printf '%s\n' "$2" | tail -n 20 | cut -c1-300 | sed 's/^/     > /'
 	fi
@@ -117,7 +125,7 @@ check()
 	lab_checks=$((lab_checks + 1))
 	"$@" >"$LAB_DIR/check.out" 2>&1 || status=$?
 	if [ $status -eq 0 ]; then
-		printf ' ok    %s\n' "$what"
+		printf ' ok   %5s s  %s\n' "$(lab_elapsed)" "$what"
 	else
 		lab_fail "$what" "status $status: $*
 $(cat "$LAB_DIR/check.out")"
@@ -171,6 +179,16 @@ has()
 {
 	grep -qE -e "$2" <<<"$1" || {
 		echo "no /$2/ in:"
+		echo "$1"
+		return 1
+	}
+}
+
+# contains TEXT STRING: the same with a fixed string, such as a key.
+contains()
+{
+	grep -qF -e "$2" <<<"$1" || {
+		echo "no $2 in:"
 		echo "$1"
 		return 1
 	}
@@ -590,8 +608,7 @@ lab_end()
 		printf '%s: skipped: %s\n' "$LAB_NAME" "$LAB_SKIP"
 		exit 77
 	fi
-	printf '%s: %d checks, %d failed, %s s\n' "$LAB_NAME" $lab_checks $lab_failed \
-		"$(awk -v a="$lab_start_us" -v b="$(lab_us)" 'BEGIN { printf "%.1f", (b - a) / 1e6 }')"
+	printf '%s: %d checks, %d failed, %s s\n' "$LAB_NAME" $lab_checks $lab_failed "$(lab_elapsed)"
 	[ $lab_failed -eq 0 ] || exit 1
 	[ "$status" -eq 0 ] || exit "$status"
 	[ $lab_checks -gt 0 ] || exit 1
