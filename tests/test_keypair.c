@@ -36,6 +36,13 @@ START_TEST(init)
 }
 END_TEST
 
+/* A check for loops: libcheck's own writes to a pipe each time, even when it holds. */
+#define expect(condition, ...)                     \
+	do {                                       \
+		if (!(condition))                  \
+			ck_abort_msg(__VA_ARGS__); \
+	} while (0)
+
 /* --- nonces -------------------------------------------------------------- */
 
 START_TEST(nonces_in_order)
@@ -98,7 +105,7 @@ START_TEST(nonces_refused_for_ever)
 
 	atomic_store(&kp.send_counter, REJECT_AFTER_MESSAGES - 1);
 	for (n = 0; n < 100000; n++)
-		ck_assert_msg(!keypair_take_nonces(&kp, 128, &first), "granted");
+		expect(!keypair_take_nonces(&kp, 128, &first), "granted");
 	ck_assert(keypair_take_nonces(&kp, 1, &first));
 	ck_assert_uint_eq(first, REJECT_AFTER_MESSAGES - 1);
 }
@@ -151,7 +158,7 @@ START_TEST(nonces_shared)
 	end = atomic_load(&kp.send_counter) - (REJECT_AFTER_MESSAGES - LEFT);
 	ck_assert_uint_le(end, LEFT);
 	for (i = 0; i < sizeof(taken); i++)
-		ck_assert_msg(taken[i] == (i < end), "nonce %zu taken %u times", i, taken[i]);
+		expect(taken[i] == (i < end), "nonce %zu taken %u times", i, taken[i]);
 }
 END_TEST
 
@@ -362,22 +369,22 @@ START_TEST(none_is_lost)
 		if (what < 50) {
 			all[added].initiator = rand() % 2;
 			n = (int)keypairs_add(&kps, &all[added++], retired);
-			ck_assert(!had_current || keypairs_current(&kps));
+			expect(!had_current || keypairs_current(&kps), "lost current");
 		} else if (what < 98) {
 			n = keypairs_confirm(&kps, atomic_load(&kps.next), retired);
 			n = max(n, 0);
-			ck_assert(!had_current || keypairs_current(&kps));
+			expect(!had_current || keypairs_current(&kps), "lost current");
 		} else {
 			n = (int)keypairs_clear(&kps, retired);
 		}
 		for (i = 0; i < (unsigned)n; i++) {
-			ck_assert(!retired_once[retired[i] - all]);
+			expect(!retired_once[retired[i] - all], "retired twice");
 			retired_once[retired[i] - all] = true;
 			gone++;
 		}
 		in_slots = !!atomic_load(&kps.current) + !!atomic_load(&kps.previous) +
 			   !!atomic_load(&kps.next);
-		ck_assert_uint_eq(gone + in_slots, added);
+		expect(gone + in_slots == added, "%u + %u of %u", gone, in_slots, added);
 	}
 }
 END_TEST
