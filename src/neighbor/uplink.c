@@ -87,9 +87,11 @@ void uplink_close(struct uplink *uplink)
 
 int uplink_open(struct uplink *uplink, const char *name)
 {
+	size_t len = strlen(name);
+
 	memset(uplink, 0, sizeof(*uplink));
-	if (strlen(name) >= sizeof(uplink->name))
+	if (len >= sizeof(uplink->name))
 		return -ENAMETOOLONG;
-	strcpy(uplink->name, name);
+	memcpy(uplink->name, name, len);
 	return netlink_open(&uplink->nl, -1);
 }
