@@ -6,10 +6,18 @@
 #ifndef BERTH_TESTS_PACKETS_H
 #define BERTH_TESTS_PACKETS_H
 
+#include <check.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
 #include "../src/base.h"
+
+/* ck_assert() tells Check of each that passed; this is for those that pass a million times. */
+#define expect(condition) \
+	do { \
+		if (!(condition)) \
+			ck_abort_msg("%s", #condition); \
+	} while (0)
 
 /* splitmix64 (Steele, Lea, Flood 2014): the same numbers everywhere. */
 static inline uint64_t next_random(uint64_t *state)

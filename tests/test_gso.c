@@ -5,7 +5,6 @@
  */
 #include "../tun/gso.h"
 
-#include <check.h>
 #include <errno.h>
 
 #include "packets.h"
@@ -89,14 +88,14 @@ static void check_segments(const struct recipe *r, size_t len, size_t size, size
 {
 	size_t i, offset = 0;
 
-	ck_assert_uint_eq(n, (len + size - 1) / size);
+	expect(n == (len + size - 1) / size);
 	for (i = 0; i < n; i++) {
 		size_t chunk = min(size, len - offset);
 		size_t total = make_segment(r, i, offset, chunk, i == n - 1);
 
-		ck_assert_uint_eq(segs[i].len, total);
-		ck_assert_mem_eq(segs[i].data, want, total);
-		ck_assert(naive_valid(segs[i].data, total, r->proto));
+		expect(segs[i].len == total);
+		expect(!memcmp(segs[i].data, want, total));
+		expect(naive_valid(segs[i].data, total, r->proto));
 		offset += chunk;
 	}
 }
@@ -110,18 +109,18 @@ static void check_layout(const struct gso_layout *l, size_t n, uint8_t canary)
 	for (i = 0; i < n; i++) {
 		size_t padded = gso_padded(l, segs[i].len);
 
-		ck_assert_ptr_eq(segs[i].data, at + l->headroom);
+		expect(segs[i].data == at + l->headroom);
 		for (k = 0; k < l->headroom; k++)
-			ck_assert_uint_eq(at[k], canary);
+			expect(at[k] == canary);
 		at += l->headroom;
 		for (k = segs[i].len; k < padded; k++)
-			ck_assert_uint_eq(at[k], 0);
+			expect(at[k] == 0);
 		at += padded;
 		for (k = 0; k < l->tailroom; k++)
-			ck_assert_uint_eq(at[k], canary);
+			expect(at[k] == canary);
 		at += l->tailroom;
 	}
-	ck_assert_uint_eq(*at, canary);
+	expect(*at == canary);
 }
 
 START_TEST(padding)
@@ -178,7 +177,7 @@ START_TEST(random_super_packets)
 		for (i = 0; i < 4; i++)
 			out[OUT_LEN - 1 - i] = 0xa5;
 		n = gso_split(&vh, super, total, &l, out, OUT_LEN, segs, MAX_SEGS);
-		ck_assert_int_gt(n, 0);
+		expect(n > 0);
 		check_segments(&r, len, size, (size_t)n);
 		if (round % 8 == 0)
 			check_layout(&l, (size_t)n, 0xa5);
@@ -201,15 +200,15 @@ START_TEST(portions)
 		size_t total = make_super(&r, len, size, &vh);
 		struct gso g;
 
-		ck_assert_int_eq(gso_begin(&g, &vh, super, total), 0);
+		expect(gso_begin(&g, &vh, super, total) == 0);
 		while (!gso_finished(&g)) {
 			size_t k = gso_next(&g, &tunnel, out + at, pick(&rng, 6000), segs + n,
 					    pick(&rng, 5), &used);
-			ck_assert(k || !used);
+			expect(k || !used);
 			n += k;
 			at += used;
 		}
-		ck_assert_uint_eq(gso_next(&g, &tunnel, out + at, 9999, segs + n, 9, &used), 0);
+		expect(gso_next(&g, &tunnel, out + at, 9999, segs + n, 9, &used) == 0);
 		check_segments(&r, len, size, n);
 	}
 }
@@ -250,11 +249,11 @@ START_TEST(whole_packets)
 			store_be16(super + l4 + vh.csum_offset,
 				   naive_pseudo(super, r.proto, total - l4));
 		}
-		ck_assert_int_eq(gso_split(&vh, super, total, &tunnel, out, OUT_LEN, segs, 1), 1);
-		ck_assert_uint_eq(segs[0].len, total);
+		expect(gso_split(&vh, super, total, &tunnel, out, OUT_LEN, segs, 1) == 1);
+		expect(segs[0].len == total);
 		if (vh.flags && r.proto == IPPROTO_TCP && !load_be16(want + l4 + 16))
 			continue; /* 0 or 0xffff: both are right */
-		ck_assert_mem_eq(segs[0].data, want, total);
+		expect(!memcmp(segs[0].data, want, total));
 	}
 }
 END_TEST
@@ -365,9 +364,9 @@ static void try_hostile(const struct virtio_net_hdr *vh, const uint8_t *pkt, siz
 	int i, n;
 
 	n = gso_split(vh, in, len, &tunnel, room, ROOM, list, SEGS);
-	ck_assert(n == -EINVAL || n == -ENOBUFS || (n > 0 && n <= SEGS));
+	expect(n == -EINVAL || n == -ENOBUFS || (n > 0 && n <= SEGS));
 	for (i = 0; i < n; i++)
-		ck_assert(list[i].data >= room + 16 && list[i].len &&
+		expect(list[i].data >= room + 16 && list[i].len &&
 			  list[i].data + list[i].len + 16 <= room + ROOM);
 	free(list);
 	free(room);
