@@ -40,8 +40,8 @@ void peer_group_free(struct peer_group *group)
 	secret_pool_destroy(&group->sessions);
 }
 
-struct peer *peer_new(struct peer_group *group, const uint8_t public_key[NOISE_KEY_LEN],
-		      const char *name, unsigned home)
+struct peer *peer_new(struct peer_group *group, struct datapath *dp,
+		      const uint8_t public_key[NOISE_KEY_LEN], const char *name, unsigned home)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 
@@ -56,6 +56,7 @@ struct peer *peer_new(struct peer_group *group, const uint8_t public_key[NOISE_K
 	memcpy(peer->public_key, public_key, NOISE_KEY_LEN);
 	peer->entry.key = peer->public_key;
 	peer->group = group;
+	peer->dp = dp;
 	peer->home = (uint16_t)home;
 	atomic_store_explicit(&peer->refs, 1, memory_order_relaxed);
 	return peer;
@@ -161,7 +162,7 @@ static struct staged *unstage(struct session *session, unsigned *n)
 	session->staged = NULL;
 	session->staged_tail = NULL;
 	session->staged_bytes = 0;
-	atomic_store_explicit(&session->n_staged, 0, memory_order_relaxed);
+	atomic_store_explicit(&session->n_staged, 0, memory_order_release);
 	return staged;
 }
 
@@ -225,7 +226,7 @@ void peer_wipe_session(struct peer *peer, uint64_t now)
 
 	pthread_mutex_lock(&peer->lock);
 	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
-	if (session && !session->staged && !session->flushing &&
+	if (session && !session_is_staging(session) &&
 	    timers_may_wipe(&session->timers, now))
 		drop_session(peer);
 	pthread_mutex_unlock(&peer->lock);
@@ -342,7 +343,8 @@ bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
 	pthread_mutex_lock(&peer->lock);
 	if (!endpoint_equal(&peer->endpoint, from) &&
 	    !atomic_load_explicit(&peer->dead, memory_order_relaxed)) {
-		moved = !endpoint_same_remote(&peer->endpoint, from);
+		moved = endpoint_is_set(&peer->endpoint) &&
+			!endpoint_same_remote(&peer->endpoint, from);
 		peer->endpoint = *from;
 		atomic_store_explicit(&peer->has_endpoint, true, memory_order_relaxed);
 	}
@@ -433,12 +435,20 @@ struct staged *peer_take_staged(struct peer *peer, struct session *session, bool
 	unsigned n;
 
 	pthread_mutex_lock(&peer->lock);
-	if (continuing || !session->flushing) {
+	if (continuing || !atomic_load_explicit(&session->flushing, memory_order_relaxed)) {
+		atomic_store_explicit(&session->flushing, session->staged != NULL,
+				      memory_order_relaxed);
 		staged = unstage(session, &n);
-		session->flushing = staged != NULL;
 	}
 	pthread_mutex_unlock(&peer->lock);
 	return staged;
+}
+
+void peer_stop_flushing(struct peer *peer, struct session *session)
+{
+	pthread_mutex_lock(&peer->lock);
+	atomic_store_explicit(&session->flushing, false, memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
 }
 
 unsigned peer_drop_staged(struct peer *peer, struct session *session)

@@ -31,7 +31,7 @@
 #include "../table/peertable.h"
 #include "timers.h"
 
-struct peer;
+struct datapath;
 
 /* What all peers of a device share. Constant after peer_group_init(). */
 struct peer_group {
@@ -69,7 +69,8 @@ struct session {
 	struct receiver *handshake;    /* peer->lock: index of the one in flight, or NULL */
 	bool remote_ready;             /* handshake thread: remote was initialised */
 	_Atomic unsigned n_staged;     /* written under peer->lock */
-	bool flushing;                 /* peer->lock: a worker sends what was staged */
+	_Atomic bool flushing;         /* written under peer->lock: a worker sends the staged */
+	_Atomic uint64_t late_key;     /* 1 << 32 | index of the last key found about to expire */
 	size_t staged_bytes;           /* peer->lock */
 	struct staged *staged;         /* peer->lock */
 	struct staged **staged_tail;   /* peer->lock; NULL: staged is empty */
@@ -82,8 +83,8 @@ struct session {
 /* What is wanted of the home worker, as flags of peer->to_worker. */
 enum peer_work {
 	PEER_WORK_LOOK = 1 << 0,      /* timers changed: look at them */
-	PEER_WORK_FLUSH = 1 << 1,     /* keys are there: send what is staged, or a keepalive */
-	PEER_WORK_KEEPALIVE = 1 << 2, /* send a keepalive now */
+	PEER_WORK_FLUSH = 1 << 1,     /* keys are there: send what is staged */
+	PEER_WORK_KEEPALIVE = 1 << 2, /* send a keepalive, unless staged packets went out */
 	PEER_WORK_GONE = 1 << 3       /* killed: take it off the wheel */
 };
 
@@ -124,11 +125,12 @@ struct peer {
 	/* control thread */
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
-	char *name; /* of the tenant, or "" */
 
+	char *name; /* of the tenant, or ""; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
 	struct peertable_entry entry;
 	struct peer_group *group;
+	struct datapath *dp; /* passed through to the levels above; constant */
 	_Atomic unsigned refs;
 	struct rcu_head rcu;
 };
@@ -139,11 +141,11 @@ must_check int peer_group_init(struct peer_group *group);
 void peer_group_free(struct peer_group *group);
 
 /*
- * A peer without addresses, with one reference. home is the number of the
+ * A peer of dp without addresses, with one reference. home is the number of the
  * queue whose worker looks after it. NULL: no memory. Control thread.
  */
-struct peer *peer_new(struct peer_group *group, const uint8_t public_key[NOISE_KEY_LEN],
-		      const char *name, unsigned home);
+struct peer *peer_new(struct peer_group *group, struct datapath *dp,
+		      const uint8_t public_key[NOISE_KEY_LEN], const char *name, unsigned home);
 
 /* One more reference; false when the peer is past its last one. Inside an RCU turn. */
 must_check bool peer_ref(struct peer *peer);
@@ -172,7 +174,7 @@ must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);
 
 /*
  * Roaming (§6.5): an authenticated packet came from there. True when the
- * remote side changed. Any thread.
+ * remote side is another one than before. Any thread.
  */
 bool peer_set_endpoint(struct peer *peer, const struct endpoint *from);
 
@@ -202,6 +204,25 @@ must_check int peer_add_keys(struct peer *peer, struct session *session,
 bool peer_confirm_key(struct peer *peer, struct session *session, struct session_key *key);
 
 /*
+ * A key is about to expire and only receives (paper §6.2): is this the first
+ * packet under it that finds so? Any worker.
+ */
+static inline bool session_first_late(struct session *session, uint32_t index)
+{
+	uint64_t mark = UINT64_C(1) << 32 | index;
+
+	return atomic_exchange_explicit(&session->late_key, mark, memory_order_relaxed) != mark;
+}
+
+/* Must further packets wait behind those already staged, lest a flow be reordered? Any worker. */
+static inline bool session_is_staging(const struct session *session)
+{
+	/* Whoever sees the queue emptied sees also that somebody is sending it. */
+	return atomic_load_explicit(&session->n_staged, memory_order_acquire) ||
+	       atomic_load_explicit(&session->flushing, memory_order_relaxed);
+}
+
+/*
  * Keeps a copy of an inner packet until there is a key, the oldest making room.
  * Returns how many packets were dropped for it (1 for this one when there is no memory).
  * Any worker, RCU turn.
@@ -214,6 +235,9 @@ unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *d
  * else is at it. Call again until NULL: that ends the flushing. Any worker.
  */
 struct staged *peer_take_staged(struct peer *peer, struct session *session, bool continuing);
+
+/* Ends the flushing early; what is staged waits for the next one. The flushing worker. */
+void peer_stop_flushing(struct peer *peer, struct session *session);
 
 /* Drops what is staged; returns how many. */
 unsigned peer_drop_staged(struct peer *peer, struct session *session);

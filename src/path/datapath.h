@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The path of a packet. Read this first.
+ *
+ * Each worker runs a packet to completion: no queue between threads, no lock
+ * per packet, no allocation. The bursts below are turns of the worker's loop
+ * (worker.c), one RCU turn each (base/rcu.h).
+ *
+ * INBOUND: UDP → TUN                                               file       thread
+ *
+ *  udp_recv_burst         recvmmsg; GRO super-packets split        udp.c      worker
+ *   classify              length and type only                     receive.c  worker
+ *    ├ handshake types    mac1, under load mac2 and rate per
+ *    │                    source, then a copy into a bounded ring  receive.c  worker
+ *    │                    → handshake_thread                       handshake.c handshake
+ *    └ data
+ *      lookup_keys        receiver index → keys → peer             receive.c  worker
+ *      open_burst         AEAD, in place                           crypto/aead
+ *      accept_runs        replay window, roaming, key
+ *                         confirmation, time stamps                receive.c  worker
+ *      deliver            inner header, padding, ECN; the source
+ *                         must be the peer's own                   receive.c  worker
+ *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
+ *
+ * OUTBOUND: TUN → UDP
+ *
+ *  tun_read_burst         read; gso lays super-packets out, each   tun/       worker
+ *                         packet in its slot of the send buffer:
+ *                         | message_data | inner | 0… | tag |
+ *   route                 destination → peer; none: ICMP error     send.c     worker
+ *   collect               packets of one peer become one group     send.c     worker
+ *   assign                key and nonces of a group, one atomic
+ *                         add; no key: staged, handshake wanted    send.c     worker
+ *   seal                  AEAD, in place                           crypto/aead
+ *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
+ *
+ * Everybody may read what stands here; who may write is said at each field.
+ */
+#ifndef BERTH_PATH_DATAPATH_H
+#define BERTH_PATH_DATAPATH_H
+
+#include "../../crypto/aead.h"
+#include "../../crypto/ratelimit.h"
+#include "../../tun/tun.h"
+#include "../peer/peer.h"
+#include "../table/allowedips.h"
+#include "../table/counters.h"
+#include "udp.h"
+
+struct handshake_thread;
+struct datapath;
+
+/* Who we are. Immutable once published; replaced as a whole. */
+struct identity {
+	struct noise_local local;
+	struct cookie_checker checker;
+	struct secret_pool *pool;
+	struct rcu_head rcu;
+};
+
+/* What the data path asks of the level above. Any thread. */
+struct datapath_ops {
+	/* A peer's home worker has work (flags of enum peer_work). RCU turn. */
+	void (*wake_worker)(struct datapath *dp, struct peer *peer, unsigned work);
+	/* The TUN queue is gone: deleted from outside. */
+	void (*tun_gone)(struct datapath *dp);
+};
+
+/* One device's share of one worker. Fields: that worker, but where noted. */
+struct queue {
+	struct datapath *dp;
+	unsigned number;
+	struct tun_queue tun;
+	_Atomic(struct udp_sockets *) udp; /* control replaces; any thread sends */
+	struct burst *burst;               /* the worker's, shared by its queues in turn */
+	struct tun_reader *reader;
+};
+
+/* One WireGuard device, as all its queues see it. */
+struct datapath {
+	struct peer_group peers;           /* handshakes and keys by receiver index */
+	struct allowedips allowedips;      /* addresses → peers; control writes */
+	struct peertable *table;           /* public keys → peers; control writes */
+	_Atomic(struct identity *) identity; /* NULL: none; control writes */
+	_Atomic uint32_t mtu;              /* inner; control writes */
+	struct drop_counters drops;        /* of the device, those of its peers included */
+	struct handshake_thread *handshake;
+	const struct datapath_ops *ops;
+	const char *name; /* of the interface, for messages */
+	unsigned n_queues;
+	struct queue *queues;
+};
+
+enum {
+	BURST_PACKETS = 1024, /* as udp_rx yields, and tun_read_burst is asked for */
+	/* The send buffer: five super-packets. More would leave the second-level cache. */
+	BURST_ARENA = 384 << 10
+};
+
+/* What one packet is while it passes. */
+struct packet {
+	struct session_key *key;
+	struct peer *peer;
+	uint8_t *data; /* inbound: the message, then the inner packet */
+	uint32_t len;
+	uint16_t message; /* inbound: of udp_rx.from */
+	uint8_t ecn;
+	bool dead;
+};
+
+/* Packets of one peer within an outbound burst. */
+struct group {
+	struct peer *peer;
+	struct session *session;
+	struct session_key *key;
+	struct endpoint to;
+	unsigned first, last; /* packets, linked by burst.next */
+	unsigned n;
+	bool data; /* not only a keepalive */
+};
+
+/*
+ * Buffers of one worker, laid out once. Only that worker touches them.
+ */
+struct burst {
+	uint64_t now; /* monotonic ns; read once per turn */
+	struct aead *aead;
+	struct gro gro;
+	struct ratelimit sources; /* handshakes by source, under load */
+	struct ratelimit icmp;    /* ICMP errors by sender */
+	struct udp_rx rx;
+	struct udp_tx tx;
+	struct packet packets[BURST_PACKETS];
+	struct aead_op ops[BURST_PACKETS];
+	uint16_t op_packet[BURST_PACKETS]; /* op → packet */
+	struct span spans[BURST_PACKETS];
+	uint16_t next[BURST_PACKETS];      /* packet → next of its group */
+	struct group groups[BURST_PACKETS];
+	unsigned n_groups;
+	uint16_t group_of[2 * BURST_PACKETS]; /* hash of a peer → group + 1 */
+	uint8_t *arena;                    /* BURST_ARENA */
+};
+
+/*
+ * Counts packets that died at the device, and at the peer if one is known (NULL
+ * otherwise). Any thread, RCU turn.
+ */
+static inline void datapath_drop(struct datapath *dp, struct peer *peer, enum drop_reason reason,
+				 uint64_t n)
+{
+	if (!n)
+		return;
+	counter_add(&dp->drops.n[reason], n);
+	if (peer)
+		peer_count_drop(peer, reason, n);
+}
+
+/* Who owns the address? Network order. RCU turn, any thread. */
+static inline struct peer *datapath_owner(const struct datapath *dp, uint8_t family,
+					  const uint8_t *addr)
+{
+	return family == AF_INET ? allowedips_lookup4(&dp->allowedips, addr)
+				 : allowedips_lookup6(&dp->allowedips, addr);
+}
+
+/*
+ * receive.c: one burst from a socket of the queue (fd4 or fd6). Returns the
+ * number of datagrams, 0 when there were none. Worker, RCU turn, burst->now set.
+ */
+unsigned receive_burst(struct queue *q, int fd);
+
+/*
+ * send.c: one burst from the TUN device. Returns the number of packets, 0 when
+ * there were none; negative: the device is gone. Worker, RCU turn.
+ */
+int send_burst(struct queue *q);
+
+/*
+ * send.c: sends what the peer has staged under its current key, or asks for a
+ * handshake when there is none. True when anything was sent. Worker, RCU turn.
+ */
+bool send_staged(struct queue *q, struct peer *peer);
+
+/*
+ * send.c: sends an empty packet (§6.5), or asks for a handshake when there is no
+ * key to send it with. Worker, RCU turn.
+ */
+void send_keepalive(struct queue *q, struct peer *peer);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One WireGuard interface: a TUN device, a UDP port, a private key, peers.
+ * Everything that changes one goes through device_apply(). Any number may live
+ * in one process; they share the workers.
+ *
+ * All functions: control thread, registered with RCU, outside a turn.
+ */
+#ifndef BERTH_PATH_DEVICE_H
+#define BERTH_PATH_DEVICE_H
+
+#include "../config/change.h"
+#include "datapath.h"
+#include "worker.h"
+
+struct device;
+
+/* Who wants to know which addresses the peers have: host routes, neighbours. */
+struct device_observer {
+	void *arg;
+	void (*address_added)(void *arg, const struct prefix *p, const char *name);
+	void (*address_removed)(void *arg, const struct prefix *p, const char *name);
+	/* Called once after the last of a list of changes. */
+	void (*applied)(void *arg);
+	/* The TUN device was deleted from outside. Any thread; once. */
+	void (*gone)(void *arg);
+};
+
+struct device_options {
+	const char *name;  /* of the interface */
+	int netns;         /* descriptor of the namespace it is made in; -1: ours */
+	int tun_fd;        /* one that somebody opened for us; -1: none */
+	unsigned n_queues; /* 0: one on each worker */
+	uint16_t mtu;      /* of inner packets; the link's own is the caller's to set */
+	bool offload;
+	struct device_observer observer; /* functions may be NULL */
+};
+
+/*
+ * Makes the TUN device (down, without addresses) and opens the queues. No
+ * socket yet: CHANGE_LISTEN_PORT opens it. 0 or -errno; those of tun_open()
+ * mean what they mean there.
+ */
+must_check int device_open(struct device **out, struct workers *ws,
+			   const struct device_options *options);
+
+/*
+ * Revokes all peers and closes everything. The kernel deletes the interface
+ * with the last descriptor. The observer hears of each address.
+ */
+void device_close(struct device *dev);
+
+/* As the kernel named it. Constant. */
+const char *device_name(const struct device *dev);
+
+/* The datapath of the device: for tables that others may read. */
+struct datapath *device_datapath(struct device *dev);
+
+/* Of inner packets, when the link's MTU has changed. */
+void device_set_mtu(struct device *dev, uint16_t mtu);
+
+/*
+ * Applies changes in order. When it returns, a removed peer's last packet has
+ * passed in either direction and its keys are wiped. 0, or the first error,
+ * whose change is *failed and after which nothing was applied:
+ * -EADDRINUSE (an address belongs to another peer; the port is taken),
+ * -ENOMEM, -EINVAL (a public key of zeroes), -EPERM (mark).
+ * An unknown peer with PEER_UPDATE_ONLY or PEER_REMOVE is no error.
+ */
+must_check int device_apply(struct device *dev, const struct change *changes, size_t n,
+			    size_t *failed);
+
+/* What the device is now. */
+struct device_info {
+	uint8_t private_key[NOISE_KEY_LEN]; /* secret; zero: none */
+	uint8_t public_key[NOISE_KEY_LEN];
+	uint16_t listen_port; /* 0: no socket */
+	uint32_t fwmark;
+	size_t n_peers;
+	bool gso, gro; /* UDP offloads in use */
+	bool tun_offload;
+};
+
+void device_get(struct device *dev, struct device_info *out);
+
+/* What a peer is now; pointers are valid within the callback. */
+struct device_peer {
+	const char *name;
+	const uint8_t *public_key;
+	uint8_t preshared_key[NOISE_KEY_LEN]; /* secret; zero: none */
+	struct endpoint endpoint;             /* unset: none */
+	struct timespec last_handshake;       /* UTC; zero: never */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+	uint32_t endpoint_changes;
+	uint16_t keepalive;
+	bool session; /* there are keys that can send */
+	const struct prefix *allowed_ips;
+	size_t n_allowed_ips;
+	uint64_t drops[DROP_REASON_COUNT];
+};
+
+/* One peer by its public key. False: no such. Calls fn once. */
+bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
+		     void (*fn)(const struct device_peer *peer, void *arg), void *arg);
+
+/* All peers, in no order. */
+void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
+		      void *arg);
+
+/* Does a peer own exactly this address, by a prefix of any length? Network order. */
+bool device_owns(struct device *dev, int family, const uint8_t *addr);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* The peers of a device: added, changed and revoked by lists of changes. */
+#include "device_peers.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "../base/log.h"
+
+/* Observers */
+
+static void tell_added(struct device *dev, const struct prefix *p, const struct peer *peer)
+{
+	if (dev->observer.address_added)
+		dev->observer.address_added(dev->observer.arg, p, peer->name);
+}
+
+static void tell_removed(struct device *dev, const struct prefix *p, const struct peer *peer)
+{
+	if (dev->observer.address_removed)
+		dev->observer.address_removed(dev->observer.arg, p, peer->name);
+}
+
+/* Addresses */
+
+static bool has_prefix(const struct prefix *list, size_t n, const struct prefix *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (prefix_equal(&list[i], p))
+			return true;
+	return false;
+}
+
+/* Strikes a prefix from the peer's own list; the table is the caller's. */
+static void forget_prefix(struct peer *peer, const struct prefix *p)
+{
+	for (size_t i = 0; i < peer->n_allowed_ips; i++) {
+		if (!prefix_equal(&peer->allowed_ips[i], p))
+			continue;
+		peer->allowed_ips[i] = peer->allowed_ips[--peer->n_allowed_ips];
+		return;
+	}
+}
+
+static int note_prefix(struct peer *peer, const struct prefix *p)
+{
+	struct prefix *grown = realloc(peer->allowed_ips,
+				       (peer->n_allowed_ips + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	peer->allowed_ips = grown;
+	peer->allowed_ips[peer->n_allowed_ips++] = *p;
+	return 0;
+}
+
+static void remove_prefix(struct device *dev, struct peer *peer, struct prefix p)
+{
+	allowedips_remove(&dev->dp.allowedips, &p, peer);
+	forget_prefix(peer, &p);
+	tell_removed(dev, &p, peer);
+}
+
+/*
+ * Does somebody else hold it? A gateway is asked for any overlap; wg(8) allows
+ * prefixes within each other and moves equal ones (PEER_MAY_TAKE).
+ */
+static int check_prefix(struct device *dev, const struct peer *peer, const struct prefix *p,
+			unsigned flags)
+{
+	const struct peer *holder;
+
+	if (flags & PEER_MAY_TAKE)
+		return 0;
+	holder = allowedips_find_exact(&dev->dp.allowedips, p);
+	return holder && holder != peer ? -EADDRINUSE : 0;
+}
+
+static int add_prefix(struct device *dev, struct peer *peer, const struct prefix *p)
+{
+	void *previous;
+	int err;
+
+	if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, p))
+		return 0;
+	err = note_prefix(peer, p);
+	if (err)
+		return err;
+	err = allowedips_insert(&dev->dp.allowedips, p, peer, &previous);
+	if (err) {
+		forget_prefix(peer, p);
+		return err;
+	}
+	if (previous && previous != peer) {
+		forget_prefix(previous, p);
+		tell_removed(dev, p, previous);
+	}
+	tell_added(dev, p, peer);
+	return 0;
+}
+
+static int set_prefixes(struct device *dev, struct peer *peer, const struct change *c)
+{
+	for (size_t i = 0; i < c->n_allowed_ips; i++) {
+		int err = check_prefix(dev, peer, &c->allowed_ips[i], c->flags);
+
+		if (err)
+			return err;
+	}
+	if (c->flags & PEER_REPLACE_ALLOWED_IPS) {
+		for (size_t i = peer->n_allowed_ips; i-- > 0;)
+			if (!has_prefix(c->allowed_ips, c->n_allowed_ips, &peer->allowed_ips[i]))
+				remove_prefix(dev, peer, peer->allowed_ips[i]);
+	}
+	for (size_t i = 0; i < c->n_allowed_ips; i++) {
+		int err = add_prefix(dev, peer, &c->allowed_ips[i]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Peers */
+
+static struct peer *find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct peertable_entry *entry = peertable_lookup(dev->dp.table, public_key);
+
+	return entry ? container_of(entry, struct peer, entry) : NULL;
+}
+
+static struct peer *add_peer(struct device *dev, const struct change *c)
+{
+	/* Which worker looks after it: any, but evenly. The key is as good as random. */
+	unsigned home = load_le32(c->key) % dev->dp.n_queues;
+	struct peer *peer = peer_new(&dev->dp.peers, &dev->dp, c->key, c->name, home);
+
+	if (!peer)
+		return NULL;
+	if (peertable_insert(dev->dp.table, &peer->entry)) {
+		peer_unref(peer);
+		return NULL;
+	}
+	return peer;
+}
+
+/* First phase: found by nobody any more. The caller waits for the grace period. */
+static void remove_peer(struct device *dev, struct peer *peer)
+{
+	while (peer->n_allowed_ips)
+		remove_prefix(dev, peer, peer->allowed_ips[peer->n_allowed_ips - 1]);
+	if (!peertable_remove(dev->dp.table, &peer->entry))
+		return;
+	peer_kill(peer);
+	dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_GONE);
+	peer_unref(peer);
+}
+
+static void set_keepalive(struct device *dev, struct peer *peer, uint16_t seconds)
+{
+	uint16_t old = atomic_exchange_explicit(&peer->keepalive, seconds, memory_order_relaxed);
+
+	/* Like the kernel: switching it on says hello at once. */
+	if (!old && seconds)
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
+	else if (old != seconds)
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_LOOK);
+}
+
+static bool is_own_key(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct identity *id = atomic_load_explicit(&dev->dp.identity, memory_order_relaxed);
+
+	return id && !memcmp(id->local.public_key, public_key, NOISE_KEY_LEN);
+}
+
+static int apply_peer(struct device *dev, const struct change *c, bool *removed)
+{
+	struct peer *peer = find_peer(dev, c->key);
+	int err;
+
+	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
+		return -EINVAL;
+	if (c->flags & PEER_REMOVE) {
+		if (peer)
+			remove_peer(dev, peer);
+		*removed |= peer != NULL;
+		return 0;
+	}
+	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
+	if (!peer && (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key)))
+		return 0;
+	if (!peer)
+		peer = add_peer(dev, c);
+	if (!peer)
+		return -ENOMEM;
+	if (c->flags & PEER_HAS_PRESHARED_KEY) {
+		pthread_mutex_lock(&peer->lock);
+		memcpy(peer->preshared_key, c->preshared_key, NOISE_KEY_LEN);
+		pthread_mutex_unlock(&peer->lock);
+	}
+	if (c->flags & PEER_HAS_ENDPOINT)
+		peer_set_endpoint(peer, &c->endpoint);
+	err = set_prefixes(dev, peer, c);
+	if (err)
+		return err;
+	if (c->flags & PEER_HAS_KEEPALIVE)
+		set_keepalive(dev, peer, c->keepalive);
+	return 0;
+}
+
+static void remove_all(struct device *dev)
+{
+	struct peertable_iter it;
+	struct peertable_entry *entry;
+
+	peertable_for_each(dev->dp.table, &it, entry)
+		remove_peer(dev, container_of(entry, struct peer, entry));
+}
+
+/* Every session rests on our key: all begin anew, and nobody is his own peer. */
+static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN], bool *removed)
+{
+	struct peertable_iter it;
+	struct peertable_entry *entry;
+	int err = device_set_private_key(dev, key);
+
+	if (err)
+		return err;
+	peertable_for_each(dev->dp.table, &it, entry) {
+		struct peer *peer = container_of(entry, struct peer, entry);
+
+		if (is_own_key(dev, peer->public_key)) {
+			remove_peer(dev, peer);
+			*removed = true;
+			continue;
+		}
+		peer_drop_session(peer);
+		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
+	}
+	return 0;
+}
+
+/* One change, inside an RCU turn. */
+static int apply_in_turn(struct device *dev, const struct change *c, bool *removed)
+{
+	int err = 0;
+
+	rcu_turn_begin();
+	switch (c->kind) {
+	case CHANGE_PRIVATE_KEY:
+		err = apply_private_key(dev, c->key, removed);
+		break;
+	case CHANGE_REMOVE_PEERS:
+		remove_all(dev);
+		*removed = true;
+		break;
+	case CHANGE_PEER:
+		err = apply_peer(dev, c, removed);
+		break;
+	case CHANGE_FWMARK:
+		err = device_set_mark(dev, c->number);
+		break;
+	case CHANGE_LISTEN_PORT:
+		break; /* waits for workers: outside the turn */
+	}
+	rcu_turn_end();
+	return err;
+}
+
+int device_apply(struct device *dev, const struct change *changes, size_t n, size_t *failed)
+{
+	bool removed = false;
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct change *c = &changes[i];
+
+		err = c->kind == CHANGE_LISTEN_PORT ? device_set_port(dev, (uint16_t)c->number)
+						    : apply_in_turn(dev, c, &removed);
+		if (err)
+			*failed = i;
+	}
+	/* Whoever found a removed peer before has let go of it after this. */
+	if (removed)
+		synchronize_rcu();
+	if (dev->observer.applied)
+		dev->observer.applied(dev->observer.arg);
+	return err;
+}
+
+void device_remove_all_peers(struct device *dev)
+{
+	struct change all = { .kind = CHANGE_REMOVE_PEERS };
+	size_t failed;
+
+	(void)!device_apply(dev, &all, 1, &failed);
+}
+
+/* Asking */
+
+static void describe(struct peer *peer, struct device_peer *out)
+{
+	struct drop_counters *drops = rcu_read(&peer->drops);
+	struct session *session = rcu_read(&peer->session);
+
+	*out = (struct device_peer){
+		.name = peer->name,
+		.public_key = peer->public_key,
+		.rx_bytes = counter_read(&peer->traffic.rx_bytes),
+		.tx_bytes = counter_read(&peer->traffic.tx_bytes),
+		.rx_packets = counter_read(&peer->traffic.rx_packets),
+		.tx_packets = counter_read(&peer->traffic.tx_packets),
+		.endpoint_changes =
+			atomic_load_explicit(&peer->endpoint_changes, memory_order_relaxed),
+		.keepalive = atomic_load_explicit(&peer->keepalive, memory_order_relaxed),
+		.session = session && keypairs_current(&session->keys),
+		.allowed_ips = peer->allowed_ips,
+		.n_allowed_ips = peer->n_allowed_ips
+	};
+	pthread_mutex_lock(&peer->lock);
+	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
+	out->endpoint = peer->endpoint;
+	out->last_handshake = peer->last_handshake;
+	pthread_mutex_unlock(&peer->lock);
+	for (unsigned i = 0; drops && i < DROP_REASON_COUNT; i++)
+		out->drops[i] = counter_read(&drops->n[i]);
+}
+
+bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
+		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
+{
+	struct device_peer info;
+	struct peer *peer;
+
+	rcu_turn_begin();
+	peer = find_peer(dev, public_key);
+	if (peer) {
+		describe(peer, &info);
+		fn(&info, arg);
+		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
+	}
+	rcu_turn_end();
+	return peer != NULL;
+}
+
+void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
+		      void *arg)
+{
+	struct peertable_iter it;
+	struct peertable_entry *entry;
+	struct device_peer info;
+
+	rcu_turn_begin();
+	peertable_for_each(dev->dp.table, &it, entry) {
+		describe(container_of(entry, struct peer, entry), &info);
+		fn(&info, arg);
+	}
+	rcu_turn_end();
+	sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
+}
+
+bool device_owns(struct device *dev, int family, const uint8_t *addr)
+{
+	bool owned;
+
+	rcu_turn_begin();
+	owned = datapath_owner(&dev->dp, (uint8_t)family, addr) != NULL;
+	rcu_turn_end();
+	return owned;
+}

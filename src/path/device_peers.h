@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What device.c and device_peers.c share: the device's own state, and the two
+ * halves of device_apply(). Nobody else includes this.
+ */
+#ifndef BERTH_PATH_DEVICE_PEERS_H
+#define BERTH_PATH_DEVICE_PEERS_H
+
+#include "device.h"
+
+struct socket_set;
+
+struct device {
+	struct datapath dp;
+	struct workers *ws;
+	unsigned first_worker;         /* of queue 0 */
+	struct secret_pool identities;
+	struct socket_set *sockets;    /* NULL: no port yet */
+	uint32_t fwmark;
+	bool offload;
+	_Atomic bool gone;             /* the TUN device was deleted from outside */
+	struct device_observer observer;
+	char name[IFNAMSIZ];
+};
+
+/* device.c: one change each; 0 or -errno. */
+must_check int device_set_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN]);
+must_check int device_set_port(struct device *dev, uint16_t port);
+must_check int device_set_mark(struct device *dev, uint32_t mark);
+
+/* device_peers.c: revokes everybody, and returns after the last packet. */
+void device_remove_all_peers(struct device *dev);
+
+#endif

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* The handshake thread: initiations, responses, cookies. handshake.h says how work comes. */
+#include "handshake.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "../../crypto/tai64n.h"
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../base/ring.h"
+
+enum {
+	/* 160 ms of work, where an initiator waits 5 s before it tries again */
+	QUEUE_CELLS = 2048,
+	QUEUE_LOAD = QUEUE_CELLS / 8, /* as the kernel: cookies from here on */
+	TURN_MESSAGES = 16            /* between looks at our own peers' wishes */
+};
+
+/* Load is remembered this long, lest every second message pass for nothing (as the kernel). */
+#define LOAD_MEMORY NSEC_PER_SEC
+
+struct handshake_thread {
+	uv_thread_t thread;
+	uv_loop_t loop;
+	uv_async_t wake;
+	struct ring messages;
+	struct inbox wishes;
+	_Atomic uint64_t loaded_until;
+	_Atomic bool stop;
+	_Atomic bool drain;
+	uv_sem_t drained;
+};
+
+/* What noise asks of us while it reads an initiation. */
+struct lookup {
+	struct datapath *dp;
+	struct identity *id;
+	struct peer *peer;       /* found */
+	struct session *session; /* its own */
+	uint64_t now;
+};
+
+/* Makes the Noise side of a session usable: 65 µs the first time, then nothing. */
+static struct noise_remote *prepare_remote(struct peer *peer, struct session *session,
+					   const struct identity *id)
+{
+	struct noise_remote *remote = &session->remote;
+	uint8_t psk[NOISE_KEY_LEN];
+
+	if (!session->remote_ready) {
+		/* An unusable key makes every handshake fail, and says so there. */
+		enum noise_result r =
+			noise_remote_init(remote, &id->local, peer->public_key, NULL);
+
+		(void)r;
+		memcpy(remote->last_timestamp, peer->last_timestamp, NOISE_TIMESTAMP_LEN);
+		cookie_maker_init(&session->cookie, peer->public_key);
+		session->remote_ready = true;
+	}
+	/* A changed preshared key acts at the next handshake: this one. */
+	pthread_mutex_lock(&peer->lock);
+	memcpy(psk, peer->preshared_key, sizeof(psk));
+	pthread_mutex_unlock(&peer->lock);
+	noise_remote_set_psk(remote, psk);
+	sodium_memzero(psk, sizeof(psk));
+	return remote;
+}
+
+static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct lookup *l = arg;
+	struct peertable_entry *entry = peertable_lookup(l->dp->table, public_key);
+
+	if (!entry)
+		return NULL;
+	l->peer = container_of(entry, struct peer, entry);
+	l->session = peer_session(l->peer, l->now);
+	if (!l->session) {
+		l->peer = NULL;
+		return NULL;
+	}
+	return prepare_remote(l->peer, l->session, l->id);
+}
+
+/* Sending */
+
+static int send_message(struct datapath *dp, struct peer *peer, const void *msg, size_t len)
+{
+	struct udp_sockets *udp = rcu_read(&dp->queues[0].udp);
+	struct endpoint to;
+	int err = peer_get_endpoint(peer, &to);
+
+	if (err)
+		return err;
+	if (!udp)
+		return -ENETDOWN;
+	err = udp_send_one(udp, &to, msg, len);
+	if (err) {
+		datapath_drop(dp, peer, DROP_SEND_FAILED, 1);
+		return err;
+	}
+	counter_add(&peer->traffic.tx_packets, 1);
+	counter_add(&peer->traffic.tx_bytes, len);
+	return 0;
+}
+
+static void initiate(struct datapath *dp, struct peer *peer, bool retry)
+{
+	struct noise_upcalls up = { .random = noise_random_sodium };
+	struct identity *id = rcu_read(&dp->identity);
+	uint64_t now = clock_now();
+	struct session *session = peer_session(peer, now);
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
+	struct message_initiation msg;
+	struct noise_remote *remote;
+	struct timespec utc;
+	uint32_t index;
+
+	if (!id || !session || !timers_may_initiate(&session->timers, now, retry))
+		return;
+	if (!atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed))
+		return;
+	remote = prepare_remote(peer, session, id);
+	if (peer_list_handshake(peer, session, &index))
+		return;
+	clock_realtime(&utc);
+	tai64n_encode(timestamp, &utc);
+	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
+		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
+		/* A network that is down now may be up at the retry. */
+		(void)send_message(dp, peer, &msg, sizeof(msg));
+	} else {
+		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
+	}
+	timers_initiation_sent(&session->timers, now, randombytes_random());
+	dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
+}
+
+/* Receiving */
+
+static void drop_result(struct datapath *dp, struct peer *peer, enum noise_result result)
+{
+	switch (result) {
+	case NOISE_OK:
+		return;
+	case NOISE_NO_IDENTITY:
+		datapath_drop(dp, peer, DROP_NO_IDENTITY, 1);
+		return;
+	case NOISE_NO_REMOTE:
+		datapath_drop(dp, NULL, DROP_UNKNOWN_PEER, 1);
+		return;
+	case NOISE_LOW_ORDER:
+	case NOISE_BAD_ENCRYPTION:
+		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
+		return;
+	case NOISE_REPLAY:
+		datapath_drop(dp, peer, DROP_REPLAYED_INITIATION, 1);
+		return;
+	case NOISE_FLOOD:
+		datapath_drop(dp, peer, DROP_INITIATION_FLOOD, 1);
+		return;
+	case NOISE_WRONG_STATE:
+		datapath_drop(dp, peer, DROP_UNEXPECTED_RESPONSE, 1);
+		return;
+	}
+}
+
+/* An authenticated handshake message: counted, and the peer is where it came from. */
+static void note_received(struct peer *peer, struct session *session,
+			  const struct handshake_message *m, uint64_t now)
+{
+	peer_set_endpoint(peer, &m->from);
+	timers_received(&session->timers, now, false);
+	counter_add(&peer->traffic.rx_packets, 1);
+	counter_add(&peer->traffic.rx_bytes, m->len);
+}
+
+/* Derives the keys of the handshake that is complete on our side, and publishes them. */
+static int begin_session(struct peer *peer, struct session *session, uint64_t now)
+{
+	struct noise_session keys;
+	int err = -EPROTO;
+
+	if (noise_begin_session(&session->remote, &keys) == NOISE_OK)
+		err = peer_add_keys(peer, session, &keys, now);
+	sodium_memzero(&keys, sizeof(keys));
+	if (!err)
+		timers_keys_made(&session->timers, now);
+	return err;
+}
+
+static void respond(struct datapath *dp, struct peer *peer, struct session *session, uint64_t now)
+{
+	struct noise_upcalls up = { .random = noise_random_sodium };
+	struct message_response msg;
+	enum noise_result result;
+	uint32_t index;
+
+	if (peer_list_handshake(peer, session, &index))
+		return;
+	result = noise_create_response(&session->remote, &up, index, &msg);
+	drop_result(dp, peer, result);
+	if (result != NOISE_OK || begin_session(peer, session, now))
+		return;
+	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
+	if (!send_message(dp, peer, &msg, sizeof(msg)))
+		timers_sent(&session->timers, now, false);
+}
+
+static void consume_initiation(const struct handshake_message *m, struct identity *id,
+			       uint64_t now)
+{
+	struct lookup l = { .dp = m->dp, .id = id, .now = now };
+	struct noise_upcalls up = { .arg = &l, .find_remote = find_remote,
+				    .random = noise_random_sodium };
+	struct message_initiation msg;
+	struct noise_remote *remote;
+	enum noise_result result;
+
+	memcpy(&msg, m->data, sizeof(msg));
+	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
+	drop_result(m->dp, l.peer, result);
+	if (result == NOISE_OK) {
+		memcpy(l.peer->last_timestamp, remote->last_timestamp, NOISE_TIMESTAMP_LEN);
+		note_received(l.peer, l.session, m, now);
+		respond(m->dp, l.peer, l.session, now);
+		log_debug("%s: %s: handshake initiation answered", m->dp->name, l.peer->name);
+	}
+	/* Also for the session that a replayed message may have made: it ends by its timer. */
+	if (l.peer)
+		m->dp->ops->wake_worker(m->dp, l.peer, PEER_WORK_LOOK);
+}
+
+static void consume_response(const struct handshake_message *m, struct identity *id, uint64_t now)
+{
+	struct index_entry *entry;
+	struct message_response msg;
+	struct session *session;
+	enum noise_result result;
+	struct peer *peer;
+
+	memcpy(&msg, m->data, sizeof(msg));
+	entry = index_lookup(m->dp->peers.indices, le32toh(msg.receiver_index));
+	if (!entry || receiver_of(entry)->is_key) {
+		datapath_drop(m->dp, NULL, DROP_UNKNOWN_INDEX, 1);
+		return;
+	}
+	peer = receiver_of(entry)->peer;
+	session = rcu_read(&peer->session);
+	if (!session)
+		return;
+	result = noise_consume_response(prepare_remote(peer, session, id), &id->local, &msg);
+	drop_result(m->dp, peer, result);
+	if (result != NOISE_OK)
+		return;
+	note_received(peer, session, m, now);
+	if (begin_session(peer, session, now))
+		return;
+	timers_handshake_complete(&session->timers);
+	log_debug("%s: %s: handshake complete", m->dp->name, peer->name);
+	/* The responder may not send before it has seen the first packet (§5.4.5). */
+	m->dp->ops->wake_worker(m->dp, peer,
+				PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
+}
+
+/* Neither roams nor counts as heard from: it proves too little (§6.6). */
+static void consume_cookie(const struct handshake_message *m, uint64_t now)
+{
+	struct index_entry *entry;
+	struct message_cookie_reply msg;
+	struct session *session;
+	struct peer *peer;
+
+	memcpy(&msg, m->data, sizeof(msg));
+	entry = index_lookup(m->dp->peers.indices, le32toh(msg.receiver_index));
+	if (!entry) {
+		datapath_drop(m->dp, NULL, DROP_UNKNOWN_INDEX, 1);
+		return;
+	}
+	peer = receiver_of(entry)->peer;
+	session = rcu_read(&peer->session);
+	if (!session || !session->remote_ready ||
+	    cookie_consume_reply(&session->cookie, &msg, now))
+		datapath_drop(m->dp, peer, DROP_BAD_COOKIE, 1);
+}
+
+static void consume(const struct handshake_message *m)
+{
+	struct identity *id = rcu_read(&m->dp->identity);
+	uint64_t now = clock_now();
+
+	if (!id) {
+		datapath_drop(m->dp, NULL, DROP_NO_IDENTITY, 1);
+		return;
+	}
+	switch ((enum message_type)load_le32(m->data)) {
+	case MESSAGE_INITIATION:
+		consume_initiation(m, id, now);
+		return;
+	case MESSAGE_RESPONSE:
+		consume_response(m, id, now);
+		return;
+	case MESSAGE_COOKIE_REPLY:
+		consume_cookie(m, now);
+		return;
+	case MESSAGE_DATA:
+		return; /* never queued here */
+	}
+}
+
+/* The thread */
+
+static void grant_wishes(struct handshake_thread *ht)
+{
+	struct inbox_item *item = inbox_take_all(&ht->wishes);
+
+	while (item) {
+		struct peer *peer = container_of(item, struct peer, to_handshake);
+		struct inbox_item *next = item->next;
+		unsigned how = inbox_claim(item);
+
+		rcu_turn_begin();
+		initiate(peer->dp, peer, !(how & PEER_HANDSHAKE_WANT));
+		peer_unref(peer);
+		rcu_turn_end();
+		item = next;
+	}
+}
+
+/* Up to n messages, each in a turn of its own: four scalar multiplications are long enough. */
+static void consume_messages(struct handshake_thread *ht, size_t n)
+{
+	struct handshake_message msg;
+
+	while (n-- && ring_pop(&ht->messages, &msg)) {
+		rcu_turn_begin();
+		consume(&msg);
+		rcu_turn_end();
+	}
+}
+
+static void on_wake(uv_async_t *wake)
+{
+	struct handshake_thread *ht = wake->data;
+
+	grant_wishes(ht);
+	consume_messages(ht, TURN_MESSAGES);
+	if (atomic_exchange(&ht->drain, false)) {
+		consume_messages(ht, ring_count(&ht->messages));
+		grant_wishes(ht);
+		uv_sem_post(&ht->drained);
+	}
+	if (atomic_load(&ht->stop))
+		uv_close((uv_handle_t *)wake, NULL);
+	else if (ring_count(&ht->messages))
+		uv_async_send(wake);
+}
+
+static void run(void *arg)
+{
+	struct handshake_thread *ht = arg;
+
+	rcu_register_thread();
+	rcu_turn_end();
+	uv_run(&ht->loop, UV_RUN_DEFAULT);
+	rcu_unregister_thread();
+}
+
+int handshake_start(struct handshake_thread **out)
+{
+	struct handshake_thread *ht = calloc(1, sizeof(*ht));
+	int err;
+
+	if (!ht)
+		return -ENOMEM;
+	err = ring_init(&ht->messages, QUEUE_CELLS, sizeof(struct handshake_message));
+	if (err)
+		goto free_ht;
+	err = uv_sem_init(&ht->drained, 0);
+	if (err)
+		goto free_ring;
+	err = uv_loop_init(&ht->loop);
+	if (err)
+		goto free_sem;
+	err = uv_async_init(&ht->loop, &ht->wake, on_wake);
+	if (err)
+		goto close_loop;
+	ht->wake.data = ht;
+	err = uv_thread_create(&ht->thread, run, ht);
+	if (err)
+		goto close_wake;
+	*out = ht;
+	return 0;
+
+close_wake:
+	uv_close((uv_handle_t *)&ht->wake, NULL);
+	uv_run(&ht->loop, UV_RUN_DEFAULT);
+close_loop:
+	uv_loop_close(&ht->loop);
+free_sem:
+	uv_sem_destroy(&ht->drained);
+free_ring:
+	ring_free(&ht->messages);
+free_ht:
+	free(ht);
+	return err;
+}
+
+void handshake_stop(struct handshake_thread *ht)
+{
+	atomic_store(&ht->stop, true);
+	uv_async_send(&ht->wake);
+	uv_thread_join(&ht->thread);
+	uv_loop_close(&ht->loop);
+	uv_sem_destroy(&ht->drained);
+	ring_free(&ht->messages);
+	free(ht);
+}
+
+void handshake_drain(struct handshake_thread *ht)
+{
+	atomic_store(&ht->drain, true);
+	uv_async_send(&ht->wake);
+	uv_sem_wait(&ht->drained);
+}
+
+bool handshake_push(struct handshake_thread *ht, const struct handshake_message *msg)
+{
+	if (!ring_push(&ht->messages, msg))
+		return false;
+	uv_async_send(&ht->wake);
+	return true;
+}
+
+bool handshake_under_load(struct handshake_thread *ht, uint64_t now)
+{
+	if (ring_count(&ht->messages) >= QUEUE_LOAD) {
+		atomic_store_explicit(&ht->loaded_until, now + LOAD_MEMORY, memory_order_relaxed);
+		return true;
+	}
+	return now < atomic_load_explicit(&ht->loaded_until, memory_order_relaxed);
+}
+
+void handshake_want(struct handshake_thread *ht, struct peer *peer, unsigned how)
+{
+	if (!peer_ref(peer))
+		return;
+	if (inbox_post(&ht->wishes, &peer->to_handshake, how))
+		uv_async_send(&ht->wake);
+	else
+		peer_unref(peer);
+}

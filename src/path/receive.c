@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* Inbound: from datagrams to inner packets on the TUN device. datapath.h draws it. */
+#include <stdlib.h>
+
+#include "../base/log.h"
+#include "../base/packet.h"
+#include "datapath.h"
+#include "handshake.h"
+
+/* Handshake messages */
+
+/* Does the index in a message stand for something of ours, and of that kind? */
+static bool index_is_ours(struct datapath *dp, uint32_t index, bool handshakes_only)
+{
+	struct index_entry *entry = index_lookup(dp->peers.indices, index);
+
+	return entry && !(handshakes_only && receiver_of(entry)->is_key);
+}
+
+/*
+ * Cheap checks on the worker, so that a flood dies before it costs a scalar
+ * multiplication: mac1; for answers, an index that we gave out; under load, a
+ * proven address and a rate for each. Returns whether the message may go on.
+ */
+static bool admit_handshake(struct queue *q, const struct udp_packet *p,
+			    const struct endpoint *from, uint32_t type)
+{
+	struct identity *id = rcu_read(&q->dp->identity);
+	bool load = handshake_under_load(q->dp->handshake, q->burst->now);
+	uint8_t addr[ENDPOINT_BYTES];
+	size_t addr_len = endpoint_cookie_bytes(from, addr);
+	struct message_cookie_reply reply;
+	const uint8_t *source;
+	size_t source_len;
+
+	if (!id) {
+		datapath_drop(q->dp, NULL, DROP_NO_IDENTITY, 1);
+		return false;
+	}
+	if (type != MESSAGE_INITIATION &&
+	    !index_is_ours(q->dp, load_le32(p->data + (type == MESSAGE_RESPONSE ? 8 : 4)),
+			   type == MESSAGE_RESPONSE)) {
+		datapath_drop(q->dp, NULL, DROP_UNKNOWN_INDEX, 1);
+		return false;
+	}
+	if (type == MESSAGE_COOKIE_REPLY)
+		return true; /* carries no mac; authenticated by our own mac1 */
+	switch (cookie_check(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, load)) {
+	case COOKIE_INVALID:
+		datapath_drop(q->dp, NULL, DROP_BAD_MAC1, 1);
+		return false;
+	case COOKIE_MAC1:
+		if (!load)
+			return true;
+		cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now,
+				  &reply);
+		(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
+		datapath_drop(q->dp, NULL, DROP_UNDER_LOAD, 1);
+		return false;
+	case COOKIE_MAC2:
+		source_len = endpoint_source_bytes(from, &source);
+		if (ratelimit_allow(&q->burst->sources, source, source_len, q->burst->now))
+			return true;
+		datapath_drop(q->dp, NULL, DROP_SOURCE_RATE, 1);
+		return false;
+	}
+	return false;
+}
+
+static void take_handshake(struct queue *q, const struct udp_packet *p, uint32_t type)
+{
+	struct handshake_message msg = { .dp = q->dp,
+					 .from = q->burst->rx.from[p->message],
+					 .len = p->len };
+
+	if (!admit_handshake(q, p, &msg.from, type))
+		return;
+	memcpy(msg.data, p->data, p->len);
+	if (!handshake_push(q->dp->handshake, &msg))
+		datapath_drop(q->dp, NULL, DROP_HANDSHAKE_QUEUE_FULL, 1);
+}
+
+/* The steps of a burst, in their order */
+
+/* By type and length: handshakes leave here, data is listed. Returns how many. */
+static unsigned classify(struct queue *q, unsigned n)
+{
+	struct burst *b = q->burst;
+	unsigned n_data = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct udp_packet *p = &b->rx.packets[i];
+		uint32_t type = p->len >= sizeof(le32) ? load_le32(p->data) : 0;
+
+		if (type == MESSAGE_DATA && p->len >= MESSAGE_DATA_OVERHEAD) {
+			b->packets[n_data++] = (struct packet){ .data = p->data,
+								.len = p->len,
+								.message = p->message,
+								.ecn = p->ecn };
+		} else if ((type == MESSAGE_INITIATION &&
+			    p->len == sizeof(struct message_initiation)) ||
+			   (type == MESSAGE_RESPONSE && p->len == sizeof(struct message_response)) ||
+			   (type == MESSAGE_COOKIE_REPLY &&
+			    p->len == sizeof(struct message_cookie_reply))) {
+			take_handshake(q, p, type);
+		} else {
+			datapath_drop(q->dp, NULL, DROP_MALFORMED, 1);
+		}
+	}
+	return n_data;
+}
+
+static struct session_key *find_key(struct datapath *dp, uint32_t index)
+{
+	struct index_entry *entry = index_lookup(dp->peers.indices, index);
+
+	if (!entry || !receiver_of(entry)->is_key)
+		return NULL;
+	return container_of(receiver_of(entry), struct session_key, receiver);
+}
+
+/* Finds each packet's keys; neighbours mostly share them. Returns the number of ops. */
+static unsigned lookup_keys(struct queue *q, unsigned n)
+{
+	struct burst *b = q->burst;
+	struct session_key *key = NULL;
+	uint32_t last = 0;
+	bool looked = false;
+	unsigned n_ops = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = &b->packets[i];
+		uint32_t index = load_le32(p->data + offsetof(struct message_data, receiver_index));
+
+		if (!looked || index != last) {
+			key = find_key(q->dp, index);
+			last = index;
+			looked = true;
+		}
+		p->dead = true;
+		if (!key) {
+			datapath_drop(q->dp, NULL, DROP_UNKNOWN_INDEX, 1);
+			continue;
+		}
+		p->key = key;
+		p->peer = key->receiver.peer;
+		if (!keypair_can_receive(&key->pair, b->now)) {
+			datapath_drop(q->dp, p->peer, DROP_KEY_EXPIRED, 1);
+			continue;
+		}
+		p->dead = false;
+		b->op_packet[n_ops] = (uint16_t)i;
+		b->ops[n_ops++] = (struct aead_op){
+			.data = p->data + sizeof(struct message_data),
+			.len = p->len - sizeof(struct message_data),
+			.key = key->pair.recv_key,
+			.nonce = load_le64(p->data + offsetof(struct message_data, counter))
+		};
+	}
+	return n_ops;
+}
+
+static void open_burst(struct queue *q, unsigned n_ops)
+{
+	struct burst *b = q->burst;
+
+	aead_open_burst(b->aead, b->ops, n_ops);
+	for (unsigned i = 0; i < n_ops; i++) {
+		struct packet *p = &b->packets[b->op_packet[i]];
+
+		if (!b->ops[i].ok) {
+			p->dead = true;
+			datapath_drop(q->dp, p->peer, DROP_BAD_TAG, 1);
+		}
+	}
+}
+
+/* What one run of packets under one key has shown. */
+struct run {
+	unsigned accepted;
+	uint64_t bytes;
+	bool data;             /* more than keepalives */
+	const struct packet *newest;
+};
+
+/* The replay window, under its lock once for the run (RFC 6479). */
+static struct run check_replay(struct queue *q, struct packet *first, const struct packet *end)
+{
+	struct session_key *key = first->key;
+	struct run run = { 0 };
+	unsigned replayed = 0;
+
+	pthread_mutex_lock(&key->pair.replay_lock);
+	for (struct packet *p = first; p < end; p++) {
+		uint64_t counter = load_le64(p->data + offsetof(struct message_data, counter));
+
+		if (p->dead)
+			continue;
+		if (!replay_check(&key->pair.replay, counter)) {
+			p->dead = true;
+			replayed++;
+			continue;
+		}
+		run.accepted++;
+		run.bytes += p->len;
+		run.data |= p->len > MESSAGE_DATA_OVERHEAD;
+		run.newest = p;
+	}
+	pthread_mutex_unlock(&key->pair.replay_lock);
+	datapath_drop(q->dp, first->peer, DROP_REPLAYED, replayed);
+	return run;
+}
+
+/* The peer has proven that it holds its keys (§6.5, §6.2): what follows from it. */
+static void note_received(struct queue *q, struct session *session, struct session_key *key,
+			  const struct run *run)
+{
+	struct peer *peer = key->receiver.peer;
+	struct datapath *dp = q->dp;
+	uint64_t now = q->burst->now;
+
+	peer_set_endpoint(peer, &q->burst->rx.from[run->newest->message]);
+	timers_received(&session->timers, now, run->data);
+	if (peer_confirm_key(peer, session, key)) {
+		timers_handshake_complete(&session->timers);
+		dp->ops->wake_worker(dp, peer, PEER_WORK_FLUSH | PEER_WORK_LOOK);
+	}
+	if (keypair_wants_rekey_receive(&key->pair, now) &&
+	    session_first_late(session, key->pair.local_index))
+		handshake_want(dp->handshake, peer, PEER_HANDSHAKE_WANT);
+	counter_add(&peer->traffic.rx_packets, run->accepted);
+	counter_add(&peer->traffic.rx_bytes, run->bytes);
+}
+
+static void accept_runs(struct queue *q, unsigned n)
+{
+	struct packet *p = q->burst->packets, *end = p + n;
+
+	while (p < end) {
+		struct packet *first = p;
+		struct session *session;
+		struct run run;
+
+		while (p < end && p->key == first->key)
+			p++;
+		if (!first->key)
+			continue;
+		run = check_replay(q, first, p);
+		if (!run.accepted)
+			continue;
+		session = rcu_read(&first->peer->session);
+		if (likely(session)) {
+			note_received(q, session, first->key, &run);
+			continue;
+		}
+		/* Revoked, or its keys wiped, since the look-up: not one packet more. */
+		for (struct packet *d = first; d < p; d++)
+			d->dead = true;
+		datapath_drop(q->dp, first->peer, DROP_KEY_EXPIRED, run.accepted);
+	}
+}
+
+/* The inner packet's own claims (§6.3, §2): its length, and that it may come from there. */
+static enum drop_reason check_inner(struct queue *q, struct packet *p, struct span *out)
+{
+	uint8_t *data = p->data + sizeof(struct message_data);
+	struct inner in;
+
+	if (!inner_parse(&in, data, p->len - MESSAGE_DATA_OVERHEAD))
+		return DROP_INNER_MALFORMED;
+	if (datapath_owner(q->dp, in.family, in.src) != p->peer)
+		return DROP_SOURCE_NOT_ALLOWED;
+	if (unlikely(p->ecn == ECN_CE))
+		inner_set_ce(&in, data);
+	*out = (struct span){ .data = data, .len = in.len };
+	return DROP_REASON_COUNT;
+}
+
+static void deliver(struct queue *q, unsigned n)
+{
+	struct tun_write_result result = { 0 };
+	struct burst *b = q->burst;
+	unsigned n_out = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = &b->packets[i];
+		enum drop_reason reason;
+
+		if (p->dead || p->len == MESSAGE_DATA_OVERHEAD)
+			continue;
+		reason = check_inner(q, p, &b->spans[n_out]);
+		if (reason == DROP_REASON_COUNT)
+			n_out++;
+		else
+			datapath_drop(q->dp, p->peer, reason, 1);
+	}
+	if (!n_out)
+		return;
+	if (tun_write_burst(&q->tun, &b->gro, b->spans, n_out, &result))
+		q->dp->ops->tun_gone(q->dp);
+	datapath_drop(q->dp, NULL, DROP_TUN_WRITE, result.failed);
+	if (result.tcp_off || result.udp_off)
+		log_warning("%s: the kernel refuses merged %s packets (%s): switched off",
+			    q->dp->name, result.tcp_off ? "TCP" : "UDP",
+			    strerror(-result.error));
+}
+
+unsigned receive_burst(struct queue *q, int fd)
+{
+	struct burst *b = q->burst;
+	unsigned n = udp_recv_burst(fd, &b->rx);
+	unsigned n_data;
+
+	datapath_drop(q->dp, NULL, DROP_OVERSIZED, b->rx.n_oversized);
+	n_data = classify(q, n);
+	if (!n_data)
+		return n;
+	open_burst(q, lookup_keys(q, n_data));
+	accept_runs(q, n_data);
+	deliver(q, n_data);
+	return n;
+}

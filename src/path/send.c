@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* Outbound: from packets of the TUN device to datagrams. datapath.h draws it. */
+#include <stdlib.h>
+
+#include "../base/log.h"
+#include "../base/packet.h"
+#include "datapath.h"
+#include "handshake.h"
+#include "icmp.h"
+
+enum { NO_NEXT = UINT16_MAX };
+
+/* Where the packets of one run went, for the accounts after the flush. */
+struct tally {
+	struct queue *q;
+	uint16_t group_of_run[UDP_TX_RUNS];
+};
+
+static struct gso_layout layout(const struct datapath *dp)
+{
+	return (struct gso_layout){
+		.headroom = sizeof(struct message_data),
+		.tailroom = NOISE_TAG_LEN,
+		.align = PADDING_MULTIPLE,
+		.max = atomic_load_explicit(&dp->mtu, memory_order_relaxed),
+	};
+}
+
+/* Groups: the packets of one peer within a burst */
+
+static void reset_groups(struct burst *b)
+{
+	memset(b->group_of, 0, sizeof(b->group_of));
+	b->n_groups = 0;
+}
+
+/* The peer's group, made if need be. Open addressing; the table is never more than half full. */
+static struct group *find_group(struct burst *b, struct peer *peer)
+{
+	size_t slot = ((uintptr_t)peer >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	for (;; slot++) {
+		uint16_t *entry = &b->group_of[slot % ARRAY_SIZE(b->group_of)];
+
+		if (!*entry) {
+			*entry = (uint16_t)++b->n_groups;
+			b->groups[*entry - 1] = (struct group){ .peer = peer };
+			return &b->groups[*entry - 1];
+		}
+		if (b->groups[*entry - 1].peer == peer)
+			return &b->groups[*entry - 1];
+	}
+}
+
+static void group_add(struct burst *b, struct group *g, unsigned packet)
+{
+	if (g->n++)
+		b->next[g->last] = (uint16_t)packet;
+	else
+		g->first = packet;
+	g->last = packet;
+	b->next[packet] = NO_NEXT;
+	g->data |= b->packets[packet].len > 0;
+}
+
+/* Sends everything that is queued, and books what became of it. */
+static void flush(struct tally *t)
+{
+	struct queue *q = t->q;
+	struct burst *b = q->burst;
+
+	udp_flush(rcu_read(&q->udp), &b->tx);
+	for (unsigned i = 0; i < b->tx.n_runs; i++) {
+		struct udp_run *run = &b->tx.runs[i];
+		struct group *g = &b->groups[t->group_of_run[i]];
+		unsigned failed = run->n - b->tx.sent[i];
+
+		if (b->tx.stale_src[i])
+			peer_clear_endpoint_src(g->peer);
+		datapath_drop(q->dp, g->peer, DROP_SEND_FAILED, failed);
+		if (failed == run->n)
+			continue;
+		counter_add(&g->peer->traffic.tx_packets, b->tx.sent[i]);
+		counter_add(&g->peer->traffic.tx_bytes, run->bytes * b->tx.sent[i] / run->n);
+	}
+	udp_tx_reset(&b->tx, rcu_read(&q->udp));
+}
+
+/* Keeps the group's packets until a handshake has brought keys. */
+static void stage_group(struct queue *q, struct group *g)
+{
+	struct burst *b = q->burst;
+	unsigned dropped = 0;
+
+	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i])
+		if (b->packets[i].len)
+			dropped += peer_stage(g->peer, g->session, b->packets[i].data,
+					      b->packets[i].len);
+	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
+	handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
+}
+
+/* The group's current key, if it may still send n packets; then *nonce is the first. */
+static struct session_key *take_key(struct burst *b, struct group *g, uint64_t *nonce)
+{
+	struct keypair *pair = keypairs_current(&g->session->keys);
+
+	if (!pair || !keypair_can_send(pair, b->now) || !keypair_take_nonces(pair, g->n, nonce))
+		return NULL;
+	return session_key_of(pair);
+}
+
+/*
+ * Gives the group's packets their key, nonces and headers, as ops from n_ops on.
+ * Returns the new number of ops. A group that cannot be sent now becomes empty.
+ */
+static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
+{
+	struct burst *b = q->burst;
+	struct gso_layout l = layout(q->dp);
+	uint64_t nonce;
+
+	if (!g->n)
+		return n_ops;
+	g->key = take_key(b, g, &nonce);
+	if (!g->key) {
+		stage_group(q, g);
+		g->n = 0;
+		return n_ops;
+	}
+	if (peer_get_endpoint(g->peer, &g->to)) {
+		datapath_drop(q->dp, g->peer, DROP_NO_ENDPOINT, g->n);
+		g->n = 0;
+		return n_ops;
+	}
+	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i], nonce++) {
+		struct packet *p = &b->packets[i];
+		struct message_data *msg = (struct message_data *)(p->data - sizeof(*msg));
+
+		store_le32(&msg->type, MESSAGE_DATA);
+		store_le32(&msg->receiver_index, g->key->pair.remote_index);
+		store_le64(&msg->counter, nonce);
+		b->ops[n_ops++] = (struct aead_op){ .data = p->data,
+						    .len = gso_padded(&l, p->len),
+						    .key = g->key->pair.send_key,
+						    .nonce = nonce };
+	}
+	return n_ops;
+}
+
+/* Queues a sealed group for sending; ops are its own, in order. */
+static void queue_group(struct tally *t, struct group *g, const struct aead_op *op)
+{
+	struct burst *b = t->q->burst;
+
+	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i], op++) {
+		unsigned run;
+
+		if (!udp_tx_has_room(&b->tx, 1))
+			flush(t);
+		run = udp_tx_add(&b->tx, &g->to, b->packets[i].ecn,
+				 op->data - sizeof(struct message_data),
+				 op->len + MESSAGE_DATA_OVERHEAD);
+		t->group_of_run[run] = (uint16_t)(g - b->groups);
+	}
+}
+
+/* Seals and sends all groups. */
+static void send_groups(struct queue *q)
+{
+	struct tally tally = { .q = q };
+	struct burst *b = q->burst;
+	unsigned n_ops = 0, done = 0;
+
+	for (unsigned i = 0; i < b->n_groups; i++)
+		n_ops = assign(q, &b->groups[i], n_ops);
+	aead_seal_burst(b->aead, b->ops, n_ops);
+	udp_tx_reset(&b->tx, rcu_read(&q->udp));
+	for (unsigned i = 0; i < b->n_groups; i++) {
+		struct group *g = &b->groups[i];
+
+		if (!g->n)
+			continue;
+		queue_group(&tally, g, &b->ops[done]);
+		done += g->n;
+	}
+	flush(&tally);
+	for (unsigned i = 0; i < b->n_groups; i++) {
+		struct group *g = &b->groups[i];
+
+		if (!g->n)
+			continue;
+		timers_sent(&g->session->timers, b->now, g->data);
+		if (keypair_wants_rekey_send(&g->key->pair, b->now))
+			handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
+	}
+}
+
+/* Tells the sender that nobody is there, not more often than its rate allows. */
+static void answer_unreachable(struct queue *q, const struct inner *in, const struct span *packet)
+{
+	struct tun_write_result result = { 0 };
+	struct burst *b = q->burst;
+	uint8_t error[ICMP_ERROR_MAX];
+	struct span out = { .data = error };
+
+	out.len = icmp_unreachable(error, in, packet->data, packet->len);
+	if (!out.len || !ratelimit_allow(&b->icmp, in->src, in->family == AF_INET ? 4 : 16, b->now))
+		return;
+	(void)tun_write_burst(&q->tun, &b->gro, &out, 1, &result);
+}
+
+/* Finds the peer for each packet and collects those of one peer. */
+static void route(struct queue *q, unsigned n)
+{
+	struct burst *b = q->burst;
+	const uint8_t *last_dst = NULL;
+	uint8_t last_family = AF_UNSPEC;
+	struct group *g = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct span *s = &b->spans[i];
+		struct peer *peer;
+		struct inner in;
+
+		if (!inner_parse(&in, s->data, s->len)) {
+			datapath_drop(q->dp, NULL, DROP_OUT_MALFORMED, 1);
+			continue;
+		}
+		if (in.family != last_family ||
+		    memcmp(in.dst, last_dst, in.family == AF_INET ? 4 : 16)) {
+			last_family = in.family;
+			last_dst = in.dst;
+			g = NULL;
+			peer = datapath_owner(q->dp, in.family, in.dst);
+			if (peer && atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed))
+				g = find_group(b, peer);
+			if (g && !g->session)
+				g->session = peer_session(peer, b->now);
+		}
+		if (!g) {
+			peer = datapath_owner(q->dp, in.family, in.dst);
+			datapath_drop(q->dp, peer, peer ? DROP_NO_ENDPOINT : DROP_NO_TENANT, 1);
+			answer_unreachable(q, &in, s);
+			continue;
+		}
+		b->packets[i] = (struct packet){ .data = s->data,
+						 .len = (uint32_t)s->len,
+						 .ecn = in.ecn };
+		group_add(b, g, i);
+	}
+}
+
+/* What must wait behind staged packets is staged too; what died meanwhile is dropped. */
+static void hold_back(struct queue *q)
+{
+	struct burst *b = q->burst;
+
+	for (unsigned i = 0; i < b->n_groups; i++) {
+		struct group *g = &b->groups[i];
+
+		if (!g->session) {
+			datapath_drop(q->dp, g->peer, DROP_NO_TENANT, g->n);
+			g->n = 0;
+		} else if (session_is_staging(g->session)) {
+			stage_group(q, g);
+			g->n = 0;
+			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
+		}
+	}
+}
+
+int send_burst(struct queue *q)
+{
+	struct burst *b = q->burst;
+	struct gso_layout l = layout(q->dp);
+	size_t used;
+	int n = tun_read_burst(&q->tun, q->reader, &l, b->arena, BURST_ARENA, b->spans,
+			       BURST_PACKETS, &used);
+
+	if (n <= 0)
+		return n;
+	reset_groups(b);
+	route(q, (unsigned)n);
+	hold_back(q);
+	send_groups(q);
+	return n;
+}
+
+/* Lays a list of staged packets into the arena as one group. Returns what did not fit. */
+static struct staged *lay_out(struct queue *q, struct peer *peer, struct session *session,
+			      struct staged *staged)
+{
+	struct burst *b = q->burst;
+	struct gso_layout l = layout(q->dp);
+	struct group *g;
+	size_t used = 0;
+	unsigned n = 0;
+
+	reset_groups(b);
+	g = find_group(b, peer);
+	g->session = session;
+	while (staged && n < BURST_PACKETS && used + gso_slot(&l, staged->len) <= BURST_ARENA) {
+		struct staged *next = staged->next;
+		uint8_t *data = b->arena + used + l.headroom;
+		struct inner in;
+
+		memcpy(data, staged->data, staged->len);
+		memset(data + staged->len, 0, gso_padded(&l, staged->len) - staged->len);
+		b->packets[n] = (struct packet){ .data = data, .len = (uint32_t)staged->len };
+		if (inner_parse(&in, data, staged->len))
+			b->packets[n].ecn = in.ecn;
+		group_add(b, g, n++);
+		used += gso_slot(&l, staged->len);
+		free(staged);
+		staged = next;
+	}
+	return staged;
+}
+
+/* Is there a key that may send? If not, a handshake is on its way. */
+static bool has_key(struct queue *q, struct peer *peer, const struct session *session)
+{
+	const struct keypair *pair = keypairs_current(&session->keys);
+
+	if (pair && keypair_can_send(pair, q->burst->now))
+		return true;
+	handshake_want(q->dp->handshake, peer, PEER_HANDSHAKE_WANT);
+	return false;
+}
+
+bool send_staged(struct queue *q, struct peer *peer)
+{
+	struct session *session = rcu_read(&peer->session);
+	struct staged *staged;
+	bool any = false;
+
+	if (!session || !has_key(q, peer, session))
+		return false;
+	for (staged = peer_take_staged(peer, session, false); staged;
+	     staged = peer_take_staged(peer, session, true)) {
+		any = true;
+		while (staged) {
+			staged = lay_out(q, peer, session, staged);
+			send_groups(q);
+		}
+		/* The key may have run out on the way; what it left is staged again. */
+		if (!has_key(q, peer, session)) {
+			peer_stop_flushing(peer, session);
+			break;
+		}
+	}
+	return any;
+}
+
+void send_keepalive(struct queue *q, struct peer *peer)
+{
+	struct session *session = peer_session(peer, q->burst->now);
+	struct burst *b = q->burst;
+	struct group *g;
+
+	if (!session || !has_key(q, peer, session))
+		return;
+	reset_groups(b);
+	g = find_group(b, peer);
+	g->session = session;
+	b->packets[0] = (struct packet){ .data = b->arena + sizeof(struct message_data) };
+	group_add(b, g, 0);
+	send_groups(q);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP in bursts: recvmmsg with UDP_GRO, sendmmsg with UDP_SEGMENT. */
+#include "udp.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../base/packet.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+/* Room for what we ask for: segment size, ECN, local address. */
+union control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int)) +
+		 CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+/* Opening */
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
+}
+
+/* Options that make packets better but without which all works. */
+static void set_niceties(int fd, int family, struct udp_sockets *s, bool offload)
+{
+	int probe = 0;
+	socklen_t len = sizeof(probe);
+
+	/* *FORCE needs CAP_NET_ADMIN; what remains is net.core.[rw]mem_max. */
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER))
+		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_BUFFER))
+		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
+	if (family == AF_INET) {
+		(void)set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		(void)set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+		/* The outer path may be smaller than we think: let routers fragment. */
+		(void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+	} else {
+		(void)set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		(void)set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+		(void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+	}
+	if (offload && !set_int(fd, IPPROTO_UDP, UDP_GRO, 1))
+		s->gro = true;
+	if (offload && !getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &probe, &len))
+		atomic_store(&s->gso, true);
+}
+
+/* A bound socket, or -errno. *port becomes the real one. */
+static int open_one(int family, uint16_t *port, uint32_t mark, bool first, bool offload,
+		    struct udp_sockets *s)
+{
+	struct endpoint self = { .addr.sa_family = (sa_family_t)family };
+	socklen_t len = endpoint_addr_len(&self);
+	int fd, err;
+
+	fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	if (fd < 0)
+		return -errno;
+	if (family == AF_INET6) {
+		err = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		if (err)
+			goto close_fd;
+		self.addr6.sin6_port = htobe16(*port);
+	} else {
+		self.addr4.sin_port = htobe16(*port);
+	}
+	/*
+	 * The first socket binds without SO_REUSEPORT, so that the port must be
+	 * nobody's, and allows sharing only once it has it.
+	 */
+	if (!first) {
+		err = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (err)
+			goto close_fd;
+	}
+	if (bind(fd, &self.addr, len)) {
+		err = -errno;
+		goto close_fd;
+	}
+	if (first) {
+		err = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (err)
+			goto close_fd;
+	}
+	if (mark) {
+		err = set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
+		if (err)
+			goto close_fd;
+	}
+	if (getsockname(fd, &self.addr, &len)) {
+		err = -errno;
+		goto close_fd;
+	}
+	*port = be16toh(family == AF_INET ? self.addr4.sin_port : self.addr6.sin6_port);
+	set_niceties(fd, family, s, offload);
+	return fd;
+
+close_fd:
+	close(fd);
+	return err;
+}
+
+static bool family_is_missing(int err)
+{
+	/* EADDRNOTAVAIL: IPv6 is compiled in but disabled on every interface. */
+	return err == -EAFNOSUPPORT || err == -EPROTONOSUPPORT || err == -EADDRNOTAVAIL;
+}
+
+static int open_pair(struct udp_sockets *s, uint16_t *port, uint32_t mark, bool first,
+		     bool offload)
+{
+	s->fd4 = open_one(AF_INET, port, mark, first, offload, s);
+	if (s->fd4 < 0 && !family_is_missing(s->fd4))
+		return s->fd4;
+	s->fd6 = open_one(AF_INET6, port, mark, first, offload, s);
+	if (s->fd6 < 0 && !family_is_missing(s->fd6))
+		return s->fd6;
+	if (s->fd4 < 0 && s->fd6 < 0)
+		return s->fd4;
+	s->port = *port;
+	return 0;
+}
+
+int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bool offload)
+{
+	/* A port that the kernel picked for IPv4 may be taken for IPv6. */
+	for (int attempt = 0; attempt < 16; attempt++) {
+		uint16_t actual = port;
+		int err = 0;
+
+		for (unsigned i = 0; i < n; i++)
+			s[i] = (struct udp_sockets){ .fd4 = -1, .fd6 = -1 };
+		for (unsigned i = 0; i < n && !err; i++)
+			err = open_pair(&s[i], &actual, mark, i == 0, offload);
+		if (!err)
+			return 0;
+		for (unsigned i = 0; i < n; i++)
+			udp_close(&s[i]);
+		if (err != -EADDRINUSE || port)
+			return err;
+	}
+	return -EADDRINUSE;
+}
+
+void udp_close(struct udp_sockets *s)
+{
+	if (s->fd4 >= 0)
+		close(s->fd4);
+	if (s->fd6 >= 0)
+		close(s->fd6);
+	s->fd4 = -1;
+	s->fd6 = -1;
+}
+
+int udp_set_mark(const struct udp_sockets *s, uint32_t mark)
+{
+	int err = 0;
+
+	if (s->fd4 >= 0)
+		err = set_int(s->fd4, SOL_SOCKET, SO_MARK, (int)mark);
+	if (s->fd6 >= 0 && !err)
+		err = set_int(s->fd6, SOL_SOCKET, SO_MARK, (int)mark);
+	return err;
+}
+
+/* Receiving */
+
+int udp_rx_init(struct udp_rx *rx)
+{
+	/* Mapped, not touched: a page costs memory only once a packet lay in it. */
+	rx->buffers = malloc((size_t)UDP_RX_MESSAGES * UDP_RX_BUFFER);
+	return rx->buffers ? 0 : -ENOMEM;
+}
+
+void udp_rx_free(struct udp_rx *rx)
+{
+	free(rx->buffers);
+	rx->buffers = NULL;
+}
+
+/* What the control messages say: returns the GRO segment size, or 0. */
+static size_t read_control(struct msghdr *msg, struct endpoint *from, uint8_t *ecn)
+{
+	size_t segment = 0;
+	int value;
+
+	*ecn = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+			memcpy(&value, CMSG_DATA(c), sizeof(value));
+			segment = value > 0 ? (size_t)value : 0;
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+			*ecn = *(const uint8_t *)CMSG_DATA(c) & ECN_MASK;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+			memcpy(&value, CMSG_DATA(c), sizeof(value));
+			*ecn = value & ECN_MASK;
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			from->src4 = info.ipi_spec_dst;
+			from->src_ifindex = (unsigned)info.ipi_ifindex;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			from->src6 = info.ipi6_addr;
+			from->src_ifindex = (unsigned)info.ipi6_ifindex;
+		}
+	}
+	return segment;
+}
+
+/* Splits one message at its segment size. Returns the number of packets so far. */
+static unsigned split_message(struct udp_rx *rx, unsigned n, unsigned message, uint8_t *data,
+			      size_t len, size_t segment, uint8_t ecn)
+{
+	if (!segment)
+		segment = len;
+	/* A zero-length datagram is a packet too: it is dropped, and counted, as malformed. */
+	do {
+		size_t piece = min(segment, len);
+
+		rx->packets[n++] = (struct udp_packet){ .data = data,
+							.len = (uint32_t)piece,
+							.message = (uint16_t)message,
+							.ecn = ecn };
+		data += piece;
+		len -= piece;
+	} while (len && n < UDP_RX_PACKETS);
+	return n;
+}
+
+unsigned udp_recv_burst(int fd, struct udp_rx *rx)
+{
+	struct mmsghdr msgs[UDP_RX_MESSAGES];
+	struct iovec iov[UDP_RX_MESSAGES];
+	union control control[UDP_RX_MESSAGES];
+	unsigned packets = 0;
+	int n;
+
+	/* UDP_RX_PACKETS holds 16 × 64; a kernel that merges more is served one by one. */
+	_Static_assert(UDP_RX_MESSAGES * UDP_GSO_SEGMENTS <= UDP_RX_PACKETS, "room for a burst");
+	rx->n_oversized = 0;
+	for (unsigned i = 0; i < UDP_RX_MESSAGES; i++) {
+		iov[i].iov_base = rx->buffers + (size_t)i * UDP_RX_BUFFER;
+		iov[i].iov_len = UDP_RX_BUFFER;
+		msgs[i].msg_hdr = (struct msghdr){ .msg_name = &rx->from[i].addr,
+						   .msg_namelen = sizeof(rx->from[i].addr6),
+						   .msg_iov = &iov[i],
+						   .msg_iovlen = 1,
+						   .msg_control = &control[i],
+						   .msg_controllen = sizeof(control[i]) };
+	}
+	do {
+		n = recvmmsg(fd, msgs, UDP_RX_MESSAGES, MSG_DONTWAIT, NULL);
+		/* A pending ICMP error is handed out once and says nothing about what waits. */
+	} while (n < 0 && (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH ||
+			   errno == ENETUNREACH));
+	for (int i = 0; i < n; i++) {
+		struct endpoint *from = &rx->from[i];
+		uint8_t ecn;
+		size_t segment;
+
+		memset(&from->src6, 0, sizeof(from->src6));
+		from->src_ifindex = 0;
+		segment = read_control(&msgs[i].msg_hdr, from, &ecn);
+		if (msgs[i].msg_hdr.msg_flags & MSG_TRUNC) {
+			rx->n_oversized++;
+			continue;
+		}
+		if (packets >= UDP_RX_PACKETS)
+			break;
+		packets = split_message(rx, packets, (unsigned)i, iov[i].iov_base,
+					msgs[i].msg_len, segment, ecn);
+	}
+	return packets;
+}
+
+/* Sending */
+
+/* May a piece of len bytes end the run as one more segment? */
+static bool run_takes(const struct udp_tx *tx, const struct udp_run *run,
+		      const struct endpoint *to, uint8_t ecn, size_t len)
+{
+	if (run->n >= tx->segments || run->bytes + len > UDP_GSO_BYTES)
+		return false;
+	/* Only the last segment may be shorter. */
+	if (len > run->size || run->bytes != run->size * run->n)
+		return false;
+	return run->ecn == ecn && endpoint_equal(&run->to, to);
+}
+
+unsigned udp_tx_add(struct udp_tx *tx, const struct endpoint *to, uint8_t ecn, void *data,
+		    size_t len)
+{
+	struct udp_run *run = tx->n_runs ? &tx->runs[tx->n_runs - 1] : NULL;
+
+	if (!run || !run_takes(tx, run, to, ecn, len)) {
+		run = &tx->runs[tx->n_runs++];
+		*run = (struct udp_run){
+			.to = *to, .ecn = ecn, .first = tx->n_pieces, .size = len
+		};
+	}
+	tx->pieces[tx->n_pieces++] = (struct iovec){ .iov_base = data, .iov_len = len };
+	run->n++;
+	run->bytes += len;
+	return tx->n_runs - 1;
+}
+
+static void put_cmsg(struct msghdr *msg, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)((char *)msg->msg_control + msg->msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	msg->msg_controllen += CMSG_SPACE(len);
+}
+
+/* Local address, ECN and segment size; control was zeroed. */
+static void write_control(struct msghdr *msg, const struct endpoint *to, uint8_t ecn,
+			  uint16_t segment)
+{
+	int tos = ecn;
+
+	msg->msg_controllen = 0;
+	if (to->addr.sa_family == AF_INET) {
+		struct in_pktinfo info = { .ipi_spec_dst = to->src4,
+					   .ipi_ifindex = (int)to->src_ifindex };
+
+		if (to->src4.s_addr)
+			put_cmsg(msg, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+		if (ecn)
+			put_cmsg(msg, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	} else {
+		struct in6_pktinfo info = { .ipi6_addr = to->src6,
+					    .ipi6_ifindex = to->src_ifindex };
+
+		if (!IN6_IS_ADDR_UNSPECIFIED(&to->src6))
+			put_cmsg(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+		if (ecn)
+			put_cmsg(msg, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	}
+	if (segment)
+		put_cmsg(msg, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment));
+	if (!msg->msg_controllen)
+		msg->msg_control = NULL;
+}
+
+static int fd_for(const struct udp_sockets *s, const struct endpoint *to)
+{
+	return to->addr.sa_family == AF_INET ? s->fd4 : s->fd6;
+}
+
+/* One system call. segment: size of all pieces but the last, or 0 for a single packet. */
+static int send_iov(struct udp_sockets *s, const struct endpoint *to, uint8_t ecn,
+		    struct iovec *iov, unsigned n, uint16_t segment)
+{
+	union control control;
+	struct msghdr msg = { .msg_name = (void *)(uintptr_t)&to->addr,
+			      .msg_namelen = endpoint_addr_len(to),
+			      .msg_iov = iov,
+			      .msg_iovlen = n,
+			      .msg_control = &control };
+	int fd = fd_for(s, to);
+
+	if (fd < 0)
+		return -EAFNOSUPPORT;
+	memset(&control, 0, sizeof(control));
+	write_control(&msg, to, ecn, segment);
+	return sendmsg(fd, &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int send_pieces(struct udp_sockets *s, struct udp_tx *tx, const struct udp_run *run,
+		       unsigned first, unsigned n)
+{
+	return send_iov(s, &run->to, run->ecn, &tx->pieces[first], n,
+			n > 1 ? (uint16_t)run->size : 0);
+}
+
+/* The local address or interface that a packet once came to is gone. */
+static bool source_is_stale(const struct udp_run *run, int err)
+{
+	return run->to.src_ifindex &&
+	       (err == -EINVAL || err == -ENODEV || err == -EADDRNOTAVAIL);
+}
+
+/*
+ * A run of segments was refused. EMSGSIZE and EINVAL speak of this size on this
+ * path; the others mean that the device or the kernel cannot segment at all.
+ */
+static bool refuses_segments(struct udp_sockets *s, int err)
+{
+	if (err == -EIO || err == -ENOPROTOOPT || err == -EOPNOTSUPP) {
+		atomic_store_explicit(&s->gso, false, memory_order_relaxed);
+		return true;
+	}
+	return err == -EINVAL || err == -EMSGSIZE;
+}
+
+/* Run i failed as it stood: try without its source address, then piece by piece. */
+static void resend_run(struct udp_sockets *s, struct udp_tx *tx, unsigned i, int err)
+{
+	struct udp_run *run = &tx->runs[i];
+
+	if (source_is_stale(run, err)) {
+		struct endpoint with_src = run->to;
+
+		endpoint_clear_src(&run->to);
+		err = send_pieces(s, tx, run, run->first, run->n);
+		if (!err) {
+			tx->stale_src[i] = true;
+			tx->sent[i] = run->n;
+			return;
+		}
+		run->to = with_src; /* EINVAL was about something else */
+	}
+	if (run->n < 2 || !refuses_segments(s, err))
+		return;
+	for (unsigned k = 0; k < run->n; k++)
+		if (!send_pieces(s, tx, run, run->first + k, 1))
+			tx->sent[i]++;
+}
+
+/* Sends the longest stretch of runs of one family that begins at run i; returns its end. */
+static unsigned send_stretch(struct udp_sockets *s, struct udp_tx *tx, unsigned i)
+{
+	struct mmsghdr msgs[UDP_TX_RUNS];
+	union control control[UDP_TX_RUNS];
+	int fd = fd_for(s, &tx->runs[i].to);
+	unsigned end = i, done = 0;
+
+	while (end < tx->n_runs && fd_for(s, &tx->runs[end].to) == fd) {
+		struct udp_run *run = &tx->runs[end];
+		unsigned k = end - i;
+
+		memset(&control[k], 0, sizeof(control[k]));
+		msgs[k].msg_hdr = (struct msghdr){ .msg_name = &run->to.addr,
+						   .msg_namelen = endpoint_addr_len(&run->to),
+						   .msg_iov = &tx->pieces[run->first],
+						   .msg_iovlen = run->n,
+						   .msg_control = &control[k] };
+		write_control(&msgs[k].msg_hdr, &run->to, run->ecn,
+			      run->n > 1 ? (uint16_t)run->size : 0);
+		end++;
+	}
+	while (fd >= 0 && i + done < end) {
+		int n = sendmmsg(fd, msgs + done, end - i - done, MSG_DONTWAIT);
+
+		for (int k = 0; k < n; k++)
+			tx->sent[i + done + (unsigned)k] = tx->runs[i + done + (unsigned)k].n;
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			resend_run(s, tx, i + done, -errno);
+			n = 1;
+		}
+		done += (unsigned)n;
+	}
+	return end;
+}
+
+void udp_flush(struct udp_sockets *s, struct udp_tx *tx)
+{
+	unsigned i = 0;
+
+	memset(tx->stale_src, 0, tx->n_runs * sizeof(tx->stale_src[0]));
+	memset(tx->sent, 0, tx->n_runs * sizeof(tx->sent[0]));
+	while (i < tx->n_runs)
+		i = send_stretch(s, tx, i);
+}
+
+int udp_send_one(struct udp_sockets *s, const struct endpoint *to, const void *data, size_t len)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+	struct endpoint dest = *to;
+	int err = send_iov(s, &dest, 0, &iov, 1, 0);
+
+	if (err == -EINVAL || err == -ENODEV || err == -EADDRNOTAVAIL) {
+		endpoint_clear_src(&dest);
+		err = send_iov(s, &dest, 0, &iov, 1, 0);
+	}
+	return err;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * UDP in bursts: the outside of every tunnel.
+ *
+ * libuv's uv_udp_t gives no control messages (GRO segment size, local address,
+ * ECN) and cannot send UDP_SEGMENT, so this is recvmmsg and sendmmsg on plain
+ * sockets, which the worker's loop polls.
+ *
+ * A socket may be sent on by any thread; a burst object belongs to one.
+ */
+#ifndef BERTH_PATH_UDP_H
+#define BERTH_PATH_UDP_H
+
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "../base/endpoint.h"
+
+enum {
+	UDP_RX_MESSAGES = 16,     /* per burst; with GRO each may be 64 packets */
+	UDP_RX_BUFFER = 65536,    /* the largest datagram, and the largest GRO super-packet */
+	UDP_RX_PACKETS = 1024,    /* packets per burst, once split */
+	UDP_TX_RUNS = 256,        /* messages in one sendmmsg */
+	UDP_TX_PIECES = 1024,     /* packets in one flush */
+	UDP_GSO_SEGMENTS = 64,    /* UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT */
+	UDP_GSO_BYTES = 65000,    /* below 65,535 by any header that may come in front */
+	UDP_BUFFER = 8 << 20      /* socket buffers: the default 208 KiB is 2 ms of traffic */
+};
+
+/* The sockets of one queue: one per family, sharing their port with the other queues'. */
+struct udp_sockets {
+	int fd4, fd6;  /* -1: the machine has no such family */
+	uint16_t port; /* host order */
+	_Atomic bool gso; /* UDP_SEGMENT; switches itself off where the device refuses */
+	bool gro;
+};
+
+/* Datagrams as they came in; split where GRO had merged them. */
+struct udp_packet {
+	uint8_t *data;
+	uint32_t len;
+	uint16_t message; /* of udp_rx.from */
+	uint8_t ecn;
+};
+
+struct udp_rx {
+	struct udp_packet packets[UDP_RX_PACKETS];
+	struct endpoint from[UDP_RX_MESSAGES];
+	unsigned n_oversized; /* datagrams cut by the kernel: dropped */
+	uint8_t *buffers;     /* UDP_RX_MESSAGES × UDP_RX_BUFFER */
+};
+
+/* Datagrams to be sent: runs to one peer become one system call. */
+struct udp_run {
+	struct endpoint to;
+	uint8_t ecn;
+	unsigned first, n; /* of udp_tx.pieces */
+	size_t size;       /* of each piece but the last */
+	size_t bytes;
+};
+
+struct udp_tx {
+	unsigned n_runs, n_pieces;
+	unsigned segments; /* how many packets a run may have */
+	struct udp_run runs[UDP_TX_RUNS];
+	struct iovec pieces[UDP_TX_PIECES];
+	bool stale_src[UDP_TX_RUNS]; /* result: the local address of that run is gone */
+	unsigned sent[UDP_TX_RUNS];  /* result: packets the kernel took */
+};
+
+/*
+ * Opens n pairs of sockets on one port (0: the kernel picks it) into s[0..n).
+ * The port is ours alone: a second program gets -EADDRINUSE, although the
+ * pairs share it among themselves (SO_REUSEPORT). A machine without IPv6 gets
+ * IPv4 alone. -EADDRINUSE, -EACCES, -EPERM (mark), ... Control thread.
+ */
+must_check int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark,
+			bool offload);
+
+void udp_close(struct udp_sockets *s);
+
+/* SO_MARK on both. 0 or -EPERM. Control thread. */
+must_check int udp_set_mark(const struct udp_sockets *s, uint32_t mark);
+
+/* 0 or -ENOMEM; the struct is large and belongs on the heap. */
+must_check int udp_rx_init(struct udp_rx *rx);
+void udp_rx_free(struct udp_rx *rx);
+
+/*
+ * Receives what is there, up to one burst. Returns the number of rx->packets; 0:
+ * nothing. Errors that belong to datagrams we sent (ICMP) are swallowed.
+ * rx->n_oversized is set anew.
+ */
+unsigned udp_recv_burst(int fd, struct udp_rx *rx);
+
+/* Empties it, for datagrams that leave through s. */
+static inline void udp_tx_reset(struct udp_tx *tx, const struct udp_sockets *s)
+{
+	tx->n_runs = 0;
+	tx->n_pieces = 0;
+	tx->segments = atomic_load_explicit(&s->gso, memory_order_relaxed) ? UDP_GSO_SEGMENTS : 1;
+}
+
+/* Room for n more packets, each perhaps a run of its own? */
+static inline bool udp_tx_has_room(const struct udp_tx *tx, unsigned n)
+{
+	return tx->n_runs + n <= UDP_TX_RUNS && tx->n_pieces + n <= UDP_TX_PIECES;
+}
+
+/*
+ * Adds one datagram, which must stay in place until the flush. It joins the last
+ * run when that has the same destination and mark and an equal size. Returns
+ * the number of its run. The caller saw to room.
+ */
+unsigned udp_tx_add(struct udp_tx *tx, const struct endpoint *to, uint8_t ecn, void *data,
+		    size_t len);
+
+/*
+ * Sends everything and fills in tx->sent and tx->stale_src. Never waits: what
+ * the kernel does not take is lost, as on any network.
+ */
+void udp_flush(struct udp_sockets *s, struct udp_tx *tx);
+
+/* One datagram, outside the data path. 0 or -errno. Any thread. */
+int udp_send_one(struct udp_sockets *s, const struct endpoint *to, const void *data, size_t len);
+
+#endif

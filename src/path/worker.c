@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers: the loop around the data path, and the peers' timers. */
+#include "worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "handshake.h"
+
+enum {
+	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
+	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
+	WORKERS_MAX = 256
+};
+
+/* A queue on its worker's loop. */
+struct port {
+	struct port *next;
+	struct worker *worker;
+	struct queue *queue;
+	uv_poll_t tun, udp4, udp6;
+	bool polls4, polls6;
+	unsigned closing; /* handles whose close callback is to come */
+};
+
+/* Something that control wants done on the worker's thread, and waits for. */
+struct call {
+	struct call *next;
+	int (*fn)(struct worker *w, struct call *call);
+	struct queue *queue;
+	struct udp_sockets *udp;
+	int result;
+	bool pending; /* fn will finish it later */
+	uv_sem_t done;
+};
+
+struct worker {
+	uv_thread_t thread;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t timer;
+	struct inbox peers;
+	_Atomic(struct call *) call; /* one at a time: control waits */
+	struct wheel wheel;
+	struct port *ports;
+	struct burst burst;
+};
+
+/* Timers */
+
+static void rearm(struct worker *w);
+
+static struct queue *queue_of(struct peer *peer)
+{
+	return &peer->dp->queues[peer->home];
+}
+
+static void leave_wheel(struct worker *w, struct peer *peer)
+{
+	if (!peer->on_wheel)
+		return;
+	wheel_disarm(&w->wheel, &peer->timer);
+	peer->on_wheel = false;
+	peer_unref(peer);
+}
+
+static void give_up(struct peer *peer, struct session *session)
+{
+	unsigned n = peer_drop_staged(peer, session);
+
+	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
+	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+}
+
+/* Does what the time stamps of the peer's session ask for. */
+static void act(struct worker *w, struct peer *peer, struct session *session, unsigned actions)
+{
+	struct handshake_thread *ht = peer->dp->handshake;
+	struct queue *q = queue_of(peer);
+
+	if (actions & TIMER_GIVE_UP)
+		give_up(peer, session);
+	if (actions & TIMER_RETRY)
+		handshake_want(ht, peer, PEER_HANDSHAKE_RETRY);
+	if (actions & TIMER_NEW_HANDSHAKE) {
+		/* Perhaps it is our address that is no longer good. */
+		peer_clear_endpoint_src(peer);
+		handshake_want(ht, peer, PEER_HANDSHAKE_WANT);
+	}
+	if (actions & (TIMER_KEEPALIVE | TIMER_PERSISTENT))
+		send_keepalive(q, peer);
+	if (actions & TIMER_KEEPALIVE_AGAIN)
+		timers_expect_more(&session->timers, w->burst.now);
+	if (actions & TIMER_WIPE) {
+		peer_wipe_session(peer, w->burst.now);
+		/* A persistent keepalive goes on, and begins anew. */
+		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+			send_keepalive(q, peer);
+	}
+}
+
+/* One look at the peer's stamps, and when the next is due. */
+static void look(struct worker *w, struct peer *peer)
+{
+	struct session *session = rcu_read(&peer->session);
+	uint64_t persistent = atomic_load_explicit(&peer->keepalive, memory_order_relaxed);
+	unsigned actions;
+	uint64_t next;
+
+	if (!session) {
+		leave_wheel(w, peer);
+		return;
+	}
+	next = timers_look(&session->timers, w->burst.now, persistent * NSEC_PER_SEC, &actions);
+	act(w, peer, session, actions);
+	if (!rcu_read(&peer->session)) {
+		leave_wheel(w, peer);
+		return;
+	}
+	if (!peer->on_wheel) {
+		if (!peer_ref(peer))
+			return;
+		peer->on_wheel = true;
+	}
+	wheel_arm(&w->wheel, &peer->timer, next);
+}
+
+static void on_timer_fired(struct wheel_timer *timer, uint64_t now, void *arg)
+{
+	(void)now;
+	look(arg, container_of(timer, struct peer, timer));
+}
+
+static void turn_begin(struct worker *w)
+{
+	rcu_turn_begin();
+	w->burst.now = clock_now();
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+
+	turn_begin(w);
+	wheel_expire(&w->wheel, w->burst.now, on_timer_fired, w);
+	rcu_turn_end();
+	rearm(w);
+}
+
+/* Sets the loop's one timer to the wheel's next expiry. */
+static void rearm(struct worker *w)
+{
+	uint64_t next = wheel_next(&w->wheel), now;
+
+	if (next == UINT64_MAX) {
+		uv_timer_stop(&w->timer);
+		return;
+	}
+	now = clock_now();
+	uv_update_time(&w->loop);
+	uv_timer_start(&w->timer, on_timer,
+		       next > now ? (next - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0, 0);
+}
+
+/* Packets */
+
+static void on_tun(uv_poll_t *poll, int status, int events)
+{
+	struct port *port = poll->data;
+	struct queue *q = port->queue;
+	int n;
+
+	(void)status;
+	(void)events;
+	turn_begin(port->worker);
+	n = send_burst(q);
+	rcu_turn_end();
+	if (n < 0) {
+		/* The device is gone: nothing will ever come, and polling it would spin. */
+		uv_poll_stop(poll);
+		q->dp->ops->tun_gone(q->dp);
+	}
+	/* What is half way through a super-packet makes no descriptor readable. */
+	if (n > 0 && tun_reader_pending(q->reader))
+		uv_async_send(&port->worker->wake);
+}
+
+static void on_udp(uv_poll_t *poll, int status, int events)
+{
+	struct port *port = poll->data;
+	struct udp_sockets *udp = rcu_read(&port->queue->udp);
+
+	(void)status;
+	(void)events;
+	turn_begin(port->worker);
+	receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
+	rcu_turn_end();
+}
+
+/* Calls from control */
+
+static int call_worker(struct worker *w, struct call *call)
+{
+	if (uv_sem_init(&call->done, 0))
+		return -ENOMEM;
+	atomic_store(&w->call, call);
+	uv_async_send(&w->wake);
+	uv_sem_wait(&call->done);
+	uv_sem_destroy(&call->done);
+	return call->result;
+}
+
+static struct port *find_port(struct worker *w, const struct queue *q)
+{
+	struct port *port = w->ports;
+
+	while (port && port->queue != q)
+		port = port->next;
+	return port;
+}
+
+static int attach(struct worker *w, struct call *call)
+{
+	struct port *port = calloc(1, sizeof(*port));
+	int err;
+
+	if (!port)
+		return -ENOMEM;
+	port->worker = w;
+	port->queue = call->queue;
+	port->queue->burst = &w->burst;
+	err = uv_poll_init(&w->loop, &port->tun, call->queue->tun.fd);
+	if (err) {
+		free(port);
+		return err;
+	}
+	port->tun.data = port;
+	uv_poll_start(&port->tun, UV_READABLE, on_tun);
+	port->next = w->ports;
+	w->ports = port;
+	return 0;
+}
+
+static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, int fd, bool *polls)
+{
+	int err;
+
+	if (fd < 0)
+		return 0;
+	err = uv_poll_init(&w->loop, poll, fd);
+	if (err)
+		return err;
+	poll->data = port;
+	*polls = true;
+	return uv_poll_start(poll, UV_READABLE, on_udp);
+}
+
+/* Second half of set_sockets: the old handles are closed and may be used again. */
+static void start_sockets(struct worker *w, struct port *port, struct call *call)
+{
+	struct udp_sockets *udp = call->udp;
+
+	rcu_publish(&port->queue->udp, udp);
+	call->result = 0;
+	if (udp) {
+		call->result = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
+		if (!call->result)
+			call->result = start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
+	}
+	uv_sem_post(&call->done);
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct call *call = port->worker->loop.data;
+
+	if (--port->closing)
+		return;
+	port->worker->loop.data = NULL;
+	start_sockets(port->worker, port, call);
+}
+
+static int set_sockets(struct worker *w, struct call *call)
+{
+	struct port *port = find_port(w, call->queue);
+
+	call->pending = true;
+	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
+	if (!port->closing) {
+		start_sockets(w, port, call);
+		return 0;
+	}
+	w->loop.data = call;
+	if (port->polls4)
+		uv_close((uv_handle_t *)&port->udp4, on_socket_closed);
+	if (port->polls6)
+		uv_close((uv_handle_t *)&port->udp6, on_socket_closed);
+	port->polls4 = false;
+	port->polls6 = false;
+	return 0;
+}
+
+static void on_port_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct call *call;
+
+	if (--port->closing)
+		return;
+	call = port->worker->loop.data;
+	port->worker->loop.data = NULL;
+	free(port);
+	uv_sem_post(&call->done);
+}
+
+static int detach(struct worker *w, struct call *call)
+{
+	struct port **link = &w->ports, *port;
+
+	while (*link && (*link)->queue != call->queue)
+		link = &(*link)->next;
+	port = *link;
+	if (!port)
+		return 0;
+	*link = port->next;
+	call->pending = true;
+	w->loop.data = call;
+	port->closing = 1u + (unsigned)port->polls4 + (unsigned)port->polls6;
+	uv_close((uv_handle_t *)&port->tun, on_port_closed);
+	if (port->polls4)
+		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
+	if (port->polls6)
+		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
+	return 0;
+}
+
+static int stop(struct worker *w, struct call *call)
+{
+	(void)call;
+	uv_close((uv_handle_t *)&w->wake, NULL);
+	uv_close((uv_handle_t *)&w->timer, NULL);
+	return 0;
+}
+
+/* Waking up */
+
+static void serve_peer(struct worker *w, struct peer *peer, unsigned work)
+{
+	struct queue *q = queue_of(peer);
+	bool sent = false;
+
+	if (work & PEER_WORK_GONE) {
+		leave_wheel(w, peer);
+		return;
+	}
+	if (work & PEER_WORK_FLUSH)
+		sent = send_staged(q, peer);
+	if (work & PEER_WORK_KEEPALIVE && !sent)
+		send_keepalive(q, peer);
+	look(w, peer);
+}
+
+static void serve_inbox(struct worker *w)
+{
+	struct inbox_item *item = inbox_take_all(&w->peers);
+
+	while (item) {
+		struct peer *peer = container_of(item, struct peer, to_worker);
+		struct inbox_item *next = item->next;
+		unsigned work = inbox_claim(item);
+
+		turn_begin(w);
+		serve_peer(w, peer, work);
+		peer_unref(peer);
+		rcu_turn_end();
+		item = next;
+	}
+}
+
+static void finish_super_packets(struct worker *w)
+{
+	for (struct port *port = w->ports; port; port = port->next)
+		if (tun_reader_pending(port->queue->reader))
+			on_tun(&port->tun, 0, UV_READABLE);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+	struct worker *w = wake->data;
+	struct call *call;
+
+	serve_inbox(w);
+	finish_super_packets(w);
+	rearm(w);
+	call = atomic_exchange(&w->call, NULL);
+	if (!call)
+		return;
+	call->result = call->fn(w, call);
+	if (!call->pending)
+		uv_sem_post(&call->done);
+}
+
+void worker_wake(struct worker *w, struct peer *peer, unsigned work)
+{
+	if (!peer_ref(peer))
+		return;
+	if (inbox_post(&w->peers, &peer->to_worker, work))
+		uv_async_send(&w->wake);
+	else
+		peer_unref(peer);
+}
+
+/* Life */
+
+static void run(void *arg)
+{
+	struct worker *w = arg;
+
+	rcu_register_thread();
+	rcu_turn_end();
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	rcu_unregister_thread();
+}
+
+static int burst_init(struct burst *b, const char *crypto)
+{
+	int err = udp_rx_init(&b->rx);
+
+	if (err)
+		return err;
+	err = aead_new(crypto, &b->aead);
+	if (err)
+		return err;
+	err = gro_init(&b->gro, BURST_PACKETS);
+	if (err)
+		return err;
+	err = ratelimit_init(&b->sources, RATE_SOURCES);
+	if (err)
+		return err;
+	err = ratelimit_init(&b->icmp, RATE_ICMP);
+	if (err)
+		return err;
+	b->arena = malloc(BURST_ARENA);
+	return b->arena ? 0 : -ENOMEM;
+}
+
+/* Also of a burst that was initialised half. */
+static void burst_free(struct burst *b)
+{
+	free(b->arena);
+	ratelimit_free(&b->icmp);
+	ratelimit_free(&b->sources);
+	gro_free(&b->gro);
+	aead_free(b->aead);
+	udp_rx_free(&b->rx);
+}
+
+static int worker_start(struct worker **out, const char *crypto)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	err = burst_init(&w->burst, crypto);
+	if (err)
+		goto free_burst;
+	wheel_init(&w->wheel, clock_now());
+	err = uv_loop_init(&w->loop);
+	if (err)
+		goto free_burst;
+	err = uv_async_init(&w->loop, &w->wake, on_wake);
+	if (err)
+		goto close_loop;
+	uv_timer_init(&w->loop, &w->timer);
+	w->wake.data = w;
+	w->timer.data = w;
+	err = uv_thread_create(&w->thread, run, w);
+	if (err)
+		goto close_handles;
+	*out = w;
+	return 0;
+
+close_handles:
+	uv_close((uv_handle_t *)&w->wake, NULL);
+	uv_close((uv_handle_t *)&w->timer, NULL);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+close_loop:
+	uv_loop_close(&w->loop);
+free_burst:
+	burst_free(&w->burst);
+	free(w);
+	return err;
+}
+
+static void worker_stop(struct worker *w)
+{
+	struct call call = { .fn = stop };
+
+	(void)call_worker(w, &call);
+	uv_thread_join(&w->thread);
+	uv_loop_close(&w->loop);
+	burst_free(&w->burst);
+	free(w);
+}
+
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return max(1u, min((unsigned)CPU_COUNT(&set), (unsigned)WORKERS_MAX));
+}
+
+int workers_start(struct workers *ws, unsigned n, const char *crypto)
+{
+	int err;
+
+	*ws = (struct workers){ 0 };
+	n = n ? n : processors();
+	ws->worker = calloc(n, sizeof(*ws->worker));
+	if (!ws->worker)
+		return -ENOMEM;
+	err = handshake_start(&ws->handshake);
+	if (err) {
+		free(ws->worker);
+		return err;
+	}
+	while (ws->n < n) {
+		err = worker_start(&ws->worker[ws->n], crypto);
+		if (err) {
+			workers_stop(ws);
+			return err;
+		}
+		ws->n++;
+	}
+	return 0;
+}
+
+void workers_stop(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->n; i++)
+		worker_stop(ws->worker[i]);
+	handshake_stop(ws->handshake);
+	free(ws->worker);
+	*ws = (struct workers){ 0 };
+}
+
+const char *workers_crypto(const struct workers *ws)
+{
+	return aead_name(ws->worker[0]->burst.aead);
+}
+
+int worker_attach(struct worker *w, struct queue *q)
+{
+	struct call call = { .fn = attach, .queue = q };
+
+	return call_worker(w, &call);
+}
+
+void worker_detach(struct worker *w, struct queue *q)
+{
+	struct call call = { .fn = detach, .queue = q };
+
+	(void)call_worker(w, &call);
+}
+
+int worker_set_sockets(struct worker *w, struct queue *q, struct udp_sockets *udp)
+{
+	struct call call = { .fn = set_sockets, .queue = q, .udp = udp };
+
+	return call_worker(w, &call);
+}
