@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/* config.d/NAME.conf: tenants, tunnels, revocation, and every fault in its words. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "../src/config/tenant_file.h"
+#include "config_files.h"
+
+static int dirfd_of_tenants(void)
+{
+	int fd = open("config.d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static int read_file(struct config_tenant **out, const char *name, struct fault_list *faults)
+{
+	int fd = dirfd_of_tenants();
+	int err = tenant_file_read(out, fd, "config.d", name, faults);
+
+	close(fd);
+	return err;
+}
+
+/* Reads text as config.d/a.conf; it is good, with these warnings. */
+static struct config_tenant *read_good(const char *text, const char *warnings)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *tenant;
+
+	files_put("config.d/a.conf", 0600, text);
+	if (read_file(&tenant, "a", &faults) != 0)
+		files_expect(&faults, "(none)");
+	ck_assert_int_eq(faults.n_errors, 0);
+	files_expect(&faults, warnings);
+	return tenant;
+}
+
+START_TEST(test_tenant)
+{
+	struct config_tenant *t = read_good("[Peer]\n"
+					    "publickey = " KEY("b") " # of a laptop\n"
+					    "PresharedKey = " KEY("c") "\n"
+					    "AllowedIPs = 2001:db8::1234/128, 198.51.100.77/32\n"
+					    "AllowedIPs = 2001:db8::1234\n"
+					    "Endpoint = 192.0.2.1:51820\n"
+					    "PersistentKeepalive = 25\n"
+					    "[Tenant]\n", "");
+	struct endpoint endpoint;
+
+	ck_assert_str_eq(t->name, "a");
+	ck_assert_str_eq(t->file, "config.d/a.conf");
+	ck_assert_int_eq(t->kind, TENANT_OF_GATEWAY);
+	ck_assert_int_eq(t->state, TENANT_OK);
+	ck_assert_ptr_null(t->tunnel);
+	ck_assert_uint_eq(t->n_peers, 1);
+	ck_assert_uint_eq(t->peers[0].line, 2);
+	ck_assert_uint_eq(t->peers[0].public_key[0], 0x6d); /* "bbbb" */
+	ck_assert_uint_eq(t->peers[0].preshared_key[0], 0x71);
+	ck_assert_uint_eq(t->peers[0].allowed_ips.n, 2); /* sorted, once each */
+	ck_assert_uint_eq(t->peers[0].allowed_ips.v[0].prefix.family, AF_INET);
+	ck_assert_uint_eq(t->peers[0].allowed_ips.v[0].line, 4);
+	ck_assert_uint_eq(t->peers[0].keepalive, 25);
+	ck_assert_str_eq(t->peers[0].endpoint, "192.0.2.1:51820");
+	ck_assert(tenant_peer_endpoint(&t->peers[0], &endpoint));
+	ck_assert_uint_eq(t->n_key_files, 0);
+	tenant_free(t);
+}
+END_TEST
+
+START_TEST(test_key_files)
+{
+	struct config_tenant *t;
+
+	files_put("config.d/a.pub", 0644, KEY("b") "\n");
+	files_put("config.d/a.psk", 0600, KEY("c"));
+	t = read_good("[Peer]\nPublicKeyFile = a.pub\nPresharedKeyFile = a.psk\nAllowedIPs = ::1\n", "");
+	ck_assert_uint_eq(t->peers[0].public_key[0], 0x6d);
+	ck_assert_uint_eq(t->peers[0].preshared_key[0], 0x71);
+	ck_assert_uint_eq(t->n_key_files, 2);
+	ck_assert_str_eq(t->key_files[0], "config.d/a.pub");
+	ck_assert_str_eq(t->key_files[1], "config.d/a.psk");
+	tenant_free(t);
+}
+END_TEST
+
+#define KEYS "[Interface]\nPrivateKey = " KEY("b") "\n"
+#define PEER "[Peer]\nPublicKey = " KEY("c") "\n"
+
+START_TEST(test_tunnel)
+{
+	struct config_tenant *t = read_good(KEYS "Address = 2001:db8::1234/128, 10.0.0.2/24\n"
+					    "MTU = 1380\n"
+					    "Table = auto\n"
+					    "FwMark = off\n"
+					    "ListenPort = 5000\n"
+					    "[Peer]\n"
+					    "PublicKey = " KEY("d") "\n"
+					    "Endpoint = vps.example.com:51820\n"
+					    "AllowedIPs = ::/0\n"
+					    "PersistentKeepalive = off\n"
+					    "[Peer]\n"
+					    "PublicKey = " KEY("c") "\n"
+					    "AllowedIPs = 10.0.0.0/24\n"
+					    "[Container]\n"
+					    "Netns = chatmail\n"
+					    "Name = wg0\n", "");
+	struct endpoint endpoint;
+
+	ck_assert_int_eq(t->kind, TENANT_TUNNEL);
+	ck_assert_int_eq(t->state, TENANT_OK);
+	ck_assert_uint_eq(t->tunnel->private_key[0], 0x6d);
+	ck_assert_uint_eq(t->tunnel->addresses.n, 2);
+	ck_assert_uint_eq(t->tunnel->addresses.v[1].length, 24);
+	ck_assert_uint_eq(t->tunnel->addresses.v[1].addr[3], 2);
+	ck_assert_uint_eq(t->tunnel->mtu, 1380);
+	ck_assert_uint_eq(t->tunnel->listen_port, 5000);
+	ck_assert(!t->tunnel->no_routes);
+	ck_assert_int_eq(t->tunnel->netns_kind, TUNNEL_NETNS_NAME);
+	ck_assert_str_eq(t->tunnel->netns, "chatmail");
+	ck_assert_str_eq(t->tunnel->ifname, "wg0");
+	ck_assert_uint_eq(t->n_peers, 2);
+	ck_assert_uint_eq(t->peers[0].line, 14); /* sorted by key */
+	ck_assert_str_eq(t->peers[1].endpoint, "vps.example.com:51820");
+	ck_assert_uint_eq(t->peers[1].endpoint_line, 10);
+	ck_assert(!tenant_peer_endpoint(&t->peers[1], &endpoint));
+	tenant_free(t);
+
+	t = read_good(KEYS "Table = off\n" PEER "AllowedIPs = 0.0.0.0/0\n", "");
+	ck_assert(t->tunnel->no_routes);
+	ck_assert_str_eq(t->tunnel->ifname, "a");
+	ck_assert_int_eq(t->tunnel->netns_kind, TUNNEL_NETNS_HOST);
+	ck_assert_uint_eq(t->tunnel->mtu, 1420);
+	tenant_free(t);
+
+	t = read_good(KEYS, ""); /* wg knows interfaces without peers */
+	ck_assert_int_eq(t->state, TENANT_OK);
+	tenant_free(t);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum tunnel_netns kind;
+	const char *netns;
+} places[] = {
+	/* 0 */ { "chatmail", TUNNEL_NETNS_NAME, "chatmail" },
+	/* 1 */ { "/proc/self/ns/net", TUNNEL_NETNS_PATH, "/proc/self/ns/net" },
+	/* 2 */ { "pid:4711", TUNNEL_NETNS_PID, "4711" },
+};
+
+START_TEST(test_places)
+{
+	struct config_tenant *t;
+	char text[256];
+
+	snprintf(text, sizeof(text), KEYS "[Container]\nNetns = %s\n" PEER "AllowedIPs = ::/0\n",
+		 places[_i].text);
+	t = read_good(text, "");
+	ck_assert_int_eq(t->tunnel->netns_kind, places[_i].kind);
+	ck_assert_str_eq(t->tunnel->netns, places[_i].netns);
+	tenant_free(t);
+}
+END_TEST
+
+/* Not a fault: the tenant is gone. */
+static const char *const revoked[] = {
+	/* 0 */ "",
+	/* 1 */ "# nothing\n\n",
+	/* 2 */ "[Peer]\n",
+	/* 3 */ "[Peer]\nPublicKey =\nAllowedIPs = ::1\n",
+	/* 4 */ "[Peer]\nPublicKey = # " KEY("b") "\n",
+	/* 5 */ "[Peer]\nAllowedIPs = ::1\n",
+	/* 6 */ "[Peer]\nPublicKeyFile = gone.pub\n",
+	/* 7 */ "[Peer]\nPublicKeyFile = gone/too\n",
+	/* 8 */ "[Peer]\nPublicKeyFile =\n",
+	/* 9 */ "[Peer]\nPublicKeyFile = empty.pub\n",
+	/* 10 */ "[Tenant]\n",
+	/* 11: an emptied key counts, whatever else stands there */
+	"[Peer]\nPublicKey =\nPublicKeyFile = a.pub\nAllowedIPs = ::1\n",
+};
+
+START_TEST(test_revoked)
+{
+	struct config_tenant *t;
+
+	files_put("config.d/a.pub", 0644, KEY("b") "\n");
+	files_put("config.d/empty.pub", 0644, "\n");
+	t = read_good(revoked[_i], "");
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	ck_assert_uint_eq(t->n_peers, 0);
+	ck_assert_uint_eq(t->n_key_files, _i == 6 || _i == 7 || _i == 9 || _i == 11);
+	tenant_free(t);
+}
+END_TEST
+
+START_TEST(test_revoked_otherwise)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t;
+
+	/* No file, or a link to none. */
+	ck_assert_int_eq(read_file(&t, "nobody", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	ck_assert_str_eq(t->file, "config.d/nobody.conf");
+	tenant_free(t);
+	ck_assert_int_eq(symlink("nowhere", "config.d/link.conf"), 0);
+	ck_assert_int_eq(read_file(&t, "link", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	files_expect(&faults, "");
+
+	/* Other faults are told, and do not keep it alive. */
+	files_put("config.d/a.conf", 0600, "[Peer]\nPublicKey =\nAllowedIPs = x\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	files_expect(&faults, "config.d/a.conf:3: AllowedIPs: 'x': an address is expected, like "
+			      "192.0.2.1/32 or 2001:db8::1/128\n");
+
+	/* A tunnel without its last peer; one with another peer goes on. */
+	t = read_good(KEYS "[Peer]\nPublicKey=\n",
+		      "config.d/a.conf:3: warning: [Peer] has no public key: left out\n");
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	t = read_good(KEYS "[Peer]\nPublicKey=\n" PEER "AllowedIPs=::1\n",
+		      "config.d/a.conf:3: warning: [Peer] has no public key: left out\n");
+	ck_assert_int_eq(t->state, TENANT_OK);
+	ck_assert_uint_eq(t->n_peers, 1);
+	tenant_free(t);
+}
+END_TEST
+
+START_TEST(test_warnings)
+{
+	tenant_free(read_good(PEER, "config.d/a.conf:1: warning: [Peer] has no AllowedIPs: it can "
+				    "neither send nor receive\n"));
+	tenant_free(read_good(PEER "AllowedIPs = 10.0.0.7/24\n",
+			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the whole "
+			      "range 10.0.0.0/24\n"));
+}
+END_TEST
+
+#define ADDRESS "an address is expected, like 192.0.2.1/32 or 2001:db8::1/128"
+#define ENDPOINT "is not host:port, 192.0.2.1:port or [2001:db8::1]:port"
+#define NETNS "is neither a name under /run/netns, nor a path from '/' on, nor pid:N"
+
+/* The text, then the faults, each behind "config.d/a.conf:". */
+static const struct {
+	const char *text, *faults[4];
+} bad[] = {
+	/* 0 */ { "[Peer]\nPublicKey = abc\n",
+		  { "2: PublicKey: 'abc' is not a key (44 characters of base64 expected)" } },
+	/* 1 */ { "[Peer]\nPublicKey = " KEY("A") "\n",
+		  { "2: PublicKey: a key of nothing but zeros is none" } },
+	/* 2: secrets are not quoted */
+	{ PEER "PresharedKey = hush\n",
+	  { "3: PresharedKey: this is not a key (44 characters of base64 expected, 4 found)" } },
+	/* 3 */ { PEER "PresharedKey =\n",
+		  { "3: PresharedKey: this is not a key (44 characters of base64 expected, 0 found)" } },
+	/* 4 */ { PEER "AllowedIPs = 2001:db8::1/129\n",
+		  { "3: AllowedIPs: '2001:db8::1/129': " ADDRESS } },
+	/* 5: every item of a list, every line */
+	{ PEER "AllowedIPs = x, 10.0.0.1/32, 10.0.0.1/, 1.2.3.4/024\nPersistentKeepalive = 65536\n",
+	  { "3: AllowedIPs: 'x': " ADDRESS, "3: AllowedIPs: '10.0.0.1/': " ADDRESS,
+	    "3: AllowedIPs: '1.2.3.4/024': " ADDRESS,
+	    "4: PersistentKeepalive: '65536' is neither off nor a number of seconds up to 65535" } },
+	/* 6 */ { PEER "AllowedIPs = 10.0.0.1,\n",
+		  { "3: AllowedIPs: an address is missing beside ','" } },
+	/* 7 */ { PEER "AllowedIPs = ::1\nEndpoint = ::1:51820\n",
+		  { "4: Endpoint: '::1:51820' " ENDPOINT } },
+	/* 8 */ { PEER "AllowedIPs = ::1\nEndpoint = vps.example.com\n",
+		  { "4: Endpoint: 'vps.example.com' " ENDPOINT } },
+	/* 9 */ { PEER "AllowedIPs = ::1\nEndpoint = vps.example.com:0\n",
+		  { "4: Endpoint: 'vps.example.com:0' " ENDPOINT } },
+	/* 10 */ { PEER "AllowedIPs = ::1\nEndpoint = 300.1.1.1:51820\n",
+		   { "4: Endpoint: '300.1.1.1:51820' " ENDPOINT } },
+	/* 11 */ { PEER "AllowedIPs = ::1\nEndpoint = a b:51820\n",
+		   { "4: Endpoint: 'a b:51820' " ENDPOINT } },
+	/* 12 */ { PEER "AllowedIPs = ::1\nPersistentKeepalive = -1\n",
+		   { "4: PersistentKeepalive: '-1' is neither off nor a number of seconds up to "
+		     "65535" } },
+	/* 13 */ { PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
+		   { "4: a second [Peer]: a tenant of the gateway has one" } },
+	/* 14 */ { PEER "PublicKey = " KEY("d") "\nAllowedIPs = ::1\n",
+		   { "3: PublicKey: stands in line 2 already" } },
+	/* 15 */ { PEER "PublicKeyFile = x\nAllowedIPs = ::1\n",
+		   { "3: PublicKeyFile: line 2 gives this key already" } },
+	/* 16 */ { PEER "PresharedKeyFile = gone\nAllowedIPs = ::1\n",
+		   { "3: PresharedKeyFile: there is no key in 'config.d/gone'" } },
+	/* 17 */ { PEER "PresharedKeyFile = open\nAllowedIPs = ::1\n",
+		   { "3: PresharedKeyFile: 'config.d/open' is open to group or others: chmod 600 "
+		     "config.d/open" } },
+	/* 18 */ { "[Peer]\nPublicKeyFile = bad\nAllowedIPs = ::1\n",
+		   { "2: PublicKeyFile: 'config.d/bad' does not hold a key (44 characters of base64 "
+		     "expected)" } },
+	/* 19 */ { "[Peer]\nPublicKeyFile = folder\nAllowedIPs = ::1\n",
+		   { "2: PublicKeyFile: 'config.d/folder': is not a regular file" } },
+	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
+		   /* and nothing about missing ones */ } },
+	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
+	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateLimit = 1mbit\nAnnounce = connected\n",
+		   { "5: RateLimit: not yet supported", "6: Announce: not yet supported" } },
+	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
+		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
+	/* 24 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
+		   { "4: [Container] is for a tunnel of our own, and this file has no [Interface]" } },
+	/* 25 */ { KEYS "[Tenant]\n",
+		   { "3: [Tenant] is for a tenant of the gateway, and this file has an "
+		     "[Interface]" } },
+	/* 26 */ { PEER "AllowedIPs = ::1\n[Pear]\nx = y\n",
+		   { "4: unknown section 'Pear'; is 'Peer' meant?" } },
+	/* 27 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
+		   { "1: [Interface]: PrivateKey (or PrivateKeyFile) is missing" } },
+	/* 28 */ { KEYS "DNS = 9.9.9.9\nTable = 7\nFwMark = 1\n",
+		   { "3: DNS: not yet supported", "4: Table: '7': a table of its own is not yet supported",
+		     "5: FwMark: '1' is not yet supported" } },
+	/* 29 */ { KEYS "Table = main\n", { "3: Table: 'main' is none of: auto, off" } },
+	/* 30 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0, ::/0\n",
+		   { "5: AllowedIPs: 0.0.0.0/0: a default route for the whole host is not yet "
+		     "supported; give Netns in [Container], or Table = off",
+		     "5: AllowedIPs: ::/0: a default route for the whole host is not yet supported; "
+		     "give Netns in [Container], or Table = off" } },
+	/* 31 */ { KEYS PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
+		   { "7: PublicKey: the peer of line 4 has the same" } },
+	/* 32 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = " KEY("d")
+		   "\nAllowedIPs = 10.0.0.0/8, 10.1.0.0/16\n",
+		   { "8: AllowedIPs: another peer has 10.0.0.0/8 already (line 5)" } },
+	/* 33 */ { KEYS "[Container]\nNetns = a/b\n", { "4: Netns: 'a/b' " NETNS } },
+	/* 34 */ { KEYS "[Container]\nNetns = ..\n", { "4: Netns: '..' " NETNS } },
+	/* 35 */ { KEYS "[Container]\nNetns = pid:x\n", { "4: Netns: 'pid:x' " NETNS } },
+	/* 36 */ { KEYS "[Container]\nNetns =\n", { "4: Netns: '' " NETNS } },
+	/* 37 */ { KEYS "[Container]\nName = a b\n",
+		   { "4: Name: 'a b' is no name for an interface (1 to 15 characters, no '/', ':', "
+		     "'%' or blank)" } },
+	/* 38 */ { KEYS "PreUp = x\nPostDown = y\nSaveConfig = true\n",
+		   { "3: PreUp: no commands are run; [Container] Netns says where the interface goes",
+		     "4: PostDown: no commands are run; what was installed for AllowedIPs, Table and "
+		     "[Container] is removed with this file",
+		     "5: SaveConfig: this file is read, never written; State in berth.conf says where "
+		     "learned endpoints are kept" } },
+	/* 39 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
+	/* 40 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
+		   { "4: the line is indented; start it in the first column" } },
+	/* 41: names are quoted as they are */
+	{ PEER "AllowedIPs = ::1\n[Tenant]\n\xc3\xa9 = 1\n", { "5: unknown key '\xc3\xa9'" } },
+};
+
+START_TEST(test_bad)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t;
+	char expected[2048] = "";
+
+	mkdir("config.d/folder", 0700);
+	files_put("config.d/open", 0644, KEY("b") "\n");
+	files_put("config.d/bad", 0600, "abc\n");
+	files_put("config.d/a.conf", 0600, bad[_i].text);
+	for (size_t i = 0; i < ARRAY_SIZE(bad[_i].faults) && bad[_i].faults[i]; i++) {
+		strcat(expected, "config.d/a.conf:");
+		strcat(expected, bad[_i].faults[i]);
+		strcat(expected, "\n");
+	}
+	ck_assert_int_eq(read_file(&t, "a", &faults), -EINVAL);
+	ck_assert_ptr_null(t);
+	files_expect(&faults, expected);
+}
+END_TEST
+
+START_TEST(test_not_a_file)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t;
+	char *long_text = malloc(FILE_CONFIG_MAX + 1);
+
+	mkdir("config.d/d.conf", 0700);
+	ck_assert_int_eq(read_file(&t, "d", &faults), -EINVAL);
+	files_expect(&faults, "config.d/d.conf: is not a regular file\n");
+
+	memset(long_text, '\n', FILE_CONFIG_MAX + 1);
+	files_write("config.d/l.conf", 0600, long_text, FILE_CONFIG_MAX + 1);
+	ck_assert_int_eq(read_file(&t, "l", &faults), -EINVAL);
+	files_expect(&faults, "config.d/l.conf: is too large for what it should be\n");
+	free(long_text);
+
+	/* A key file in motion: read again, with no word about it. */
+	files_put("config.d/a.conf", 0600, "[Peer]\nAllowedIPs=x\nPublicKeyFile=/proc/self/status\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), -EAGAIN);
+	ck_assert_ptr_null(t);
+	ck_assert_uint_eq(faults.n_errors, 0);
+	files_expect(&faults, "");
+}
+END_TEST
+
+START_TEST(test_modes)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t;
+
+	/* No secret inside: anyone may read it. */
+	files_put("config.d/a.conf", 0644, PEER "AllowedIPs = ::1\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), 0);
+	tenant_free(t);
+
+	files_put("config.d/a.conf", 0640, PEER "AllowedIPs = ::1\nPresharedKey = " KEY("b") "\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), -EINVAL);
+	files_expect(&faults, "config.d/a.conf:4: PresharedKey: this file is open to group or others: "
+			      "chmod 600 config.d/a.conf\n");
+
+	/* Once per file. */
+	files_put("config.d/a.conf", 0604, KEYS PEER "AllowedIPs = ::1\nPresharedKey = " KEY("b") "\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), -EINVAL);
+	files_expect(&faults, "config.d/a.conf:2: PrivateKey: this file is open to group or others: "
+			      "chmod 600 config.d/a.conf\n");
+}
+END_TEST
+
+START_TEST(test_long_name)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t;
+
+	files_put("config.d/a-rather-long-name.conf", 0600, KEYS);
+	ck_assert_int_eq(read_file(&t, "a-rather-long-name", &faults), -EINVAL);
+	files_expect(&faults, "config.d/a-rather-long-name.conf:1: [Interface]: 'a-rather-long-name' "
+			      "is too long for the name of an interface (15 characters): give one by "
+			      "Name in [Container]\n");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("tenant_file");
+	TCase *tcase = tcase_create("tenant_file");
+
+	tcase_add_test(tcase, test_tenant);
+	tcase_add_test(tcase, test_key_files);
+	tcase_add_test(tcase, test_tunnel);
+	tcase_add_loop_test(tcase, test_places, 0, ARRAY_SIZE(places));
+	tcase_add_loop_test(tcase, test_revoked, 0, ARRAY_SIZE(revoked));
+	tcase_add_test(tcase, test_revoked_otherwise);
+	tcase_add_test(tcase, test_warnings);
+	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
+	tcase_add_test(tcase, test_not_a_file);
+	tcase_add_test(tcase, test_modes);
+	tcase_add_test(tcase, test_long_name);
+	return files_run(suite, tcase);
+}
