@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A folder of files for tests of configuration: made before the first test,
- * the working directory of all of them, removed after the last.
+ * A folder of files for tests of configuration: made before the first test of
+ * a case, the working directory of all of them, removed after the last.
  */
 #ifndef BERTH_TESTS_CONFIG_FILES_H
 #define BERTH_TESTS_CONFIG_FILES_H
@@ -72,18 +72,30 @@ static inline void files_expect(struct fault_list *faults, const char *expected)
 	fault_list_free(faults);
 }
 
-/* Runs the suite inside the folder. The exit code of main(). */
-static inline int files_run(Suite *suite, TCase *tcase)
+/* A folder for all tests of the case. */
+static inline void files_add(Suite *suite, TCase *tcase)
+{
+	tcase_add_unchecked_fixture(tcase, files_begin, files_end);
+	suite_add_tcase(suite, tcase);
+}
+
+/* The exit code of main(). */
+static inline int files_run_all(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_add_unchecked_fixture(tcase, files_begin, files_end);
-	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Runs a suite of one case. */
+static inline int files_run(Suite *suite, TCase *tcase)
+{
+	files_add(suite, tcase);
+	return files_run_all(suite);
 }
 
 #endif
