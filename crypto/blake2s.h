@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * BLAKE2s (RFC 7693), plain and keyed, on one core without vector instructions.
+ * BLAKE2s (RFC 7693), plain and keyed.
  * Every function may be called on any thread; a state belongs to one caller.
  */
 #ifndef BERTH_CRYPTO_BLAKE2S_H
