@@ -42,7 +42,7 @@ struct wheel {
 
 typedef void (*wheel_callback)(struct wheel_timer *timer, uint64_t now, void *arg);
 
-/* now: nanoseconds. The wheel allocates nothing and needs no clean-up. */
+/* now: nanoseconds. No allocation, no clean-up; the wheel points into itself: do not move it. */
 void wheel_init(struct wheel *w, uint64_t now);
 
 /*
