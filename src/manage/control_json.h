@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running things as JSON: the fields of a tenant and of the status. Each
+ * function adds fields to an object, so that callers can add others. All are
+ * 0 or -ENOMEM. Control thread. Secrets are left out.
+ */
+#ifndef BERTH_MANAGE_CONTROL_JSON_H
+#define BERTH_MANAGE_CONTROL_JSON_H
+
+#include <jansson.h>
+
+#include "../neighbor/neigh.h"
+#include "../path/device.h"
+
+/*
+ * name, public_key (base64), state ("connected": there is a session; "idle"),
+ * allowed_ips [text], endpoint (text or null), last_handshake (seconds of UTC or
+ * null), rx_bytes, rx_packets (from the tenant), tx_bytes, tx_packets,
+ * endpoint_changes, keepalive (seconds, 0: off), drops {name: n}, those that
+ * are not 0.
+ */
+must_check int control_peer_json(json_t *out, const struct device_peer *peer);
+
+/*
+ * version, pid, interface, public_key (base64 or null), listen_port (0: none), fwmark,
+ * crypto, offloads {tun, udp_gso, udp_gro}, peers, connected, rx_bytes, rx_packets,
+ * tx_bytes, tx_packets (of the peers that are there now), drops {name: n} of the device.
+ */
+must_check int control_device_json(json_t *out, struct device *dev, const char *crypto);
+
+/*
+ * uplink, neighbors {ndp: {answered, foreign, verdict: n}, arp: {…}, announced,
+ * send_failures, overruns}; verdicts that are not 0.
+ */
+must_check int control_neigh_json(json_t *out, const char *uplink,
+				  const struct neigh_stats *stats);
+
+#endif
