@@ -18,8 +18,10 @@ struct text {
 	bool failed; /* no memory: something is missing */
 };
 
-/* Makes room for n bytes more and returns where they go, for the caller to
- * write and to add to len; NULL: no memory. Room doubles. */
+/*
+ * Makes room for n bytes more and returns where they go, for the caller to
+ * write and to add to len; NULL: no memory. Room doubles.
+ */
 char *text_reserve(struct text *text, size_t n);
 
 void text_add(struct text *text, const char *data, size_t n);

@@ -27,7 +27,7 @@ enum uapi_kind uapi_request_kind(const char *text, size_t len);
 /* Where a request is wrong. No value is quoted: it may be a secret. */
 struct uapi_fault {
 	unsigned line;    /* from 1, "set=1" being the first */
-	char key[32];     /* as far as it could be read; not sanitised */
+	char key[32];     /* what stands before the '=', if that is a word; or "" */
 	const char *what; /* half a sentence */
 };
 
