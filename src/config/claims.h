@@ -5,7 +5,7 @@
  * our own. `wg` silently moves an address to whoever asks last; here the first
  * holder keeps it, and the other file is at fault.
  *
- * Cost: one tenant with one range takes about 220 bytes and three searches of
+ * Cost: one tenant with one range takes about 200 bytes and three searches of
  * O(log n). One thread at a time.
  */
 #ifndef BERTH_CONFIG_CLAIMS_H

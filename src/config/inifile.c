@@ -156,8 +156,8 @@ static bool check_line(struct reading *r, const char *line, size_t len, size_t m
 	}
 	if (len > max) {
 		fault_add(r->faults, r->file, r->line,
-			  "the line is %zu bytes long, %zu are possible; split it, a list may go on "
-			  "in a second line with the same key", len, max);
+			  "the line is %zu bytes long, %zu are possible; split it, a list may go "
+			  "on in a second line with the same key", len, max);
 		r->broken = true;
 		return false;
 	}

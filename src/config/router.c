@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
-#include "file.h"
 #include "router.h"
 
 enum section { SECTION_INTERFACE, SECTION_ROUTER, N_SECTIONS };
@@ -336,8 +335,8 @@ static int set_defaults(struct config_router *router, const char *path)
 }
 
 /* Fills the router, which has its defaults, from text. */
-static int read_text(struct config_router *router, const struct file_text *text,
-		     struct fault_list *faults)
+static int fill(struct config_router *router, const struct file_text *text,
+		struct fault_list *faults)
 {
 	struct reading r = { .router = router, .faults = faults, .mode = text->mode };
 	struct fault_mark before = fault_mark(faults);
@@ -357,31 +356,39 @@ static int read_text(struct config_router *router, const struct file_text *text,
 	return err;
 }
 
-int router_read(struct config_router **out, const char *path, struct fault_list *faults)
+int router_parse(struct config_router **out, const char *path, const struct file_text *text,
+		 struct fault_list *faults)
 {
 	struct config_router *router = calloc(1, sizeof(*router));
-	struct file_text text = { 0 };
 	int err;
 
 	*out = NULL;
 	if (!router)
 		return -ENOMEM;
 	err = set_defaults(router, path);
-	if (err)
-		goto out;
-	err = file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX);
-	if (err && err != -EAGAIN && err != -ENOMEM) {
-		fault_add(faults, path, 0, "%s", file_error(err));
-		err = -EINVAL;
-	}
 	if (!err)
-		err = read_text(router, &text, faults);
-	file_text_free(&text);
-out:
+		err = fill(router, text, faults);
 	if (err)
 		router_free(router);
 	else
 		*out = router;
+	return err;
+}
+
+int router_read(struct config_router **out, const char *path, struct fault_list *faults)
+{
+	struct file_text text;
+	int err = file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX);
+
+	*out = NULL;
+	if (err == -EAGAIN || err == -ENOMEM)
+		return err;
+	if (err) {
+		fault_add(faults, path, 0, "%s", file_error(err));
+		return -EINVAL;
+	}
+	err = router_parse(out, path, &text, faults);
+	file_text_free(&text);
 	return err;
 }
 

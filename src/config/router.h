@@ -6,6 +6,7 @@
 #ifndef BERTH_CONFIG_ROUTER_H
 #define BERTH_CONFIG_ROUTER_H
 
+#include "file.h"
 #include "value.h"
 
 /* Source address of our neighbour advertisements. */
@@ -54,6 +55,10 @@ struct config_router {
  */
 must_check int router_read(struct config_router **out, const char *path,
 			   struct fault_list *faults);
+
+/* The same from memory: text is what the file at path holds, text->mode its permissions. */
+must_check int router_parse(struct config_router **out, const char *path,
+			    const struct file_text *text, struct fault_list *faults);
 
 /* Wipes and frees; NULL is fine. */
 void router_free(struct config_router *router);

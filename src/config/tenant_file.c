@@ -68,8 +68,8 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	case TENANT_KEYS_TENANT:
 		if (!tunnel)
 			return tenant_keys_apply(r, ini, i, TENANT_KEYS_TENANT);
-		fault_add(r->faults, file, line, "[Tenant] is for a tenant of the gateway, and this "
-			  "file has an [Interface]");
+		fault_add(r->faults, file, line, "[Tenant] is for a tenant of the gateway, and "
+			  "this file has an [Interface]");
 		return 0;
 	default:
 		return 0;
@@ -141,7 +141,12 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 int tenant_file_parse(struct config_tenant **out, int dirfd, const char *dir, const char *name,
 		      const struct file_text *text, struct fault_list *faults)
 {
-	struct tenant_reading r = { .faults = faults, .dirfd = dirfd, .dir = dir, .mode = text->mode };
+	struct tenant_reading r = {
+		.faults = faults,
+		.dirfd = dirfd,
+		.dir = dir,
+		.mode = text->mode,
+	};
 	struct fault_mark before = fault_mark(faults);
 	struct inifile ini;
 	int err;

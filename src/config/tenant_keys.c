@@ -49,8 +49,8 @@ static int note_key_file(struct tenant_reading *r, const char *path)
 	return 0;
 }
 
-static int read_key_file(struct tenant_reading *r, const struct rules_where *where, const char *path,
-			 bool secret, uint8_t out[VALUE_KEY_LEN])
+static int read_key_file(struct tenant_reading *r, const struct rules_where *where,
+			 const char *path, bool secret, uint8_t out[VALUE_KEY_LEN])
 {
 	int err = *path ? note_key_file(r, path) : 0;
 
@@ -285,8 +285,8 @@ static int set_netns(void *target, const struct rules_where *where, const char *
 	} else if (is_netns_name(value) && !strchr(value, ':')) {
 		tunnel->netns_kind = TUNNEL_NETNS_NAME;
 	} else {
-		rules_fault(where, "'%s' is neither a name under /run/netns, nor a path from '/' on, "
-			    "nor pid:N", value);
+		rules_fault(where, "'%s' is neither a name under /run/netns, nor a path from '/' "
+			    "on, nor pid:N", value);
 		return -EINVAL;
 	}
 	tunnel->netns = strdup(value);
