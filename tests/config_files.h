@@ -18,7 +18,8 @@
 #include "../src/config/fault.h"
 
 /* Keys by letter, base64 of 32 bytes: KEY("b") is a key. A is none, being zero. */
-#define KEY(c) c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c "A="
+#define KEY_7(c) c c c c c c c
+#define KEY(c) KEY_7(c) KEY_7(c) KEY_7(c) KEY_7(c) KEY_7(c) KEY_7(c) "A="
 
 static char files_dir[64], files_home[4096];
 

@@ -38,12 +38,12 @@ START_TEST(test_first_keeps)
 	       "config.d/carol.conf:3: AllowedIPs: 10.0.0.2/32 is already in config.d/bob.conf\n");
 	/* Larger and smaller; all of it is told, and nothing of it is taken. */
 	expect(claims, make("carol", 1, "10.0.0.0/30, 10.0.0.9, 2001:db8::7"), -EEXIST,
-	       "config.d/carol.conf:2: PublicKey: 'AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=' is "
-	       "already in config.d/alice.conf\n"
+	       "config.d/carol.conf:2: PublicKey: 'AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=' "
+	       "is already in config.d/alice.conf\n"
 	       "config.d/carol.conf:3: AllowedIPs: 10.0.0.0/30 overlaps 10.0.0.2/32, which is "
 	       "already in config.d/bob.conf\n"
-	       "config.d/carol.conf:3: AllowedIPs: 2001:db8::7/128 overlaps 2001:db8::/96, which is "
-	       "already in config.d/alice.conf\n");
+	       "config.d/carol.conf:3: AllowedIPs: 2001:db8::7/128 overlaps 2001:db8::/96, which "
+	       "is already in config.d/alice.conf\n");
 	ck_assert_str_eq(holder(claims, "10.0.0.9"), "");
 	expect(claims, make("carol", 3, "10.0.0.9"), 0, "");
 	ck_assert_str_eq(holder(claims, "10.0.0.9"), "carol");
@@ -65,8 +65,8 @@ START_TEST(test_replace)
 	ck_assert_str_eq(holder(claims, "10.0.0.2"), "");
 	/* A new claim that fails leaves the old one. */
 	expect(claims, make("alice", 6, "10.0.0.0/30"), -EEXIST,
-	       "config.d/alice.conf:3: AllowedIPs: 10.0.0.0/30 overlaps 10.0.0.3/32, which is already "
-	       "in config.d/bob.conf\n");
+	       "config.d/alice.conf:3: AllowedIPs: 10.0.0.0/30 overlaps 10.0.0.3/32, which is "
+	       "already in config.d/bob.conf\n");
 	ck_assert_str_eq(holder(claims, "10.0.0.1"), "alice");
 	expect(claims, make("carol", 6, "10.0.0.9"), 0, "");
 	expect(claims, make("dave", 5, "10.0.0.10"), -EEXIST,
@@ -100,7 +100,8 @@ START_TEST(test_own_overlap)
 {
 	struct claims *claims = claims_new();
 
-	expect(claims, make("alice", 1, "10.0.0.5, 10.0.0.0/24, 10.0.0.0/24, 10.0.0.0/25, 10.0.1.0"),
+	expect(claims, make("alice", 1, "10.0.0.5, 10.0.0.0/24, 10.0.0.0/24, 10.0.0.0/25, "
+					"10.0.1.0"),
 	       0, "");
 	ck_assert_str_eq(holder(claims, "10.0.0.77"), "alice");
 	claims_release(claims, "alice");
@@ -116,8 +117,8 @@ START_TEST(test_families)
 	expect(claims, make("four", 1, "0.0.0.0/0"), 0, "");
 	expect(claims, make("six", 2, "::/0"), 0, "");
 	expect(claims, make("all", 3, "::/0, 1.2.3.4"), -EEXIST,
-	       "config.d/all.conf:3: AllowedIPs: 1.2.3.4/32 overlaps 0.0.0.0/0, which is already in "
-	       "config.d/four.conf\n"
+	       "config.d/all.conf:3: AllowedIPs: 1.2.3.4/32 overlaps 0.0.0.0/0, which is already "
+	       "in config.d/four.conf\n"
 	       "config.d/all.conf:3: AllowedIPs: ::/0 is already in config.d/six.conf\n");
 	claims_free(claims);
 }

@@ -45,12 +45,12 @@ START_TEST(test_faults)
 		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
 	files_put("config.d/f g.conf", 0600, "");
 	expect(-EINVAL,
-	       "config.d: 'f g.conf' is no name for a tenant: NAME.conf is, with 1 to 64 of A-Z a-z "
-	       "0-9 . _ -\n"
+	       "config.d: 'f g.conf' is no name for a tenant: NAME.conf is, with 1 to 64 of A-Z "
+	       "a-z 0-9 . _ -\n"
 	       "config.d/a-b.conf:2: PublicKey: '" KEY("c") "' is already in config.d/a.conf\n"
 	       "config.d/a-b.conf:3: AllowedIPs: 2001:db8::1/128 is already in config.d/a.conf\n"
-	       "config.d/b.conf:3: AllowedIPs: 10.0.0.0/31 holds an Address of the gateway itself in "
-	       "berth.conf\n"
+	       "config.d/b.conf:3: AllowedIPs: 10.0.0.0/31 holds an Address of the gateway itself "
+	       "in berth.conf\n"
 	       "config.d/b.conf:3: AllowedIPs: 2001:db8:1::1/128 is in no Prefix of berth.conf\n"
 	       "config.d/d.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
 	       "config.d/d.conf:3: unknown key 'AllowdIPs'; is 'AllowedIPs' meant?\n"

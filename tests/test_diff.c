@@ -75,7 +75,8 @@ END_TEST
 
 START_TEST(test_ranges)
 {
-	struct config_tenant *a = make("t", 1, "10.0.0.1,10.0.0.2"), *b = make("t", 1, "10.0.0.2,10.0.0.3");
+	struct config_tenant *a = make("t", 1, "10.0.0.1,10.0.0.2");
+	struct config_tenant *b = make("t", 1, "10.0.0.2,10.0.0.3");
 	struct config_tenant *none = make("t", 1, ""), *shorter = make("t", 1, "10.0.0.2/31");
 
 	/* In one change, so that no packet meets half of it. */
@@ -155,7 +156,8 @@ END_TEST
 
 START_TEST(test_link)
 {
-	struct config_tenant *a = make_tunnel("t", "mail", "wg0"), *b = make_tunnel("t", "mail", "wg0");
+	struct config_tenant *a = make_tunnel("t", "mail", "wg0");
+	struct config_tenant *b = make_tunnel("t", "mail", "wg0");
 	struct fault_list faults = { 0 };
 	struct rules_where where = { "f", 1, "Address", &faults };
 

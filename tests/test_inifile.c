@@ -100,7 +100,8 @@ static const struct {
 	/* 14 */ { T("[A]\n#\x1b[2J\n"), "f:2: byte 0x1b: this is no text file\n" },
 	/* 15: CR alone */ { T("[A]\rk=v\n"), "f:1: byte 0x0d: this is no text file\n" },
 	/* 16: ':' is not '=' */
-	{ T("[A]\nAllowedIPs 2001:db8::1 = x\n"), "f:2: ':' in front of '=': no key is called so\n" },
+	{ T("[A]\nAllowedIPs 2001:db8::1 = x\n"), "f:2: ':' in front of '=': no key is called "
+						  "so\n" },
 	/* 17 */ { T("[A]\nkey: v\n"), "f:2: neither 'Key = value' nor [Section]\n" },
 	/* 18: all faults, and in order */
 	{ T("x=y\n[A]\nno\n q=r\n"), "f:1: a key stands in front of the first [Section]\n"

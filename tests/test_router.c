@@ -155,13 +155,14 @@ END_TEST
 
 START_TEST(test_warnings)
 {
-	router_free(read_good("[Interface]\nPrivateKey = " KEY("b") "\nAddress = 2001:db8::1/64\n" TAIL,
-			      "berth.conf:3: warning: Address: '2001:db8::1/64': a global address here "
-			      "makes the gateway itself reachable through the tunnels; management "
-			      "needs none\n"));
+	router_free(read_good("[Interface]\nPrivateKey = " KEY("b") "\nAddress = "
+								    "2001:db8::1/64\n" TAIL,
+			      "berth.conf:3: warning: Address: '2001:db8::1/64': a global address "
+			      "here makes the gateway itself reachable through the tunnels; "
+			      "management needs none\n"));
 	router_free(read_good(HEAD "[Router]\nPrefix = 2001:db8::1/64\n",
-			      "berth.conf:4: warning: Prefix: '2001:db8::1/64' means the whole range "
-			      "2001:db8::/64\n"));
+			      "berth.conf:4: warning: Prefix: '2001:db8::1/64' means the whole "
+			      "range 2001:db8::/64\n"));
 }
 END_TEST
 
@@ -172,12 +173,13 @@ static const struct {
 	const char *text, *where, *fault;
 } bad[] = {
 	/* 0 */ { IN_INTERFACE("Name = a/b"),
-		  "Name: 'a/b' is no name for an interface (1 to 15 characters, no '/', ':', '%' or "
-		  "blank)" },
+		  "Name: 'a/b' is no name for an interface (1 to 15 characters, no '/', ':', '%' "
+		  "or blank)" },
 	/* 1 */ { IN_INTERFACE("Name = abcdefghijklmnop"),
 		  "Name: 'abcdefghijklmnop' is no name for an interface (1 to 15 characters, no "
 		  "'/', ':', '%' or blank)" },
-	/* 2 */ { IN_INTERFACE("ListenPort = 0"), "ListenPort: '0' is not a number from 1 to 65535" },
+	/* 2 */ { IN_INTERFACE("ListenPort = 0"), "ListenPort: '0' is not a number from 1 to "
+						  "65535" },
 	/* 3 */ { IN_INTERFACE("ListenPort = 65536"),
 		  "ListenPort: '65536' is not a number from 1 to 65535" },
 	/* 4 */ { IN_INTERFACE("ListenPort = -1"),
@@ -194,7 +196,8 @@ static const struct {
 	/* 11 */ { IN_INTERFACE("Address = 10.0.0.1/33"),
 		   "Address: '10.0.0.1/33': an address is expected, like 192.0.2.1/32 or "
 		   "2001:db8::1/128" },
-	/* 12 */ { IN_INTERFACE("PrivateKeyFile = x"), "PrivateKeyFile: line 2 gives the private key already" },
+	/* 12 */ { IN_INTERFACE("PrivateKeyFile = x"), "PrivateKeyFile: line 2 gives the private "
+						       "key already" },
 	/* 13 */ { IN_INTERFACE("PrivateKey = " KEY("d")), "PrivateKey: stands in line 2 already" },
 	/* 14 */ { IN_INTERFACE("PostUp = ip route add x"),
 		   "PostUp: no commands are run; routes and neighbour answers follow from "
@@ -210,9 +213,12 @@ static const struct {
 	/* 19 */ { IN_ROUTER("Prefix = 2001:db8::/129"),
 		   "Prefix: '2001:db8::/129': an address is expected, like 192.0.2.1/32 or "
 		   "2001:db8::1/128" },
-	/* 20 */ { IN_ROUTER("Prefix = ::/64,,1.2.3.4"), "Prefix: an address is missing beside ','" },
-	/* 21 */ { IN_ROUTER("Announce = connected"), "Announce: 'connected' is not yet supported" },
-	/* 22 */ { IN_ROUTER("Announce = never"), "Announce: 'never' is none of: always, connected" },
+	/* 20 */ { IN_ROUTER("Prefix = ::/64,,1.2.3.4"), "Prefix: an address is missing beside "
+							 "','" },
+	/* 21 */ { IN_ROUTER("Announce = connected"), "Announce: 'connected' is not yet "
+						      "supported" },
+	/* 22 */ { IN_ROUTER("Announce = never"), "Announce: 'never' is none of: always, "
+						  "connected" },
 	/* 23 */ { IN_ROUTER("NeighborSource = x"),
 		   "NeighborSource: 'x' is none of: auto, target, link-local, global" },
 	/* 24 */ { IN_ROUTER("Isolate = yes"), "Isolate: 'yes' is not yet supported" },
@@ -222,19 +228,20 @@ static const struct {
 	/* 27 */ { IN_ROUTER("Offload = on"), "Offload: 'on' is none of: auto, off" },
 	/* 28 */ { IN_ROUTER("Metrics = /run/m"), "Metrics: '/run/m' is not yet supported" },
 	/* 29 */ { IN_ROUTER("State ="), "State: a path is missing" },
-	/* 30 */ { IN_ROUTER("Control = /1234567890123456789012345678901234567890123456789012345678901234"
+	/* 30 */ { IN_ROUTER("Control = "
+			     "/1234567890123456789012345678901234567890123456789012345678901234"
 			     "5678901234567890123456789012345678901234567"),
 		   "Control: '/12345678901234567890123456789012345678901234567890123456789012345678"
-		   "901234567890123456789012345678901234567' is too long for the path of a socket (107 "
-		   "characters)" },
+		   "901234567890123456789012345678901234567' is too long for the path of a socket "
+		   "(107 characters)" },
 	/* 31 */ { IN_ROUTER("[Router]"), "[Router] stands in line 3 already" },
 	/* 32 */ { IN_ROUTER("[Peer]"), "unknown section 'Peer'" },
 	/* 33 */ { IN_ROUTER("[Ruoter]"), "unknown section 'Ruoter'; is 'Router' meant?" },
 	/* 34 */ { "[Interface]\n" TAIL, "berth.conf:1: ",
 		   "[Interface]: PrivateKeyFile (or PrivateKey) is missing" },
 	/* 35 */ { HEAD, "berth.conf:1: ",
-		   "[Interface]: a gateway needs a Prefix in [Router] to take its tenants' addresses "
-		   "from" },
+		   "[Interface]: a gateway needs a Prefix in [Router] to take its tenants' "
+		   "addresses from" },
 	/* 36: secrets are not quoted */
 	{ "[Interface]\nPrivateKey = secret\n" TAIL, "berth.conf:2: ",
 	  "PrivateKey: this is not a key (44 characters of base64 expected, 6 found)" },
@@ -245,7 +252,8 @@ static const struct {
 	/* 39 */ { "[Interface]\nPrivateKeyFile = open.key\n" TAIL, "berth.conf:2: ",
 		   "PrivateKeyFile: 'open.key' is open to group or others: chmod 600 open.key" },
 	/* 40 */ { "[Interface]\nPrivateKeyFile = bad.key\n" TAIL, "berth.conf:2: ",
-		   "PrivateKeyFile: 'bad.key' does not hold a key (44 characters of base64 expected)" },
+		   "PrivateKeyFile: 'bad.key' does not hold a key (44 characters of base64 "
+		   "expected)" },
 	/* 41 */ { "[Interface]\nPrivateKeyFile = zero.key\n" TAIL, "berth.conf:2: ",
 		   "PrivateKeyFile: 'zero.key': a key of nothing but zeros is none" },
 	/* 42 */ { "[Interface]\nPrivateKeyFile = empty.key\n" TAIL, "berth.conf:2: ",
@@ -277,8 +285,8 @@ START_TEST(test_mode)
 
 	files_put("berth.conf", 0644, HEAD TAIL);
 	ck_assert_int_eq(router_read(&router, "berth.conf", &faults), -EINVAL);
-	files_expect(&faults, "berth.conf:2: PrivateKey: this file is open to group or others: chmod "
-			      "600 berth.conf\n");
+	files_expect(&faults, "berth.conf:2: PrivateKey: this file is open to group or others: "
+			      "chmod 600 berth.conf\n");
 	files_put("k", 0600, KEY("b"));
 	files_put("berth.conf", 0644, "[Interface]\nPrivateKeyFile=k\n" TAIL);
 	ck_assert_int_eq(router_read(&router, "berth.conf", &faults), 0);
@@ -293,7 +301,8 @@ START_TEST(test_all_faults)
 	struct fault_list faults = { 0 };
 	struct config_router *router;
 
-	files_put("berth.conf", 0600, "[Interface]\nMTU = x\n\n[Router]\nWorkers = y\nCrypto = z\n");
+	files_put("berth.conf", 0600, "[Interface]\nMTU = x\n\n[Router]\nWorkers = y\nCrypto = "
+				      "z\n");
 	ck_assert_int_eq(router_read(&router, "berth.conf", &faults), -EINVAL);
 	files_expect(&faults,
 		     "berth.conf:1: [Interface]: PrivateKeyFile (or PrivateKey) is missing\n"

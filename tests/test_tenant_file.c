@@ -75,7 +75,8 @@ START_TEST(test_key_files)
 
 	files_put("config.d/a.pub", 0644, KEY("b") "\n");
 	files_put("config.d/a.psk", 0600, KEY("c"));
-	t = read_good("[Peer]\nPublicKeyFile = a.pub\nPresharedKeyFile = a.psk\nAllowedIPs = ::1\n", "");
+	t = read_good("[Peer]\nPublicKeyFile = a.pub\nPresharedKeyFile = a.psk\nAllowedIPs = "
+		      "::1\n", "");
 	ck_assert_uint_eq(t->peers[0].public_key[0], 0x6d);
 	ck_assert_uint_eq(t->peers[0].preshared_key[0], 0x71);
 	ck_assert_uint_eq(t->n_key_files, 2);
@@ -237,8 +238,8 @@ START_TEST(test_warnings)
 	tenant_free(read_good(PEER, "config.d/a.conf:1: warning: [Peer] has no AllowedIPs: it can "
 				    "neither send nor receive\n"));
 	tenant_free(read_good(PEER "AllowedIPs = 10.0.0.7/24\n",
-			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the whole "
-			      "range 10.0.0.0/24\n"));
+			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the "
+			      "whole range 10.0.0.0/24\n"));
 }
 END_TEST
 
@@ -258,14 +259,16 @@ static const struct {
 	{ PEER "PresharedKey = hush\n",
 	  { "3: PresharedKey: this is not a key (44 characters of base64 expected, 4 found)" } },
 	/* 3 */ { PEER "PresharedKey =\n",
-		  { "3: PresharedKey: this is not a key (44 characters of base64 expected, 0 found)" } },
+		  { "3: PresharedKey: this is not a key (44 characters of base64 expected, 0 "
+		    "found)" } },
 	/* 4 */ { PEER "AllowedIPs = 2001:db8::1/129\n",
 		  { "3: AllowedIPs: '2001:db8::1/129': " ADDRESS } },
 	/* 5: every item of a list, every line */
 	{ PEER "AllowedIPs = x, 10.0.0.1/32, 10.0.0.1/, 1.2.3.4/024\nPersistentKeepalive = 65536\n",
 	  { "3: AllowedIPs: 'x': " ADDRESS, "3: AllowedIPs: '10.0.0.1/': " ADDRESS,
 	    "3: AllowedIPs: '1.2.3.4/024': " ADDRESS,
-	    "4: PersistentKeepalive: '65536' is neither off nor a number of seconds up to 65535" } },
+	    "4: PersistentKeepalive: '65536' is neither off nor a number of seconds up to "
+	    "65535" } },
 	/* 6 */ { PEER "AllowedIPs = 10.0.0.1,\n",
 		  { "3: AllowedIPs: an address is missing beside ','" } },
 	/* 7 */ { PEER "AllowedIPs = ::1\nEndpoint = ::1:51820\n",
@@ -293,8 +296,8 @@ static const struct {
 		   { "3: PresharedKeyFile: 'config.d/open' is open to group or others: chmod 600 "
 		     "config.d/open" } },
 	/* 18 */ { "[Peer]\nPublicKeyFile = bad\nAllowedIPs = ::1\n",
-		   { "2: PublicKeyFile: 'config.d/bad' does not hold a key (44 characters of base64 "
-		     "expected)" } },
+		   { "2: PublicKeyFile: 'config.d/bad' does not hold a key (44 characters of "
+		     "base64 expected)" } },
 	/* 19 */ { "[Peer]\nPublicKeyFile = folder\nAllowedIPs = ::1\n",
 		   { "2: PublicKeyFile: 'config.d/folder': is not a regular file" } },
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
@@ -305,7 +308,8 @@ static const struct {
 	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
 	/* 24 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
-		   { "4: [Container] is for a tunnel of our own, and this file has no [Interface]" } },
+		   { "4: [Container] is for a tunnel of our own, and this file has no "
+		     "[Interface]" } },
 	/* 25 */ { KEYS "[Tenant]\n",
 		   { "3: [Tenant] is for a tenant of the gateway, and this file has an "
 		     "[Interface]" } },
@@ -314,14 +318,15 @@ static const struct {
 	/* 27 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
 		   { "1: [Interface]: PrivateKey (or PrivateKeyFile) is missing" } },
 	/* 28 */ { KEYS "DNS = 9.9.9.9\nTable = 7\nFwMark = 1\n",
-		   { "3: DNS: not yet supported", "4: Table: '7': a table of its own is not yet supported",
+		   { "3: DNS: not yet supported", "4: Table: '7': a table of its own is not yet "
+						  "supported",
 		     "5: FwMark: '1' is not yet supported" } },
 	/* 29 */ { KEYS "Table = main\n", { "3: Table: 'main' is none of: auto, off" } },
 	/* 30 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0, ::/0\n",
 		   { "5: AllowedIPs: 0.0.0.0/0: a default route for the whole host is not yet "
 		     "supported; give Netns in [Container], or Table = off",
-		     "5: AllowedIPs: ::/0: a default route for the whole host is not yet supported; "
-		     "give Netns in [Container], or Table = off" } },
+		     "5: AllowedIPs: ::/0: a default route for the whole host is not yet "
+		     "supported; give Netns in [Container], or Table = off" } },
 	/* 31 */ { KEYS PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
 		   { "7: PublicKey: the peer of line 4 has the same" } },
 	/* 32 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = " KEY("d")
@@ -335,11 +340,12 @@ static const struct {
 		   { "4: Name: 'a b' is no name for an interface (1 to 15 characters, no '/', ':', "
 		     "'%' or blank)" } },
 	/* 38 */ { KEYS "PreUp = x\nPostDown = y\nSaveConfig = true\n",
-		   { "3: PreUp: no commands are run; [Container] Netns says where the interface goes",
-		     "4: PostDown: no commands are run; what was installed for AllowedIPs, Table and "
-		     "[Container] is removed with this file",
-		     "5: SaveConfig: this file is read, never written; State in berth.conf says where "
-		     "learned endpoints are kept" } },
+		   { "3: PreUp: no commands are run; [Container] Netns says where the interface "
+		     "goes",
+		     "4: PostDown: no commands are run; what was installed for AllowedIPs, Table "
+		     "and [Container] is removed with this file",
+		     "5: SaveConfig: this file is read, never written; State in berth.conf says "
+		     "where learned endpoints are kept" } },
 	/* 39 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
 	/* 40 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
 		   { "4: the line is indented; start it in the first column" } },
@@ -385,7 +391,8 @@ START_TEST(test_not_a_file)
 	free(long_text);
 
 	/* A key file in motion: read again, with no word about it. */
-	files_put("config.d/a.conf", 0600, "[Peer]\nAllowedIPs=x\nPublicKeyFile=/proc/self/status\n");
+	files_put("config.d/a.conf", 0600,
+		  "[Peer]\nAllowedIPs=x\nPublicKeyFile=/proc/self/status\n");
 	ck_assert_int_eq(read_file(&t, "a", &faults), -EAGAIN);
 	ck_assert_ptr_null(t);
 	ck_assert_uint_eq(faults.n_errors, 0);
@@ -405,14 +412,15 @@ START_TEST(test_modes)
 
 	files_put("config.d/a.conf", 0640, PEER "AllowedIPs = ::1\nPresharedKey = " KEY("b") "\n");
 	ck_assert_int_eq(read_file(&t, "a", &faults), -EINVAL);
-	files_expect(&faults, "config.d/a.conf:4: PresharedKey: this file is open to group or others: "
-			      "chmod 600 config.d/a.conf\n");
+	files_expect(&faults, "config.d/a.conf:4: PresharedKey: this file is open to group or "
+			      "others: chmod 600 config.d/a.conf\n");
 
 	/* Once per file. */
-	files_put("config.d/a.conf", 0604, KEYS PEER "AllowedIPs = ::1\nPresharedKey = " KEY("b") "\n");
+	files_put("config.d/a.conf", 0604, KEYS PEER "AllowedIPs = ::1\nPresharedKey "
+						     "= " KEY("b") "\n");
 	ck_assert_int_eq(read_file(&t, "a", &faults), -EINVAL);
-	files_expect(&faults, "config.d/a.conf:2: PrivateKey: this file is open to group or others: "
-			      "chmod 600 config.d/a.conf\n");
+	files_expect(&faults, "config.d/a.conf:2: PrivateKey: this file is open to group or "
+			      "others: chmod 600 config.d/a.conf\n");
 }
 END_TEST
 
@@ -423,9 +431,9 @@ START_TEST(test_long_name)
 
 	files_put("config.d/a-rather-long-name.conf", 0600, KEYS);
 	ck_assert_int_eq(read_file(&t, "a-rather-long-name", &faults), -EINVAL);
-	files_expect(&faults, "config.d/a-rather-long-name.conf:1: [Interface]: 'a-rather-long-name' "
-			      "is too long for the name of an interface (15 characters): give one by "
-			      "Name in [Container]\n");
+	files_expect(&faults, "config.d/a-rather-long-name.conf:1: [Interface]: "
+			      "'a-rather-long-name' is too long for the name of an interface (15 "
+			      "characters): give one by Name in [Container]\n");
 }
 END_TEST
 
