@@ -159,7 +159,7 @@ static void copy_example(const char *from, const char *to)
 
 START_TEST(test_examples)
 {
-	copy_example("berth.conf.example", "berth.conf");
+	copy_example("config.d/berth.conf.example", "berth.conf");
 	copy_example("config.d/tenant.conf.example", "config.d/tenant.conf");
 	copy_example("config.d/tunnel.conf.example", "config.d/tunnel.conf");
 	copy_example("config.d/tunnel.conf.example", "config.d/tunnel.conf.example");
@@ -176,7 +176,7 @@ START_TEST(test_examples_uncommented)
 	char line[256];
 	FILE *in, *out;
 
-	copy_example("berth.conf.example", "berth.conf");
+	copy_example("config.d/berth.conf.example", "berth.conf");
 	files_put("gateway.key", 0600, KEY("b") "\n");
 	in = fopen("berth.conf", "re");
 	out = fopen("all.conf", "we");

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* One clear sentence each. */
+#include "complain.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+
+#include "../base/log.h"
+#include "owner.h"
+
+static const char *tun_owner(const char *ifname, char buf[OWNER_STRLEN])
+{
+	struct owner owner;
+
+	return owner_format(owner_of_tun(ifname, &owner) ? &owner : NULL, buf);
+}
+
+static const char *port_owner(uint16_t port, char buf[OWNER_STRLEN])
+{
+	struct owner owner;
+
+	return owner_format(owner_of_udp_port(port, &owner) ? &owner : NULL, buf);
+}
+
+void complain_tun(const char *ifname, int err)
+{
+	char who[OWNER_STRLEN];
+
+	switch (err) {
+	case -ENOENT:
+	case -ENODEV:
+		log_error("%s: there is no /dev/net/tun: load the module with 'modprobe tun', or "
+			  "let the container have the device", ifname);
+		return;
+	case -EPERM:
+	case -EACCES:
+		log_error("%s: not allowed to make a TUN device: run as root, or with "
+			  "CAP_NET_ADMIN and access to /dev/net/tun", ifname);
+		return;
+	case -EBUSY:
+	case -EEXIST:
+		log_error("%s: there is an interface of that name already, of %s", ifname,
+			  tun_owner(ifname, who));
+		return;
+	case -ENAMETOOLONG:
+	case -EINVAL:
+		log_error("%s: the kernel does not take this as the name of an interface", ifname);
+		return;
+	default:
+		log_error("%s: cannot open a TUN device: %s", ifname, strerror(-err));
+	}
+}
+
+void complain_port(const char *ifname, uint16_t port, int err)
+{
+	char who[OWNER_STRLEN];
+
+	if (err == -EADDRINUSE)
+		log_error("%s: UDP port %u is in use by %s", ifname, port,
+			  port_owner(port, who));
+	else if (err == -EACCES)
+		log_error("%s: not allowed to use UDP port %u: ports below 1024 need "
+			  "CAP_NET_BIND_SERVICE", ifname, port);
+	else
+		log_error("%s: cannot open UDP port %u: %s", ifname, port, strerror(-err));
+}
+
+int complain_add_address(struct netlink *nl, int index, const struct config_address *address,
+			 const char *ifname)
+{
+	struct netlink_addr a = { .ifindex = index,
+				  .family = address->family,
+				  .prefixlen = address->length,
+				  .flags = address->family == AF_INET6 ? IFA_F_NODAD : 0 };
+	char text[INET6_ADDRSTRLEN];
+	int err;
+
+	memcpy(a.addr, address->addr, sizeof(a.addr));
+	err = netlink_addr_add(nl, &a);
+	if (!err)
+		return 0;
+	inet_ntop(address->family, address->addr, text, sizeof(text));
+	/* What Linux says when IPv6 is disabled on the interface, or not there at all. */
+	if (address->family == AF_INET6 && (err == -EACCES || err == -EPERM ||
+					    err == -EAFNOSUPPORT || err == -EOPNOTSUPP))
+		log_error("%s: cannot add %s: this kernel has IPv6 switched off: "
+			  "sysctl -w net.ipv6.conf.all.disable_ipv6=0", ifname, text);
+	else
+		log_error("%s: cannot add %s: %s", ifname, text, strerror(-err));
+	return err;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps what runs equal to what lies in config.d: tenants of the gateway, and
+ * tunnels of our own. Dropping and deleting files is the administration.
+ * Control thread.
+ */
+#ifndef BERTH_MANAGE_RELOAD_H
+#define BERTH_MANAGE_RELOAD_H
+
+#include "../config/router.h"
+#include "gateway.h"
+#include "tunnel.h"
+
+struct reload;
+
+/*
+ * Begins to watch the folder of tenants. Everything in it is read once the
+ * loop runs. gateway is NULL when berth.conf has no [Interface]; router and
+ * gateway must live as long. 0 or -errno, logged.
+ */
+must_check int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
+			   const struct config_router *router, struct gateway *gateway);
+
+/* Closes all tunnels; the gateway's tenants go with the gateway. The loop turns once more. */
+void reload_close(struct reload *r);
+
+/* SIGHUP: reads everything again. */
+void reload_all(struct reload *r);
+
+/* The devices of our own tunnels that are up, for lists. */
+void reload_each_tunnel(struct reload *r,
+			void (*fn)(const char *name, struct device *dev, void *arg), void *arg);
+
+/*
+ * The public key under which the gateway knows a tenant, and 0; 1 for a tunnel of
+ * our own, whose device is *dev (NULL: not up); -ENOENT.
+ */
+must_check int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY_LEN],
+			   struct device **dev);
+
+struct reload_counts {
+	size_t tenants; /* of the gateway, in force */
+	size_t tunnels;
+	size_t refused; /* files with faults */
+	uint64_t revoked; /* since the start */
+};
+
+void reload_counts(const struct reload *r, struct reload_counts *out);
+
+#endif

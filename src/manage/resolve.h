@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Endpoints by name: looked up without blocking anything, and again while the
+ * look-up fails. Endpoints that are numbers need none of this. Control thread.
+ */
+#ifndef BERTH_MANAGE_RESOLVE_H
+#define BERTH_MANAGE_RESOLVE_H
+
+#include <uv.h>
+
+#include "../config/tenant.h"
+#include "../path/device.h"
+
+struct resolver;
+
+/*
+ * Looks up the endpoints of the tunnel's peers that are names, and gives them
+ * to the device as they become known. *out is NULL when there are none. The
+ * device must outlive the resolver. 0 or -errno.
+ */
+must_check int resolver_new(struct resolver **out, uv_loop_t *loop, struct device *dev,
+			    const struct config_tenant *conf);
+
+/* Ends all look-ups; nothing is given to the device any more. NULL is fine. */
+void resolver_free(struct resolver *r);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host routes: one for each address of a tenant, to the TUN device, with our
+ * own protocol number. Changes are collected and sent to the kernel together.
+ * Control thread.
+ */
+#ifndef BERTH_MANAGE_ROUTES_H
+#define BERTH_MANAGE_ROUTES_H
+
+#include "../../tun/netlink.h"
+#include "../base/prefix.h"
+
+struct routes;
+
+/* nl stays the caller's. ifindex and name are the TUN device's. NULL: no memory. */
+struct routes *routes_new(struct netlink *nl, int ifindex, const char *name);
+
+/* What was not flushed is forgotten; installed routes go with the device. */
+void routes_free(struct routes *routes);
+
+/* To be done at the next flush; a removal and an addition of one prefix keep their order. */
+void routes_add(struct routes *routes, const struct prefix *p);
+void routes_remove(struct routes *routes, const struct prefix *p);
+
+/*
+ * Does everything that was asked for. A route that the kernel refuses is
+ * logged with the reason; one that somebody else has is named with its owner
+ * and left alone.
+ */
+void routes_flush(struct routes *routes);
+
+#endif

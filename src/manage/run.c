@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* The router as a whole: reads as the list of what starts, in order. */
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../base/log.h"
+#include "../config/router.h"
+#include "control.h"
+#include "control_json.h"
+#include "gateway.h"
+#include "owner.h"
+#include "reload.h"
+#include "uapi_sock.h"
+
+static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
+					    [ROUTER_CRYPTO_LIBSODIUM] = "libsodium",
+					    [ROUTER_CRYPTO_IPSEC_MB] = "ipsec-mb" };
+
+struct running {
+	uv_loop_t loop;
+	struct config_router *config;
+	struct workers workers;
+	struct gateway *gateway; /* NULL: only tunnels of our own */
+	struct reload *reload;
+	struct uapi_sock *uapi;
+	struct control *control;
+	uv_signal_t on_term, on_int, on_hup;
+	int status;
+};
+
+/* Answers for `berth` */
+
+static void list_peer(const struct device_peer *peer, void *arg)
+{
+	json_t *tenant = json_object();
+
+	if (tenant && control_peer_json(tenant, peer)) {
+		json_decref(tenant);
+		tenant = NULL;
+	}
+	control_list_add(arg, tenant);
+}
+
+struct tunnel_listing {
+	struct control_list *list;
+	const char *name;
+};
+
+/* A peer of a tunnel of ours: it is listed under the tunnel's name. */
+static void list_tunnel_peer(const struct device_peer *peer, void *arg)
+{
+	struct tunnel_listing *l = arg;
+	struct device_peer named = *peer;
+
+	named.name = l->name;
+	list_peer(&named, l->list);
+}
+
+static void list_tunnel(const char *name, struct device *dev, void *arg)
+{
+	struct tunnel_listing l = { .list = arg, .name = name };
+
+	device_each_peer(dev, list_tunnel_peer, &l);
+}
+
+static int on_list(void *arg, struct control_list *list)
+{
+	struct running *r = arg;
+
+	if (r->gateway)
+		device_each_peer(gateway_device(r->gateway), list_peer, list);
+	reload_each_tunnel(r->reload, list_tunnel, list);
+	return 0;
+}
+
+struct showing {
+	json_t *out;
+	const char *name;
+	int err;
+};
+
+static void show_peer(const struct device_peer *peer, void *arg)
+{
+	struct showing *s = arg;
+	struct device_peer named = *peer;
+
+	named.name = s->name;
+	s->err = control_peer_json(s->out, &named);
+}
+
+static int on_show(void *arg, const char *name, json_t *tenant)
+{
+	struct running *r = arg;
+	struct showing s = { .out = tenant, .name = name, .err = -ENOENT };
+	uint8_t key[NOISE_KEY_LEN];
+	struct device *dev = NULL;
+	int kind = reload_find(r->reload, name, key, &dev);
+
+	if (kind < 0)
+		return kind;
+	if (kind == 0)
+		dev = gateway_device(r->gateway);
+	if (!dev)
+		return -ENETDOWN;
+	(void)device_get_peer(dev, key, show_peer, &s);
+	return s.err;
+}
+
+static int on_status(void *arg, json_t *status)
+{
+	struct running *r = arg;
+	struct reload_counts counts;
+	struct neigh_stats neigh;
+	int err = 0;
+
+	reload_counts(r->reload, &counts);
+	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
+	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
+	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
+	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
+		return -ENOMEM;
+	if (r->gateway)
+		err = control_device_json(status, gateway_device(r->gateway),
+					  workers_crypto(&r->workers));
+	if (!err && r->gateway && gateway_neigh_stats(r->gateway, &neigh))
+		err = control_neigh_json(status, r->config->uplink, &neigh);
+	return err;
+}
+
+/* Starting */
+
+static int read_config(struct running *r, const char *path)
+{
+	struct fault_list faults = { 0 };
+	int err;
+
+	do {
+		err = router_read(&r->config, path, &faults);
+	} while (err == -EAGAIN);
+	fault_print(&faults, stderr);
+	fault_list_free(&faults);
+	return err;
+}
+
+static int start_workers(struct running *r)
+{
+	int err = workers_start(&r->workers, r->config->workers,
+				crypto_names[r->config->crypto]);
+
+	if (err == -ENOTSUP)
+		log_error("%s: Crypto = %s is not for this machine: use auto", r->config->file,
+			  crypto_names[r->config->crypto]);
+	else if (err)
+		log_error("cannot start the workers: %s", strerror(-err));
+	else
+		log_info("%u workers, ChaCha20-Poly1305 by %s", r->workers.n,
+			 workers_crypto(&r->workers));
+	return err;
+}
+
+static void on_gateway_gone(void *arg)
+{
+	struct running *r = arg;
+
+	log_error("%s: the interface was deleted: stopping", r->config->name);
+	r->status = 1;
+	uv_stop(&r->loop);
+}
+
+static void complain_socket(const char *path, int err)
+{
+	struct owner owner;
+	char who[OWNER_STRLEN];
+
+	if (err == -EADDRINUSE)
+		log_error("%s is in use by %s", path,
+			  owner_format(owner_of_socket(path, &owner) ? &owner : NULL, who));
+	else
+		log_error("cannot listen on %s: %s", path, strerror(-err));
+}
+
+static int open_control(struct running *r)
+{
+	static const struct control_ops ops = { .list = on_list,
+						.show = on_show,
+						.status = on_status };
+	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
+
+	if (err)
+		complain_socket(r->config->control, err);
+	return err;
+}
+
+static int open_uapi(struct running *r)
+{
+	struct uapi_sock_options options = { .fd = -1 };
+	struct device *dev = gateway_device(r->gateway);
+	char path[UAPI_SOCK_PATH_MAX];
+	int err = uapi_sock_open(&r->uapi, &r->loop, dev, &options);
+
+	if (err)
+		complain_socket(uapi_sock_path(device_name(dev), path), err);
+	return err;
+}
+
+static void on_stop(uv_signal_t *signal, int number)
+{
+	struct running *r = signal->data;
+
+	(void)number;
+	r->status = 0;
+	uv_stop(&r->loop);
+}
+
+static void on_reload(uv_signal_t *signal, int number)
+{
+	struct running *r = signal->data;
+
+	(void)number;
+	log_info("reading %s again", r->config->tenants);
+	reload_all(r->reload);
+}
+
+static void start_signals(struct running *r)
+{
+	uv_signal_init(&r->loop, &r->on_term);
+	uv_signal_init(&r->loop, &r->on_int);
+	uv_signal_init(&r->loop, &r->on_hup);
+	r->on_term.data = r->on_int.data = r->on_hup.data = r;
+	uv_signal_start(&r->on_term, on_stop, SIGTERM);
+	uv_signal_start(&r->on_int, on_stop, SIGINT);
+	uv_signal_start(&r->on_hup, on_reload, SIGHUP);
+}
+
+static int start(struct running *r)
+{
+	/* The control socket first: two routers of one configuration meet here. */
+	int err = open_control(r);
+
+	if (!err)
+		err = start_workers(r);
+	if (!err && r->config->gateway)
+		err = gateway_open(&r->gateway, &r->loop, &r->workers, r->config,
+				   on_gateway_gone, r);
+	if (!err && r->gateway)
+		err = open_uapi(r);
+	if (!err)
+		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
+	if (err)
+		return err;
+	start_signals(r);
+	if (r->gateway)
+		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
+	return 0;
+}
+
+/* Stopping: backwards, and whatever was opened only. */
+static void stop(struct running *r)
+{
+	control_close(r->control);
+	if (r->reload)
+		reload_close(r->reload);
+	uapi_sock_close(r->uapi);
+	if (r->gateway)
+		gateway_close(r->gateway);
+	if (r->workers.n)
+		workers_stop(&r->workers);
+	if (r->on_term.data) {
+		uv_close((uv_handle_t *)&r->on_term, NULL);
+		uv_close((uv_handle_t *)&r->on_int, NULL);
+		uv_close((uv_handle_t *)&r->on_hup, NULL);
+	}
+	uv_run(&r->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&r->loop))
+		log_warning("some handles of the loop were left open");
+}
+
+int router_run(const char *path)
+{
+	struct running r = { .status = 1 };
+	int err = read_config(&r, path);
+
+	if (err) {
+		log_error("%s: not started: %s", path,
+			  err == -EINVAL ? "mend what is said above" : strerror(-err));
+		return 1;
+	}
+	err = uv_loop_init(&r.loop);
+	if (err) {
+		log_error("cannot start: %s", uv_strerror(err));
+		router_free(r.config);
+		return 1;
+	}
+	if (!start(&r))
+		uv_run(&r.loop, UV_RUN_DEFAULT);
+	stop(&r);
+	router_free(r.config);
+	return r.status;
+}
