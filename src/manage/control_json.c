@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Running things as JSON. */
+#include "control_json.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <unistd.h>
+
+#include "../base/encoding.h"
+#include "../base/version.h"
+
+/* Adds one field; *err keeps the first error, so that a list of fields reads as one. */
+static void set(json_t *out, const char *name, json_t *value, int *err)
+{
+	if (json_object_set_new_nocheck(out, name, value) && !*err)
+		*err = -ENOMEM;
+}
+
+static void set_number(json_t *out, const char *name, uint64_t number, int *err)
+{
+	set(out, name, json_integer((json_int_t)number), err);
+}
+
+static void set_key(json_t *out, const char *name, const uint8_t key[KEY_LEN], int *err)
+{
+	char text[KEY_BASE64_STRLEN];
+
+	set(out, name, key_is_zero(key) ? json_null() : json_string(key_to_base64(key, text)),
+	    err);
+}
+
+static json_t *drops_json(const uint64_t drops[DROP_REASON_COUNT], int *err)
+{
+	json_t *out = json_object();
+
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		if (drops[i])
+			set_number(out, drop_name((enum drop_reason)i), drops[i], err);
+	return out;
+}
+
+static json_t *allowed_ips_json(const struct device_peer *peer, int *err)
+{
+	json_t *out = json_array();
+	char text[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		if (json_array_append_new(out,
+					  json_string(prefix_format(&peer->allowed_ips[i], text))))
+			*err = -ENOMEM;
+	return out;
+}
+
+static json_t *endpoint_json(const struct endpoint *endpoint)
+{
+	char text[ENDPOINT_STRLEN];
+
+	return endpoint_is_set(endpoint) ? json_string(endpoint_format(endpoint, text))
+					 : json_null();
+}
+
+int control_peer_json(json_t *out, const struct device_peer *peer)
+{
+	time_t handshake = peer->last_handshake.tv_sec;
+	int err = 0;
+
+	set(out, "name", json_string(peer->name ? peer->name : ""), &err);
+	set_key(out, "public_key", peer->public_key, &err);
+	set(out, "state", json_string(peer->session ? "connected" : "idle"), &err);
+	set(out, "allowed_ips", allowed_ips_json(peer, &err), &err);
+	set(out, "endpoint", endpoint_json(&peer->endpoint), &err);
+	set(out, "last_handshake", handshake ? json_integer(handshake) : json_null(), &err);
+	set_number(out, "rx_bytes", peer->rx_bytes, &err);
+	set_number(out, "rx_packets", peer->rx_packets, &err);
+	set_number(out, "tx_bytes", peer->tx_bytes, &err);
+	set_number(out, "tx_packets", peer->tx_packets, &err);
+	set_number(out, "endpoint_changes", peer->endpoint_changes, &err);
+	set_number(out, "keepalive", peer->keepalive, &err);
+	set(out, "drops", drops_json(peer->drops, &err), &err);
+	return err;
+}
+
+/* What all peers of a device come to. */
+struct sums {
+	uint64_t peers, connected;
+	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+
+static void add_up(const struct device_peer *peer, void *arg)
+{
+	struct sums *sums = arg;
+
+	sums->peers++;
+	sums->connected += peer->session;
+	sums->rx_bytes += peer->rx_bytes;
+	sums->rx_packets += peer->rx_packets;
+	sums->tx_bytes += peer->tx_bytes;
+	sums->tx_packets += peer->tx_packets;
+}
+
+static json_t *offloads_json(const struct device_info *info, int *err)
+{
+	json_t *out = json_object();
+
+	set(out, "tun", json_boolean(info->tun_offload), err);
+	set(out, "udp_gso", json_boolean(info->gso), err);
+	set(out, "udp_gro", json_boolean(info->gro), err);
+	return out;
+}
+
+int control_device_json(json_t *out, struct device *dev, const char *crypto)
+{
+	const struct drop_counters *counters = &device_datapath(dev)->drops;
+	uint64_t drops[DROP_REASON_COUNT];
+	struct sums sums = { 0 };
+	struct device_info info;
+	int err = 0;
+
+	device_get(dev, &info);
+	sodium_memzero(info.private_key, sizeof(info.private_key));
+	device_each_peer(dev, add_up, &sums);
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		drops[i] = counter_read(&counters->n[i]);
+
+	set(out, "version", json_string(BERTH_VERSION), &err);
+	set_number(out, "pid", (uint64_t)getpid(), &err);
+	set(out, "interface", json_string(device_name(dev)), &err);
+	set_key(out, "public_key", info.public_key, &err);
+	set_number(out, "listen_port", info.listen_port, &err);
+	set_number(out, "fwmark", info.fwmark, &err);
+	set(out, "crypto", json_string(crypto), &err);
+	set(out, "offloads", offloads_json(&info, &err), &err);
+	set_number(out, "peers", sums.peers, &err);
+	set_number(out, "connected", sums.connected, &err);
+	set_number(out, "rx_bytes", sums.rx_bytes, &err);
+	set_number(out, "rx_packets", sums.rx_packets, &err);
+	set_number(out, "tx_bytes", sums.tx_bytes, &err);
+	set_number(out, "tx_packets", sums.tx_packets, &err);
+	set(out, "drops", drops_json(drops, &err), &err);
+	return err;
+}
+
+static json_t *ndp_json(const struct neigh_stats *stats, int *err)
+{
+	json_t *out = json_object();
+
+	set_number(out, "answered", stats->ndp_answered, err);
+	set_number(out, "foreign", stats->ndp_foreign, err);
+	for (unsigned i = 0; i < NDP_VERDICTS; i++)
+		if (stats->ndp[i])
+			set_number(out, ndp_verdict_name((enum ndp_verdict)i), stats->ndp[i], err);
+	return out;
+}
+
+static json_t *arp_json(const struct neigh_stats *stats, int *err)
+{
+	json_t *out = json_object();
+
+	set_number(out, "answered", stats->arp_answered, err);
+	set_number(out, "foreign", stats->arp_foreign, err);
+	for (unsigned i = 0; i < ARP_VERDICTS; i++)
+		if (stats->arp[i])
+			set_number(out, arp_verdict_name((enum arp_verdict)i), stats->arp[i], err);
+	return out;
+}
+
+int control_neigh_json(json_t *out, const char *uplink, const struct neigh_stats *stats)
+{
+	json_t *neighbors = json_object();
+	int err = 0;
+
+	set(neighbors, "ndp", ndp_json(stats, &err), &err);
+	set(neighbors, "arp", arp_json(stats, &err), &err);
+	set_number(neighbors, "announced", stats->announced, &err);
+	set_number(neighbors, "send_failures", stats->send_failures, &err);
+	set_number(neighbors, "overruns", stats->overruns, &err);
+	set(out, "uplink", json_string(uplink), &err);
+	set(out, "neighbors", neighbors, &err);
+	return err;
+}
