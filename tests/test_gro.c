@@ -102,7 +102,8 @@ static void check_super(const struct gro *g, const struct gro_super *s)
 	} else {
 		expect(load_be16(flat + 4) == len - 40);
 	}
-	expect(load_be16(flat + s->vh.csum_start + s->vh.csum_offset) == naive_pseudo(flat, proto_of(flat), len - s->vh.csum_start));
+	expect(load_be16(flat + s->vh.csum_start + s->vh.csum_offset) ==
+	       naive_pseudo(flat, proto_of(flat), len - s->vh.csum_start));
 	n = gso_split(&s->vh, flat, len, &bare, out, sizeof(out), segs, ARRAY_SIZE(segs));
 	expect(n == (int)gro_packets(s));
 	for (i = 0; i < gro_packets(s); i++) {
@@ -295,6 +296,7 @@ START_TEST(ip_ids)
 		/* 7 */ { false, { 0xfffe, 0xffff, 0, 1 }, 1 },
 		/* 8 */ { false, { 9, 8, 7, 6 }, 4 },
 		/* 9 */ { true, { 7, 7, 9, 10 }, 2 },
+		/* 10 */ { true, { 7, 8, 7, 9 }, 3 },
 	};
 	struct gro g;
 	size_t i, k;
@@ -313,6 +315,76 @@ START_TEST(ip_ids)
 		ck_assert_msg(g.n_supers == cases[i].supers, "case %zu: %zu", i, g.n_supers);
 		check_supers(&g);
 	}
+	gro_free(&g);
+}
+END_TEST
+
+/* What both packets have, and what still keeps them apart. */
+START_TEST(never_merged)
+{
+	static const struct {
+		bool ip4;
+		uint8_t proto;
+		size_t at;
+		uint8_t value;
+	} cases[] = {
+		/* 0: more fragments */ { true, IPPROTO_TCP, 6, 0x20 },
+		/* 1: reserved bit */ { true, IPPROTO_TCP, 6, 0x80 },
+		/* 2: fragment offset */ { true, IPPROTO_UDP, 7, 0x01 },
+		/* 3: reserved bits of TCP */ { true, IPPROTO_TCP, 32, 0x51 },
+		/* 4: the same */ { false, IPPROTO_TCP, 52, 0x58 },
+		/* 5 */ { true, IPPROTO_TCP, 33, ACK | URG },
+		/* 6 */ { false, IPPROTO_TCP, 53, ACK | CWR },
+		/* 7: no acknowledgement */ { false, IPPROTO_TCP, 53, 0 },
+	};
+	struct gro g;
+	size_t i;
+
+	ck_assert_int_eq(gro_init(&g, BURST), 0);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct recipe r = { .ip4 = cases[i].ip4, .proto = cases[i].proto, .flags = ACK };
+
+		start();
+		push(&r, 100)[cases[i].at] = cases[i].value;
+		r.seq += 100;
+		r.id++;
+		push(&r, 100)[cases[i].at] = cases[i].value;
+		naive_finish(bytes[0], pkts[0].len, r.proto);
+		naive_finish(bytes[1], pkts[1].len, r.proto);
+		coalesce(&g, GRO_TCP | GRO_UDP);
+		ck_assert_msg(g.n_supers == 2, "case %zu", i);
+		check_supers(&g);
+	}
+	gro_free(&g);
+}
+END_TEST
+
+/* Zero means that there is no checksum, even where it would be the right one. */
+START_TEST(udp_without_checksum)
+{
+	struct recipe r = { .ip4 = true, .proto = IPPROTO_UDP, .df = true };
+	struct gro g;
+	size_t i;
+
+	ck_assert_int_eq(gro_init(&g, BURST), 0);
+	start();
+	for (i = 0; i < 2; i++) {
+		uint8_t *pkt = push(&r, 100);
+		uint16_t sum = load_be16(pkt + 26);
+
+		/* Move the whole checksum into the payload. */
+		store_be16(pkt + 28, sum);
+		naive_finish(pkt, pkts[i].len, r.proto);
+		ck_assert_uint_eq(load_be16(pkt + 26), 0xffff);
+	}
+	coalesce(&g, GRO_UDP);
+	ck_assert_uint_eq(g.n_supers, 1);
+	gro_undo(&g, &g.supers[0]);
+	for (i = 0; i < 2; i++)
+		store_be16(bytes[i] + 26, 0);
+	coalesce(&g, GRO_UDP);
+	ck_assert_uint_eq(g.n_supers, 2);
+	check_supers(&g);
 	gro_free(&g);
 }
 END_TEST
@@ -705,7 +777,7 @@ static void random_flows(uint64_t *rng, struct recipe *flows, size_t n, size_t h
 		};
 }
 
-/* Few flows, none of which can lose its place in the table: the groups are exactly the naive ones. */
+/* Few flows, none of which can lose its place in the table: exactly the naive groups. */
 START_TEST(random_exact)
 {
 	static struct naive_group groups[BURST];
@@ -859,6 +931,8 @@ int main(void)
 	tcase_add_test(tc, pairs_tcp6);
 	tcase_add_test(tc, pairs_udp);
 	tcase_add_test(tc, ip_ids);
+	tcase_add_test(tc, never_merged);
+	tcase_add_test(tc, udp_without_checksum);
 	tcase_add_test(tc, sequences);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, most_pieces);

@@ -19,7 +19,12 @@ static uint8_t want[66000];
 static uint8_t out[OUT_LEN];
 static struct span segs[MAX_SEGS];
 
-static const struct gso_layout tunnel = { .headroom = 16, .tailroom = 16, .align = 16, .max = 1420 };
+static const struct gso_layout tunnel = {
+	.headroom = 16,
+	.tailroom = 16,
+	.align = 16,
+	.max = 1420,
+};
 
 static struct recipe random_recipe(uint64_t *rng)
 {
@@ -347,6 +352,12 @@ START_TEST(bad_sizes)
 	ck_assert_int_eq(gso_split(&none, super, 65536 + 40, &tunnel, out, OUT_LEN, segs, 9),
 			 -EINVAL);
 	ck_assert_int_eq(gso_split(&vh, super, 65535, &tunnel, out, OUT_LEN, segs, 99), 66);
+	/* A checksum field that begins inside the packet and ends outside. */
+	none.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	none.csum_start = 80;
+	none.csum_offset = 19;
+	ck_assert_int_eq(gso_split(&none, super, 100, &tunnel, out, OUT_LEN, segs, 9), -EINVAL);
+	ck_assert_int_eq(gso_split(&none, super, 101, &tunnel, out, OUT_LEN, segs, 9), 1);
 	/* One byte each: as many segments as bytes. */
 	vh.gso_size = 1;
 	ck_assert_int_eq(gso_split(&vh, super, total, &tunnel, out, OUT_LEN, segs, MAX_SEGS),

@@ -215,7 +215,7 @@ static void parse(struct parsed *p, const struct span *pkt, unsigned int can)
 		return;
 	}
 	hash_flow(p);
-	if (len > GRO_MAX_BYTES || !plain_ip(p, len))
+	if (!plain_ip(p, len))
 		return;
 	if (p->proto == IPPROTO_TCP && parse_tcp(p, len))
 		p->kind = TCP;
@@ -277,7 +277,7 @@ static bool headers_continue(const struct gro_group *group, const struct parsed 
 	size_t l4 = head->l4;
 	uint8_t flags;
 
-	if (head->kind != p->kind || head->hdr_len != p->hdr_len)
+	if (head->hdr_len != p->hdr_len)
 		return false;
 	if (head->ip4 ? !equal(head, p, IP4_TOS, IP4_LEN) || !equal(head, p, IP4_FRAG, IP4_PROTO) :
 			!equal(head, p, 0, IP6_LEN) || !equal(head, p, IP6_HOPS, IP6_ADDRS))

@@ -116,7 +116,8 @@ int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ])
 	*q = (struct tun_queue){ .fd = -1 };
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
 		return errno == ENOTTY ? -EINVAL : -errno;
-	if (!(ifr.ifr_flags & IFF_TUN) || !(ifr.ifr_flags & IFF_NO_PI))
+	/* IFF_NO_PI is not to be seen: TUNGETIFF gives IFF_NOFILTER the same bit. */
+	if (!(ifr.ifr_flags & IFF_TUN))
 		return -EINVAL;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||

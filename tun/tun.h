@@ -46,10 +46,10 @@ must_check int tun_open(const char *name, unsigned int queues, bool offload,
 			struct tun_queue *q, char ifname[IFNAMSIZ]);
 
 /*
- * Use a descriptor that somebody else opened (WG_TUN_FD); becomes non-blocking and
- * close-on-exec. @fd is the queue's from here on, upon error it stays the caller's.
- * -EINVAL when it is not a TUN, or one with packet information (no IFF_NO_PI); -EBADFD when it
- * is attached to no device.
+ * Use a descriptor that somebody else opened (WG_TUN_FD), with IFF_NO_PI: the kernel
+ * cannot be asked whether it was. Becomes non-blocking and close-on-exec. @fd is the queue's
+ * from here on, upon error it stays the caller's.
+ * -EINVAL when it is not a TUN; -EBADFD when it is attached to no device.
  */
 must_check int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
 
