@@ -74,12 +74,17 @@ home_file()
 	} | lab_file "$LAB_DIR/home.d/$name.conf"
 }
 
+wg0_is_up()
+{
+	has "$(lab_ip "$1" -o link show wg0)" '<.*UP.*>' && lab_ip "$1" -6 route show default | grep .
+}
+
 home_file box 21 4
 need "home starts" lab_router home home "$LAB_DIR/home.control"
 need "the container has its interface" lab_wait 5 wg0 lab_ip box link show wg0
-check "with its address" lab_wait 5 address has "$(lab_ip box address show dev wg0)" "${INSIDE}21/128"
+check "up" lab_wait 5 "wg0 to be up" wg0_is_up box
+check "with its address" has "$(lab_ip box address show dev wg0)" "${INSIDE}21/128"
 check "and its IPv4 address" has "$(lab_ip box address show dev wg0)" "203.0.113.21/32"
-check "up" has "$(lab_ip box -o link show wg0)" '<.*UP.*>'
 check "with the MTU of the file" has "$(lab_ip box -o link show wg0)" 'mtu 1420'
 check "and both default routes" is \
 	"$(lab_ip box -4 route show default | wc -l) $(lab_ip box -6 route show default | wc -l)" "1 1"

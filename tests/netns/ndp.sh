@@ -5,7 +5,7 @@
 # answer for the tenants that exist and for nobody else.
 #
 #   internet ------------- vps ------- (tunnel) alice
-#   up, 2001:db8:beef::1   eth0, 2001:db8:beef::2, berthd
+#   cable, 2001:db8:beef::1   eth0, 2001:db8:beef::2, berthd
 #   kernel's resolver      tcpdump
 
 # shellcheck source=tools/lab/berth.sh
@@ -43,12 +43,12 @@ lab_wait_log tcpdump 'listening on'
 
 neighbor()
 {
-	lab_ip internet -6 neighbor show "$1" dev up
+	lab_ip internet -6 neighbor show "$1" dev cable
 }
 
 forget()
 {
-	lab_ip internet -6 neighbor flush dev up >/dev/null 2>&1 || :
+	lab_ip internet -6 neighbor flush dev cable >/dev/null 2>&1 || :
 	lab_mark tcpdump
 }
 
@@ -71,7 +71,7 @@ check "one question, one answer" is "$(answers $A)" 1
 
 # The kernel asks again, in unicast, whom it has not heard of for a while.
 forget
-lab_ip internet neighbor replace $A dev up lladdr "$MAC" nud probe
+lab_ip internet neighbor replace $A dev cable lladdr "$MAC" nud probe
 check "a unicast probe is answered" lab_wait 5 "REACHABLE" probed_ok
 probed_ok()
 {
@@ -80,17 +80,17 @@ probed_ok()
 check "a unicast probe, once" is "$(answers $A)" 1
 
 # Somebody else tries to take her address: duplicate address detection.
-lab_sysctl internet net/ipv6/conf/up/accept_dad=1 net/ipv6/conf/all/accept_dad=1
-lab_ip internet address add $A/128 dev up
+lab_sysctl internet net/ipv6/conf/cable/accept_dad=1 net/ipv6/conf/all/accept_dad=1
+lab_ip internet address add $A/128 dev cable
 taken()
 {
-	lab_ip internet -6 address show dev up dadfailed | grep -q "$A"
+	lab_ip internet -6 address show dev cable dadfailed | grep -q "$A"
 }
 check "whoever takes her address is told that it is taken" lab_wait 5 "dadfailed" taken
 check "to all nodes, not solicited" has \
 	"$(lab_since tcpdump | grep -E "> ff02::1: .*advertisement.* tgt is $A,")" 'tgt is'
-lab_ip internet address del $A/128 dev up
-lab_sysctl internet net/ipv6/conf/up/accept_dad=0 net/ipv6/conf/all/accept_dad=0
+lab_ip internet address del $A/128 dev cable
+lab_sysctl internet net/ipv6/conf/cable/accept_dad=0 net/ipv6/conf/all/accept_dad=0
 
 # ---- nobody ------------------------------------------------------------------------
 

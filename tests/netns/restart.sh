@@ -58,6 +58,9 @@ start_alice
 need "bob starts" start_bob
 need "alice is there" lab_reaches internet ${PREFIX6}a1
 need "bob is there" lab_reaches internet ${PREFIX6}b0
+# A tenant notices a restarted gateway by what it does not answer (paper §6.2).
+lab_start alice-ping alice ping -n -q -i 0.2 $WORLD6
+lab_start bob-ping box ping -n -q -i 0.2 $WORLD6
 
 for signal in TERM KILL; do
 	lab_stop gw $signal
@@ -70,6 +73,8 @@ for signal in TERM KILL; do
 	check "SIG$signal: and stay" lab_ping internet ${PREFIX6}a1 5
 done
 
+lab_stop alice-ping
+lab_stop bob-ping
 lab_stop alice
 check "alice's wireguard-go gone: silent" lab_silent internet ${PREFIX6}a1
 start_alice

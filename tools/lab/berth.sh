@@ -5,7 +5,7 @@
 #
 #   internet                              router of the provider, and everybody else:
 #     lo   198.18.0.1, 2001:db8:ffff::1   somebody out there
-#     up   192.0.2.1, 2001:db8:beef::1    the VPS's cable: its /64 is on-link
+#     cable 192.0.2.1, 2001:db8:beef::1    the VPS's cable: its /64 is on-link
 #     NAME 10.N.0.1, 2001:db8:N::1        one cable per house
 #   vps
 #     eth0 192.0.2.2, 2001:db8:beef::2
@@ -25,9 +25,9 @@ PORT=51820
 lab_world()
 {
 	lab_netns internet vps
-	lab_link internet up vps eth0
+	lab_link internet cable vps eth0
 	lab_addr internet lo $WORLD4/32 $WORLD6/128
-	lab_addr internet up 192.0.2.1/24 2001:db8:beef::1/64
+	lab_addr internet cable 192.0.2.1/24 2001:db8:beef::1/64
 	lab_addr vps eth0 $VPS4/24 $VPS6/64
 	lab_route vps default via 192.0.2.1
 	lab_route vps default via 2001:db8:beef::1

@@ -95,6 +95,7 @@ lab_say()
 }
 
 # Last lines of every log of the run: what somebody needs who reads a failure.
+# LAB_VERBOSE=n shows them for the first n failures.
 lab_show_logs()
 {
 	local log
@@ -113,7 +114,7 @@ lab_fail()
 	if [ -n "${2:-}" ]; then
 		printf '%s\n' "$2" | tail -n 20 | cut -c1-300 | sed 's/^/     > /'
 	fi
-	[ -z "$LAB_DIR" ] || lab_show_logs
+	[ -z "$LAB_DIR" ] || [ $lab_failed -gt "${LAB_VERBOSE:-1}" ] || lab_show_logs
 }
 
 # check "what" command...: counts, says what came out, goes on either way.
@@ -588,7 +589,7 @@ lab_sanitizer_reports()
 
 	for f in "$LAB_DIR"/sanitizer.*; do
 		[ -s "$f" ] || continue
-		LAB_LINES=0 lab_fail "no sanitizer report" "$(head -n 40 "$f")"
+		lab_fail "no sanitizer report" "$(head -n 40 "$f")"
 	done
 }
 
@@ -636,11 +637,11 @@ lab_remove_and_report()
 # A command of the script itself failed, outside of any check.
 lab_err()
 {
-	local status=$? line=$1 cmd=$2
+	local status=$? cmd=$1 frame=$((${#BASH_LINENO[@]} - 2))
 
 	[ "$BASHPID" = $$ ] || exit "$status"
 	trap - ERR
-	lab_fail "line $line of $LAB_NAME: $cmd" "status $status"
+	lab_fail "line ${BASH_LINENO[frame]} of $LAB_NAME" "status $status: $cmd"
 	exit 1
 }
 
@@ -653,7 +654,7 @@ lab_begin()
 	trap 'lab_end $?' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	trap 'lab_err $LINENO "$BASH_COMMAND"' ERR
+	trap 'lab_err "$BASH_COMMAND"' ERR
 	[ "$(id -u)" -eq 0 ] || lab_skip "needs root"
 	for tool in ip nft ping "$@"; do
 		command -v "$tool" >/dev/null || lab_skip "$tool is not installed: make deps"
