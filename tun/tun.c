@@ -82,14 +82,15 @@ int tun_open(const char *name, unsigned int queues, bool offload, struct tun_que
 	     char ifname[IFNAMSIZ])
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	size_t len = strlen(name);
 	unsigned int i;
 	int err = 0;
 
 	if (!queues)
 		return -EINVAL;
-	if (strlen(name) >= IFNAMSIZ)
+	if (len >= IFNAMSIZ)
 		return -ENAMETOOLONG;
-	strcpy(ifr.ifr_name, name);
+	memcpy(ifr.ifr_name, name, len);
 	if (offload)
 		ifr.ifr_flags |= IFF_VNET_HDR;
 	if (queues > 1)
