@@ -9,7 +9,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go "$PYTHON"
+lab_begin_berth wireguard-go
 
 GW=$(lab_if gw)
 MB=1000

@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go "$PYTHON"
+lab_begin_berth wireguard-go
 
 A=$(lab_if da) B=$(lab_if db) D=$(lab_if dd)
 SOCK=$(lab_uapi "$A")

@@ -11,7 +11,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go jq setpriv unshare "$PYTHON"
+lab_begin_berth wireguard-go setpriv unshare
 
 GW=$(lab_if gw) ALICE=$(lab_if al) TWO=$(lab_if g2)
 CONTROL=$LAB_DIR/gw.control
@@ -131,19 +131,12 @@ chmod 600 "$LAB_DIR/gw.key"
 
 # ---- garbage from the internet ------------------------------------------------------------
 
-# A drop counter, wherever `berth list` puts those without a tenant.
-counter()
-{
-	"$BERTH" --control "$CONTROL" list --json |
-		jq --arg r "$1" '[.. | objects | .drops? // empty | .[$r]? // 0] | add // 0'
-}
-
 # garbage REASON COUNT WHAT PYTHON: sends the datagrams that the expression makes.
 garbage()
 {
 	local reason=$1 count=$2 what=$3 expression=$4 before
 
-	before=$(counter "$reason")
+	before=$(lab_drops_of_nobody "$CONTROL" "$reason")
 	lab_in internet "$PYTHON" -c "
 import os, random, socket, struct
 r = random.Random(5)
@@ -158,7 +151,7 @@ for host, family in (('$VPS4', socket.AF_INET), ('$VPS6', socket.AF_INET6)):
 
 counted()
 {
-	[ "$(counter "$1")" -ge "$2" ]
+	[ "$(lab_drops_of_nobody "$CONTROL" "$1")" -ge "$2" ]
 }
 
 garbage malformed 5 "no message at all" "[b'', b'x', b'xx', b'xxx', b'xxxx']"

@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go jq
+lab_begin_berth wireguard-go
 
 GW=$(lab_if gw) ALICE=$(lab_if al)
 CONTROL=$LAB_DIR/gw.control

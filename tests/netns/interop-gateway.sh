@@ -14,7 +14,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go iperf3 jq
+lab_begin_berth wireguard-go iperf3
 
 GW=$(lab_if gw) SHED=$(lab_if sh)
 INSIDE=2001:db8:aaaa::

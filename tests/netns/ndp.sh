@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go tcpdump jq
+lab_begin_berth wireguard-go tcpdump
 
 GW=$(lab_if gw) ALICE=$(lab_if al)
 A=${PREFIX6}a1 B=${PREFIX6}b0

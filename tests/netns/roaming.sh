@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go iperf3 jq
+lab_begin_berth wireguard-go iperf3
 
 GW=$(lab_if gw)
 SECONDS_LONG=8

@@ -9,7 +9,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth wireguard-go jq
+lab_begin_berth wireguard-go
 
 GW=$(lab_if gw) ALICE=$(lab_if al) BOB=$(lab_if bo)
 D=$LAB_DIR/gw.d
@@ -247,6 +247,9 @@ here "PublicKeyFile back"
 lab_stop bob-ping INT
 check "in all this Bob lost nothing" has "$(cat "$(lab_log bob-ping)")" ', 0% packet loss'
 lab_say "              $(grep transmitted "$(lab_log bob-ping)")"
-check "berth list knows both" is "$("$BERTH" --control "$CONTROL" list --json |
-	jq -r '[.. | objects | .name? // empty] | map(select(. == "alice" or . == "bob")) | sort | unique | join(" ")')" \
-	"alice bob"
+check "the control socket lists both" is "$(lab_control "$CONTROL" '{"do":"list"}' |
+	jq -r '[.tenants[].name] | sort | join(" ")')" "alice bob"
+check "and shows one" is "$(lab_control "$CONTROL" '{"do":"show","name":"bob"}' |
+	jq -r '.tenant.public_key')" "${PUB[bob]}"
+check "and says when there is none" has "$(lab_control "$CONTROL" '{"do":"show","name":"carol"}')" \
+	'"error": *"'

@@ -502,10 +502,29 @@ lab_silent()
 	not lab_in "$1" ping -n -i 0.05 -W 1 -c 3 "$2"
 }
 
-# lab_drops CONTROL TENANT REASON: a drop counter of `berth show`.
+# lab_control SOCKET REQUEST: what the control socket answers (src/manage/control.h).
+lab_control()
+{
+	"$PYTHON" -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+print(s.makefile().readline(), end="")' "$1" "$2"
+}
+
+# lab_drops SOCKET TENANT REASON: a tenant's drop counter.
 lab_drops()
 {
-	"$BERTH" --control "$1" show "$2" --json | jq --arg r "$3" '.drops[$r] // 0'
+	lab_control "$1" "{\"do\":\"show\",\"name\":\"$2\"}" |
+		jq --arg r "$3" '.tenant.drops[$r] // 0'
+}
+
+# lab_drops_of_nobody SOCKET REASON: what was dropped before a tenant was known.
+lab_drops_of_nobody()
+{
+	lab_control "$1" '{"do":"status"}' | jq --arg r "$2" '.status.drops[$r] // 0'
 }
 
 lab_drops_at_least()
@@ -656,7 +675,7 @@ lab_begin()
 	trap 'exit 143' TERM HUP
 	trap 'lab_err "$BASH_COMMAND"' ERR
 	[ "$(id -u)" -eq 0 ] || lab_skip "needs root"
-	for tool in ip nft ping "$@"; do
+	for tool in ip nft ping jq "$PYTHON" "$@"; do
 		command -v "$tool" >/dev/null || lab_skip "$tool is not installed: make deps"
 	done
 	[ -c /dev/net/tun ] || lab_skip "this machine has no /dev/net/tun"
