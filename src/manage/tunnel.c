@@ -209,9 +209,9 @@ static int make(struct tunnel *t)
 	if (!err)
 		err = make_device(t, netns);
 	if (!err)
-		err = make_link(t, netns);
-	if (!err)
 		err = open_port(t);
+	if (!err)
+		err = make_link(t, netns);
 	if (!err)
 		err = apply(t, NULL, t->conf);
 	if (!err)

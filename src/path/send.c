@@ -13,6 +13,7 @@ enum { NO_NEXT = UINT16_MAX };
 /* Where the packets of one run went, for the accounts after the flush. */
 struct tally {
 	struct queue *q;
+	struct udp_sockets *udp;
 	uint16_t group_of_run[UDP_TX_RUNS];
 };
 
@@ -69,7 +70,7 @@ static void flush(struct tally *t)
 	struct queue *q = t->q;
 	struct burst *b = q->burst;
 
-	udp_flush(rcu_read(&q->udp), &b->tx);
+	udp_flush(t->udp, &b->tx);
 	for (unsigned i = 0; i < b->tx.n_runs; i++) {
 		struct udp_run *run = &b->tx.runs[i];
 		struct group *g = &b->groups[t->group_of_run[i]];
@@ -83,7 +84,7 @@ static void flush(struct tally *t)
 		counter_add(&g->peer->traffic.tx_packets, b->tx.sent[i]);
 		counter_add(&g->peer->traffic.tx_bytes, run->bytes * b->tx.sent[i] / run->n);
 	}
-	udp_tx_reset(&b->tx, rcu_read(&q->udp));
+	udp_tx_reset(&b->tx, t->udp);
 }
 
 /* Keeps the group's packets until a handshake has brought keys. */
@@ -165,17 +166,27 @@ static void queue_group(struct tally *t, struct group *g, const struct aead_op *
 	}
 }
 
+/* What follows from having sent: the peer's stamps, and perhaps a new handshake (§6.2). */
+static void note_sent(struct queue *q, struct group *g)
+{
+	timers_sent(&g->session->timers, q->burst->now, g->data);
+	if (keypair_wants_rekey_send(&g->key->pair, q->burst->now))
+		handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
+}
+
 /* Seals and sends all groups. */
 static void send_groups(struct queue *q)
 {
-	struct tally tally = { .q = q };
+	struct tally tally = { .q = q, .udp = rcu_read(&q->udp) };
 	struct burst *b = q->burst;
 	unsigned n_ops = 0, done = 0;
 
 	for (unsigned i = 0; i < b->n_groups; i++)
 		n_ops = assign(q, &b->groups[i], n_ops);
+	if (!n_ops)
+		return;
 	aead_seal_burst(b->aead, b->ops, n_ops);
-	udp_tx_reset(&b->tx, rcu_read(&q->udp));
+	udp_tx_reset(&b->tx, tally.udp);
 	for (unsigned i = 0; i < b->n_groups; i++) {
 		struct group *g = &b->groups[i];
 
@@ -185,15 +196,9 @@ static void send_groups(struct queue *q)
 		done += g->n;
 	}
 	flush(&tally);
-	for (unsigned i = 0; i < b->n_groups; i++) {
-		struct group *g = &b->groups[i];
-
-		if (!g->n)
-			continue;
-		timers_sent(&g->session->timers, b->now, g->data);
-		if (keypair_wants_rekey_send(&g->key->pair, b->now))
-			handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
-	}
+	for (unsigned i = 0; i < b->n_groups; i++)
+		if (b->groups[i].n)
+			note_sent(q, &b->groups[i]);
 }
 
 /* Tells the sender that nobody is there, not more often than its rate allows. */
@@ -280,6 +285,11 @@ int send_burst(struct queue *q)
 
 	if (n <= 0)
 		return n;
+	if (unlikely(!rcu_read(&q->udp))) {
+		/* An interface that is up before it has a port. */
+		datapath_drop(q->dp, NULL, DROP_SEND_FAILED, (uint64_t)n);
+		return n;
+	}
 	reset_groups(b);
 	route(q, (unsigned)n);
 	hold_back(q);
@@ -335,7 +345,7 @@ bool send_staged(struct queue *q, struct peer *peer)
 	struct staged *staged;
 	bool any = false;
 
-	if (!session || !has_key(q, peer, session))
+	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return false;
 	for (staged = peer_take_staged(peer, session, false); staged;
 	     staged = peer_take_staged(peer, session, true)) {
@@ -359,7 +369,7 @@ void send_keepalive(struct queue *q, struct peer *peer)
 	struct burst *b = q->burst;
 	struct group *g;
 
-	if (!session || !has_key(q, peer, session))
+	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return;
 	reset_groups(b);
 	g = find_group(b, peer);

@@ -29,12 +29,11 @@ struct port {
 
 /* Something that control wants done on the worker's thread, and waits for. */
 struct call {
-	struct call *next;
-	int (*fn)(struct worker *w, struct call *call);
+	/* True: done. False: finish() will be called later, and perhaps was already. */
+	bool (*fn)(struct worker *w, struct call *call);
 	struct queue *queue;
 	struct udp_sockets *udp;
 	int result;
-	bool pending; /* fn will finish it later */
 	uv_sem_t done;
 };
 
@@ -45,6 +44,7 @@ struct worker {
 	uv_timer_t timer;
 	struct inbox peers;
 	_Atomic(struct call *) call; /* one at a time: control waits */
+	struct call *closing;        /* whose handles are being closed */
 	struct wheel wheel;
 	struct port *ports;
 	struct burst burst;
@@ -214,6 +214,12 @@ static int call_worker(struct worker *w, struct call *call)
 	return call->result;
 }
 
+/* The last that the worker sees of a call: control's stack may be gone after this. */
+static void finish(struct call *call)
+{
+	uv_sem_post(&call->done);
+}
+
 static struct port *find_port(struct worker *w, const struct queue *q)
 {
 	struct port *port = w->ports;
@@ -223,26 +229,26 @@ static struct port *find_port(struct worker *w, const struct queue *q)
 	return port;
 }
 
-static int attach(struct worker *w, struct call *call)
+static bool attach(struct worker *w, struct call *call)
 {
 	struct port *port = calloc(1, sizeof(*port));
-	int err;
 
+	call->result = -ENOMEM;
 	if (!port)
-		return -ENOMEM;
+		return true;
 	port->worker = w;
 	port->queue = call->queue;
 	port->queue->burst = &w->burst;
-	err = uv_poll_init(&w->loop, &port->tun, call->queue->tun.fd);
-	if (err) {
+	call->result = uv_poll_init(&w->loop, &port->tun, call->queue->tun.fd);
+	if (call->result) {
 		free(port);
-		return err;
+		return true;
 	}
 	port->tun.data = port;
 	uv_poll_start(&port->tun, UV_READABLE, on_tun);
 	port->next = w->ports;
 	w->ports = port;
-	return 0;
+	return true;
 }
 
 static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, int fd, bool *polls)
@@ -260,65 +266,60 @@ static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, in
 }
 
 /* Second half of set_sockets: the old handles are closed and may be used again. */
-static void start_sockets(struct worker *w, struct port *port, struct call *call)
+static int start_sockets(struct worker *w, struct port *port, struct udp_sockets *udp)
 {
-	struct udp_sockets *udp = call->udp;
+	int err;
 
 	rcu_publish(&port->queue->udp, udp);
-	call->result = 0;
-	if (udp) {
-		call->result = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
-		if (!call->result)
-			call->result = start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
-	}
-	uv_sem_post(&call->done);
+	if (!udp)
+		return 0;
+	err = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
+	return err ? err : start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
 }
 
 static void on_socket_closed(uv_handle_t *handle)
 {
 	struct port *port = handle->data;
-	struct call *call = port->worker->loop.data;
+	struct worker *w = port->worker;
+	struct call *call = w->closing;
 
 	if (--port->closing)
 		return;
-	port->worker->loop.data = NULL;
-	start_sockets(port->worker, port, call);
+	call->result = start_sockets(w, port, call->udp);
+	finish(call);
 }
 
-static int set_sockets(struct worker *w, struct call *call)
+static bool set_sockets(struct worker *w, struct call *call)
 {
 	struct port *port = find_port(w, call->queue);
 
-	call->pending = true;
 	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
 	if (!port->closing) {
-		start_sockets(w, port, call);
-		return 0;
+		call->result = start_sockets(w, port, call->udp);
+		return true;
 	}
-	w->loop.data = call;
+	w->closing = call;
 	if (port->polls4)
 		uv_close((uv_handle_t *)&port->udp4, on_socket_closed);
 	if (port->polls6)
 		uv_close((uv_handle_t *)&port->udp6, on_socket_closed);
 	port->polls4 = false;
 	port->polls6 = false;
-	return 0;
+	return false;
 }
 
 static void on_port_closed(uv_handle_t *handle)
 {
 	struct port *port = handle->data;
-	struct call *call;
+	struct call *call = port->worker->closing;
 
 	if (--port->closing)
 		return;
-	call = port->worker->loop.data;
-	port->worker->loop.data = NULL;
 	free(port);
-	uv_sem_post(&call->done);
+	finish(call);
 }
 
-static int detach(struct worker *w, struct call *call)
+static bool detach(struct worker *w, struct call *call)
 {
 	struct port **link = &w->ports, *port;
 
@@ -326,25 +327,24 @@ static int detach(struct worker *w, struct call *call)
 		link = &(*link)->next;
 	port = *link;
 	if (!port)
-		return 0;
+		return true;
 	*link = port->next;
-	call->pending = true;
-	w->loop.data = call;
+	w->closing = call;
 	port->closing = 1u + (unsigned)port->polls4 + (unsigned)port->polls6;
 	uv_close((uv_handle_t *)&port->tun, on_port_closed);
 	if (port->polls4)
 		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
 	if (port->polls6)
 		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
-	return 0;
+	return false;
 }
 
-static int stop(struct worker *w, struct call *call)
+static bool stop(struct worker *w, struct call *call)
 {
 	(void)call;
 	uv_close((uv_handle_t *)&w->wake, NULL);
 	uv_close((uv_handle_t *)&w->timer, NULL);
-	return 0;
+	return true;
 }
 
 /* Waking up */
@@ -398,11 +398,8 @@ static void on_wake(uv_async_t *wake)
 	finish_super_packets(w);
 	rearm(w);
 	call = atomic_exchange(&w->call, NULL);
-	if (!call)
-		return;
-	call->result = call->fn(w, call);
-	if (!call->pending)
-		uv_sem_post(&call->done);
+	if (call && call->fn(w, call))
+		finish(call);
 }
 
 void worker_wake(struct worker *w, struct peer *peer, unsigned work)

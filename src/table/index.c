@@ -10,11 +10,12 @@
 #include <stdlib.h>
 
 /*
- * Buckets, 16 bytes each. While a table is small cds_lfht grows it by the
- * longest chain it sees, which on a machine with many processors goes far; the upper bound
- * keeps that at 8 MiB. Past it chains get longer, by one entry for each half million.
+ * 16 bytes each, at first and at least. Without an upper bound liburcu takes
+ * buckets as it needs them; with one it reserves address space for all of them.
+ * Accounting makes it grow by number of entries once there are some thousands;
+ * by the longest chain alone, as it does before, it would never stop.
  */
-enum { MIN_BUCKETS = 16, MAX_BUCKETS = 1 << 19 };
+enum { MIN_BUCKETS = 16 };
 
 struct index_table {
 	struct cds_lfht *hash;
@@ -39,7 +40,7 @@ struct index_table *index_table_new(void)
 
 	if (!table)
 		return NULL;
-	table->hash = cds_lfht_new(MIN_BUCKETS, MIN_BUCKETS, MAX_BUCKETS,
+	table->hash = cds_lfht_new(MIN_BUCKETS, MIN_BUCKETS, 0,
 				   CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
 	if (!table->hash) {
 		free(table);

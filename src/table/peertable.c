@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* As in index.c. */
-enum { MIN_BUCKETS = 16, MAX_BUCKETS = 1 << 19 };
+enum { MIN_BUCKETS = 16 };
 
 struct peertable {
 	struct cds_lfht *hash;
@@ -54,7 +54,7 @@ struct peertable *peertable_new(void)
 
 	if (!table)
 		return NULL;
-	table->hash = cds_lfht_new(MIN_BUCKETS, MIN_BUCKETS, MAX_BUCKETS,
+	table->hash = cds_lfht_new(MIN_BUCKETS, MIN_BUCKETS, 0,
 				   CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
 	if (!table->hash) {
 		free(table);
