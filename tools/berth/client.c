@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Asking the running berthd: one JSON object each way. */
+#include "client.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../src/base/log.h"
+#include "../../src/config/router.h"
+
+enum { PATIENCE_S = 10 };
+
+int client_parse(const struct command *self, int argc, char **argv, struct client_options *options)
+{
+	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
+					       { "control", required_argument, NULL, 'C' },
+					       { "config", required_argument, NULL, 'c' },
+					       { 0 } };
+	int c;
+
+	*options = (struct client_options){ 0 };
+	while ((c = getopt_long(argc, argv, ":c:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			options->json = true;
+			break;
+		case 'C':
+			options->control = optarg;
+			break;
+		case 'c':
+			options->config = optarg;
+			break;
+		default:
+			return complain_option(self, c, argv);
+		}
+	}
+	if (options->control && options->config)
+		return complain_usage(self, "--control and -c both name the socket: give one");
+	return EXIT_GOOD;
+}
+
+/* Reads Control of the configuration into path. */
+static int read_control_path(const char *config, char *path, size_t room)
+{
+	struct fault_list faults = { 0 };
+	struct config_router *router;
+	int err = router_read(&router, config, &faults);
+
+	if (!err) {
+		(void)snprintf(path, room, "%s", router->control);
+		router_free(router);
+	} else {
+		fault_print(&faults, stderr);
+		(void)complain("cannot read %s, which names the socket of berthd: mend it, or "
+			       "name the socket with --control", config);
+	}
+	fault_list_free(&faults);
+	return err ? EXIT_FAULT : EXIT_GOOD;
+}
+
+/* Room for a path longer than sockets can have, so that it is not silently cut. */
+static int find_socket(const struct client_options *options, char *path, size_t room)
+{
+	if (options->config)
+		return read_control_path(options->config, path, room);
+	/* Where there is none, or it is not for us to read, the default is a good guess. */
+	if (!options->control && !access(DEFAULT_CONFIG, R_OK))
+		return read_control_path(DEFAULT_CONFIG, path, room);
+	(void)snprintf(path, room, "%s", options->control ? options->control : DEFAULT_CONTROL);
+	return EXIT_GOOD;
+}
+
+static int complain_connect(const char *path, int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return complain("berthd is not running: nobody answers at %s; start it, or name "
+				"its socket with --control", path);
+	case EACCES:
+	case EPERM:
+		return complain("no permission to talk to berthd at %s: run this as root", path);
+	default:
+		return complain("cannot talk to berthd at %s: %s", path, strerror(err));
+	}
+}
+
+/* A descriptor, or -1 after a complaint. */
+static int connect_to(const char *path)
+{
+	struct timeval patience = { .tv_sec = PATIENCE_S };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		(void)complain_connect(path, ENAMETOOLONG);
+		return -1;
+	}
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		(void)complain_connect(path, errno);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	return fd;
+}
+
+static int write_some(const char *data, size_t len, void *arg)
+{
+	const int *fd = arg;
+
+	while (len) {
+		ssize_t n = send(*fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static size_t read_some(void *buffer, size_t len, void *arg)
+{
+	const int *fd = arg;
+	ssize_t n;
+
+	do {
+		n = recv(*fd, buffer, len, 0);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? (size_t)-1 : (size_t)n;
+}
+
+static json_t *exchange(int fd, const json_t *request)
+{
+	json_error_t error;
+
+	if (json_dump_callback(request, write_some, &fd, JSON_COMPACT) ||
+	    write_some("\n", 1, &fd))
+		return NULL;
+	/* The answer is a line, but the connection stays open: stop at its last brace. */
+	return json_load_callback(read_some, &fd, JSON_DISABLE_EOF_CHECK, &error);
+}
+
+static int take_answer(json_t *answer, const char *what, json_type type, json_t **value)
+{
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	char sentence[512];
+
+	if (error) {
+		(void)log_sanitise(sentence, sizeof(sentence), error);
+		return complain("%s", sentence);
+	}
+	*value = json_object_get(answer, what);
+	if (!*value || json_typeof(*value) != type)
+		return complain("berthd gave an answer without '%s': is it of another version?",
+				what);
+	json_incref(*value);
+	return EXIT_GOOD;
+}
+
+int client_ask(const struct client_options *options, json_t *request, const char *what,
+	       json_type type, json_t **value)
+{
+	char path[4096];
+	json_t *answer;
+	int status = find_socket(options, path, sizeof(path));
+	int fd;
+
+	*value = NULL;
+	fd = status ? -1 : connect_to(path);
+	if (fd < 0) {
+		json_decref(request);
+		return EXIT_FAULT;
+	}
+	answer = exchange(fd, request);
+	if (answer)
+		status = take_answer(answer, what, type, value);
+	else
+		status = complain("berthd at %s did not answer within %d s: look into its log",
+				  path, PATIENCE_S);
+	json_decref(answer);
+	json_decref(request);
+	close(fd);
+	return status;
+}
+
+void client_print_json(const json_t *value)
+{
+	(void)json_dumpf(value, stdout, JSON_INDENT(2));
+	(void)fputc('\n', stdout);
+}
