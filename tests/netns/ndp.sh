@@ -38,7 +38,7 @@ need "alice's file is read" lab_wait_peer "$GW" "${PUB[alice]}"
 lab_wggo_tenant alice alice "$ALICE" "${PUB[gw]}" "$(lab_endpoint 4)" $A/128
 need "alice reaches the world" lab_reaches alice $WORLD6
 
-lab_start tcpdump vps tcpdump -l -n -v -i eth0 'icmp6 and (ip6[40] == 135 or ip6[40] == 136)'
+lab_start tcpdump vps tcpdump -l --immediate-mode -n -v -i eth0 'icmp6 and (ip6[40] == 135 or ip6[40] == 136)'
 lab_wait_log tcpdump 'listening on'
 
 neighbor()
@@ -52,10 +52,20 @@ forget()
 	lab_mark tcpdump
 }
 
+probed_ok()
+{
+	has "$(neighbor $A)" REACHABLE
+}
+
 # How many advertisements for $1 since the mark.
 answers()
 {
 	lab_since tcpdump | grep -cE "advertisement.* tgt is $1," || :
+}
+
+taken()
+{
+	contains "$(lab_ip internet -6 address show dev cable dadfailed)" "$A"
 }
 
 # ---- a tenant --------------------------------------------------------------------
@@ -73,22 +83,15 @@ check "one question, one answer" is "$(answers $A)" 1
 forget
 lab_ip internet neighbor replace $A dev cable lladdr "$MAC" nud probe
 check "a unicast probe is answered" lab_wait 5 "REACHABLE" probed_ok
-probed_ok()
-{
-	neighbor $A | grep -q REACHABLE
-}
+check "tcpdump saw it" lab_wait_log tcpdump "advertisement.* tgt is $A,"
 check "a unicast probe, once" is "$(answers $A)" 1
 
 # Somebody else tries to take her address: duplicate address detection.
 lab_sysctl internet net/ipv6/conf/cable/accept_dad=1 net/ipv6/conf/all/accept_dad=1
 lab_ip internet address add $A/128 dev cable
-taken()
-{
-	lab_ip internet -6 address show dev cable dadfailed | grep -q "$A"
-}
 check "whoever takes her address is told that it is taken" lab_wait 5 "dadfailed" taken
-check "to all nodes, not solicited" has \
-	"$(lab_since tcpdump | grep -E "> ff02::1: .*advertisement.* tgt is $A,")" 'tgt is'
+check "to all nodes" lab_wait_log tcpdump "> ff02::1: .*advertisement.* tgt is $A,"
+check "not solicited" not lab_logged tcpdump "> ff02::1: .* tgt is $A,.*Flags.*solicited"
 lab_ip internet address del $A/128 dev cable
 lab_sysctl internet net/ipv6/conf/cable/accept_dad=0 net/ipv6/conf/all/accept_dad=0
 

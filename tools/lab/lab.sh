@@ -73,9 +73,10 @@ lab_wait()
 
 	shift 2
 	t0=$(lab_us)
-	until "$@" >/dev/null 2>&1; do
+	until "$@" >"$LAB_DIR/wait.$BASHPID" 2>&1; do
 		if (($(lab_us) - t0 > limit)); then
 			echo "waited $((limit / 1000000)) s in vain for $what"
+			head -n 5 "$LAB_DIR/wait.$BASHPID"
 			return 1
 		fi
 		sleep 0.02
@@ -585,7 +586,7 @@ lab_remove()
 		rm -rf "/etc/netns/$ns"
 	done
 	rmdir /etc/netns 2>/dev/null || :
-	rm -f "$UAPI_DIR/"*"$LAB_ID"*.sock
+	rm -f "$UAPI_DIR/"*"$LAB_ID"*.sock "$UAPI_DIR/.$LAB_ID"
 	rm -rf "$LAB_DIR"
 }
 
@@ -688,6 +689,8 @@ lab_begin()
 	ip netns add "$probe" 2>/dev/null || lab_skip "network namespaces cannot be made here"
 	ip netns delete "$probe"
 	mkdir -p "$UAPI_DIR"
+	# Who leaves last may take the folder along, while somebody is coming in.
+	: >"$UAPI_DIR/.$LAB_ID"
 
 	# A report goes into a file, also that of a process in the background.
 	export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$LAB_DIR/sanitizer
