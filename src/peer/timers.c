@@ -130,6 +130,9 @@ uint64_t timers_look(struct timers *t, uint64_t now, uint64_t persistent, unsign
 		if (atomic_exchange_explicit(&t->received_more, false, memory_order_relaxed))
 			a |= TIMER_KEEPALIVE_AGAIN;
 	}
+	/* Nothing has passed yet, since nothing could be sent: the interval begins now. */
+	if (persistent && !get(&t->traversal))
+		set(&t->traversal, now);
 	if (persistent && due(get(&t->traversal), persistent, now, &next)) {
 		/* Sending will stamp it; if we cannot send, try again in one interval. */
 		set(&t->traversal, now);
