@@ -95,12 +95,10 @@ static void act(struct worker *w, struct peer *peer, struct session *session, un
 		send_keepalive(q, peer);
 	if (actions & TIMER_KEEPALIVE_AGAIN)
 		timers_expect_more(&session->timers, w->burst.now);
-	if (actions & TIMER_WIPE) {
-		peer_wipe_session(peer, w->burst.now);
-		/* A persistent keepalive goes on, and begins anew. */
-		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
-			send_keepalive(q, peer);
-	}
+	/* A persistent keepalive goes on, and begins anew. */
+	if (actions & TIMER_WIPE && peer_wipe_session(peer, w->burst.now) &&
+	    atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		send_keepalive(q, peer);
 }
 
 /* One look at the peer's stamps, and when the next is due. */

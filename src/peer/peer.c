@@ -220,16 +220,23 @@ void peer_drop_session(struct peer *peer)
 	pthread_mutex_unlock(&peer->lock);
 }
 
-void peer_wipe_session(struct peer *peer, uint64_t now)
+bool peer_wipe_session(struct peer *peer, uint64_t now)
 {
+	struct keypair *retired[KEYPAIRS_SLOTS];
 	struct session *session;
+	bool dropped = false;
 
 	pthread_mutex_lock(&peer->lock);
 	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
-	if (session && !session_is_staging(session) &&
-	    timers_may_wipe(&session->timers, now))
-		drop_session(peer);
+	if (session && timers_keys_ended(&session->timers, now)) {
+		dropped = !session_is_staging(session) && !timers_awaits_answer(&session->timers);
+		if (dropped)
+			drop_session(peer);
+		else
+			retire(retired, keypairs_clear(&session->keys, retired));
+	}
 	pthread_mutex_unlock(&peer->lock);
+	return dropped;
 }
 
 void peer_kill(struct peer *peer)

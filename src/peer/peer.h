@@ -164,10 +164,11 @@ struct session *peer_session(struct peer *peer, uint64_t now);
 void peer_drop_session(struct peer *peer);
 
 /*
- * As peer_drop_session(), unless keys were made or packets staged since the
- * look at the timers that found it due. Home worker.
+ * Wipes the keys, unless new ones were made since the look at the timers that
+ * found it due. The session is dropped with them, and true returned, unless it is
+ * needed: packets wait, or an initiation is in flight. Home worker, RCU turn.
  */
-void peer_wipe_session(struct peer *peer, uint64_t now);
+bool peer_wipe_session(struct peer *peer, uint64_t now);
 
 /* 0 and a copy, or -EDESTADDRREQ. Any thread. */
 must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);

@@ -88,9 +88,14 @@ void timers_expect_more(struct timers *t, uint64_t now)
 	set(&t->unacknowledged, now);
 }
 
-bool timers_may_wipe(const struct timers *t, uint64_t now)
+bool timers_keys_ended(const struct timers *t, uint64_t now)
 {
-	return now >= get(&t->wipe_from) + 3 * REJECT_AFTER_TIME && !get(&t->retry_at);
+	return now >= get(&t->wipe_from) + 3 * REJECT_AFTER_TIME;
+}
+
+bool timers_awaits_answer(const struct timers *t)
+{
+	return get(&t->retry_at) != 0;
 }
 
 /* Due at since + after? Otherwise the next look is made no later. */
@@ -139,7 +144,7 @@ uint64_t timers_look(struct timers *t, uint64_t now, uint64_t persistent, unsign
 		next = min(next, now + persistent);
 		a |= TIMER_PERSISTENT;
 	}
-	if (timers_may_wipe(t, now))
+	if (due(get(&t->wipe_from), 3 * REJECT_AFTER_TIME, now, &next))
 		a |= TIMER_WIPE;
 	*actions = a;
 	return next;

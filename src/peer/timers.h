@@ -74,8 +74,11 @@ void timers_handshake_complete(struct timers *t);
  */
 void timers_expect_more(struct timers *t, uint64_t now);
 
-/* No new keys for so long that everything is to be wiped, and none on their way? Home worker. */
-must_check bool timers_may_wipe(const struct timers *t, uint64_t now);
+/* No new keys for so long that those there are must be wiped (§6.3)? Home worker. */
+must_check bool timers_keys_ended(const struct timers *t, uint64_t now);
+
+/* Is an initiation in flight? Home worker. */
+must_check bool timers_awaits_answer(const struct timers *t);
 
 /*
  * What is due at now (a set of timer_action, each named once), and when to look
