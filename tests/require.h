@@ -8,10 +8,10 @@
 
 #include <check.h>
 
-#define require(condition)                        \
-	do {                                      \
-		if (!(condition))                 \
-			ck_abort_msg(#condition); \
+#define require(condition)                              \
+	do {                                            \
+		if (!(condition))                       \
+			ck_abort_msg("%s", #condition); \
 	} while (0)
 
 #endif

@@ -12,9 +12,12 @@
  *                      (nothing)      route 2001:db8:8000::1/128
  *
  * A look-up follows the bits of its address without comparing (Morrison's
- * PATRICIA, 1968) and compares once, with the route it ends at. That is the answer
- * for every host route. Only when it does not match and shorter routes were
- * passed does it walk again and compare each of them.
+ * PATRICIA, 1968) and compares once, with the route it ends at. Only when that
+ * does not match and shorter routes were passed does it walk again and compare
+ * each of them.
+ *
+ * Before all that it asks the hash: a route of a whole address is always
+ * the longest. The hash names routes of the trie and owns nothing.
  *
  * The writer changes one pointer at a time, always to something complete, and
  * never touches what it unlinked until a grace period has passed.
@@ -142,11 +145,15 @@ static void *lookup_shorter(struct allowedips_node *node, const struct key *k)
 	return found;
 }
 
-static void *lookup(struct allowedips_node *root, const struct key *k)
+static void *lookup(struct allowedips_node *root, const struct hostmap *hosts,
+		    const struct key *k)
 {
+	struct route *host = hostmap_find(hosts, hostmap_hash(hosts, k->w[0], k->w[1]));
 	struct allowedips_node *node = root;
 	bool shorter = false;
 
+	if (host && route_covers(host, k))
+		return rcu_read(&host->value);
 	while (node && is_branch(node)) {
 		struct branch *b = branch_of(node);
 
@@ -176,8 +183,8 @@ static struct route *some_route(struct allowedips_node *node)
 }
 
 /*
- * A route that shares as many bits with the prefix as any does, and at whose
- * first difference the prefix has to part from the tree. NULL: the tree is empty.
+ * A route that shares as many bits with the prefix as any does: where they
+ * first differ is where the prefix branches off. NULL: the tree is empty.
  */
 static struct route *nearest(struct allowedips_node *node, const struct key *k, unsigned cidr)
 {
@@ -192,7 +199,7 @@ static struct route *nearest(struct allowedips_node *node, const struct key *k, 
 	return some_route(node);
 }
 
-/* The route of exactly this prefix, if it is at this node, where the walk for it ended. */
+/* The route of exactly this prefix, if it is at the node where the walk for it ended. */
 static struct route *exact_at(struct allowedips_node *node, const struct key *k, unsigned cidr)
 {
 	struct route *r = NULL;
@@ -247,10 +254,17 @@ static _Atomic(struct allowedips_node *) *root_of(const struct allowedips *table
 	return family == AF_INET ? &t->root4 : &t->root6;
 }
 
+static struct hostmap *hosts_of(struct allowedips *table, uint8_t family)
+{
+	return family == AF_INET ? &table->hosts4 : &table->hosts6;
+}
+
 void allowedips_init(struct allowedips *table)
 {
 	atomic_init(&table->root4, NULL);
 	atomic_init(&table->root6, NULL);
+	hostmap_init(&table->hosts4);
+	hostmap_init(&table->hosts6);
 }
 
 /*
@@ -286,6 +300,8 @@ void allowedips_free(struct allowedips *table)
 {
 	free_tree(rcu_read(&table->root4));
 	free_tree(rcu_read(&table->root6));
+	hostmap_free(&table->hosts4);
+	hostmap_free(&table->hosts6);
 	allowedips_init(table);
 }
 
@@ -293,14 +309,14 @@ void *allowedips_lookup4(const struct allowedips *table, const uint8_t addr[4])
 {
 	struct key k = key_from4(addr);
 
-	return lookup(rcu_read(&table->root4), &k);
+	return lookup(rcu_read(&table->root4), &table->hosts4, &k);
 }
 
 void *allowedips_lookup6(const struct allowedips *table, const uint8_t addr[16])
 {
 	struct key k = key_from6(addr);
 
-	return lookup(rcu_read(&table->root6), &k);
+	return lookup(rcu_read(&table->root6), &table->hosts6, &k);
 }
 
 /*
@@ -331,6 +347,7 @@ int allowedips_insert(struct allowedips *table, const struct prefix *p, void *va
 		      void **previous)
 {
 	_Atomic(struct allowedips_node *) *slot = root_of(table, p->family);
+	struct hostmap *hosts = hosts_of(table, p->family);
 	struct key k = key_of(p);
 	struct route *near = nearest(rcu_read(slot), &k, p->cidr);
 	unsigned shared = near ? shared_bits(near, &k, p->cidr) : 0;
@@ -368,6 +385,8 @@ int allowedips_insert(struct allowedips *table, const struct prefix *p, void *va
 		}
 		rcu_publish(slot, &b->node);
 	}
+	if (prefix_is_host(p))
+		hostmap_insert(hosts, hostmap_hash(hosts, k.w[0], k.w[1]), r);
 	return 0;
 }
 
@@ -404,6 +423,7 @@ static void unlink_child(_Atomic(struct allowedips_node *) *parent_slot,
 int allowedips_remove(struct allowedips *table, const struct prefix *p, const void *value)
 {
 	_Atomic(struct allowedips_node *) *slot = root_of(table, p->family), *parent_slot = NULL;
+	struct hostmap *hosts = hosts_of(table, p->family);
 	struct key k = key_of(p);
 	struct allowedips_node *node;
 	struct route *r;
@@ -416,6 +436,8 @@ int allowedips_remove(struct allowedips *table, const struct prefix *p, const vo
 	if (!r || rcu_read(&r->value) != value)
 		return -ENOENT;
 
+	if (prefix_is_host(p))
+		hostmap_remove(hosts, hostmap_hash(hosts, k.w[0], k.w[1]), r);
 	if (is_branch(node))
 		unlink_from_branch(slot, branch_of(node));
 	else if (parent_slot)

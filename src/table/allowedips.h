@@ -4,9 +4,11 @@
  * Longest prefix wins. Outbound it says to whom a packet goes, inbound
  * whether its source is one that the sender may use.
  *
- * Two path-compressed binary tries. A branch knows only the bit it decides; addresses stand
- * in the routes alone, and each candidate is compared in full before it is
- * returned. A host route costs 48 bytes (IPv4: 40) and a branch 48.
+ * Two path-compressed binary tries, and a hash of the single addresses in
+ * them as a short cut. A branch of the trie knows only the bit it decides;
+ * addresses stand in the routes alone, and each candidate is compared in full
+ * before it is returned. A single address costs a route of 48 bytes (IPv4:
+ * 40), a branch of 48, and 21 to 64 in the hash.
  *
  * Readers: any thread inside an RCU turn, without locks. A look-up that
  * overlaps changes may miss what they add or remove; it never returns a value
@@ -21,19 +23,21 @@
 #include <stdatomic.h>
 
 #include "../base/prefix.h"
+#include "hostmap.h"
 
 struct allowedips_node;
 
-struct allowedips {
-	_Atomic(struct allowedips_node *) root4, root6; /* written by the writer only */
+struct allowedips { /* written by the writer only */
+	_Atomic(struct allowedips_node *) root4, root6;
+	struct hostmap hosts4, hosts6; /* the routes of /32 and /128 */
 };
 
-/* No allocation. */
+/* No allocation. After sodium_init(). */
 void allowedips_init(struct allowedips *table);
 
 /*
- * Frees all nodes at once and leaves an empty table. Only when no reader can be
- * in it: after the threads have stopped, or a grace period after it was
+ * Frees all nodes at once and leaves an empty table. Only when no reader can
+ * be in it: after the threads have stopped, or a grace period after it was
  * unpublished.
  */
 void allowedips_free(struct allowedips *table);
@@ -44,7 +48,7 @@ void *allowedips_lookup6(const struct allowedips *table, const uint8_t addr[16])
 
 /*
  * Writer. Gives the prefix to value, as `wg` does even when another has it.
- * *previous (may be NULL to ignore it) becomes the owner until now or NULL. 0 or
+ * *previous (previous may be NULL) becomes the owner until now, or NULL. 0, or
  * -ENOMEM, which changes nothing.
  */
 must_check int allowedips_insert(struct allowedips *table, const struct prefix *prefix,
