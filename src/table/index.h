@@ -34,16 +34,16 @@ must_check struct index_table *index_table_new(void);
 void index_table_free(struct index_table *table);
 
 /*
- * Gives the entry a random index that nobody in this table has, and publishes it: from here
- * on look-ups on other threads may return it. Every 32-bit number is an index,
- * 0 too; "no index" needs a flag of its own.
+ * Gives the entry a random index that nobody in this table has, and publishes
+ * it: from here on look-ups on other threads may return it. Every 32-bit number
+ * is an index, 0 too; "no index" needs a flag of its own.
  */
 void index_insert(struct index_table *table, struct index_entry *entry);
 
 /*
  * Puts new_entry in the place of old_entry, under the same number, in one
- * step: every look-up finds one of the two. 0, or -ENOENT when old_entry has been
- * removed or replaced meanwhile; new_entry is then not in the table.
+ * step: every look-up finds one of the two. 0, or -ENOENT when old_entry has
+ * been removed or replaced meanwhile; new_entry is then not in the table.
  */
 must_check int index_replace(struct index_table *table, struct index_entry *old_entry,
 			     struct index_entry *new_entry);
