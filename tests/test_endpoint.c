@@ -51,7 +51,7 @@ static const struct {
 	{ " 192.0.2.1:51820", NULL },
 	{ "192.0.2:51820", NULL },
 	{ "example.com:51820", NULL },
-	{ "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff:1111:2222:3333:4444:5555:6666:7777:8888]:1", NULL },
+	{ "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff:1111:2222:3333:4444:5555:6666:7777]:1", NULL },
 };
 
 START_TEST(parse)

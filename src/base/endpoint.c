@@ -8,7 +8,7 @@
 
 /*
  * All of text as a plain decimal number of at most 10 digits, without sign or
- * leading zeros: what getnameinfo() writes, and nothing that could be read two ways.
+ * leading zeros, so that it can be read in one way only.
  */
 static int parse_number(const char *text, uint32_t limit, uint32_t *out)
 {

@@ -23,7 +23,7 @@ enum {
 };
 
 struct secret_pool {
-	pthread_mutex_t lock;          /* guards the rest; never held across a callback */
+	pthread_mutex_t lock;          /* guards the rest */
 	struct cds_list_head partial;  /* slabs with room */
 	struct cds_list_head full;
 	size_t object_size;            /* rounded up to SECRET_ALIGN */
