@@ -687,6 +687,7 @@ lab_begin()
 	chmod 755 "$LAB_DIR"
 	probe=$(lab_ns probe)
 	ip netns add "$probe" 2>/dev/null || lab_skip "network namespaces cannot be made here"
+	ip netns exec "$probe" true || lab_skip "network namespaces cannot be entered here"
 	ip netns delete "$probe"
 	mkdir -p "$UAPI_DIR"
 	# Who leaves last may take the folder along, while somebody is coming in.
