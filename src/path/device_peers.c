@@ -176,6 +176,21 @@ static bool is_own_key(struct device *dev, const uint8_t public_key[NOISE_KEY_LE
 	return id && !memcmp(id->local.public_key, public_key, NOISE_KEY_LEN);
 }
 
+/* Is that the private key we have? Clamped, as it is kept (RFC 7748 §5). */
+static bool is_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN])
+{
+	struct identity *id = atomic_load_explicit(&dev->dp.identity, memory_order_relaxed);
+	struct noise_local local;
+	bool same;
+
+	if (!id)
+		return sodium_is_zero(key, NOISE_KEY_LEN);
+	same = noise_local_init(&local, key) == NOISE_OK &&
+	       !sodium_memcmp(local.private_key, id->local.private_key, NOISE_KEY_LEN);
+	noise_local_clear(&local);
+	return same;
+}
+
 static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 {
 	struct peer *peer = find_peer(dev, c->key);
@@ -225,8 +240,11 @@ static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN
 {
 	struct peertable_iter it;
 	struct peertable_entry *entry;
-	int err = device_set_private_key(dev, key);
+	int err;
 
+	if (is_private_key(dev, key))
+		return 0; /* `wg syncconf` says it every time */
+	err = device_set_private_key(dev, key);
 	if (err)
 		return err;
 	peertable_for_each(dev->dp.table, &it, entry) {
