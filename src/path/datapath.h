@@ -124,6 +124,7 @@ struct group {
  */
 struct burst {
 	uint64_t now; /* monotonic ns; read once per turn */
+	struct gso_layout layout; /* of what lies in the arena: the MTU may change meanwhile */
 	struct aead *aead;
 	struct gro gro;
 	struct ratelimit sources; /* handshakes by source, under load */

@@ -17,13 +17,14 @@ struct tally {
 	uint16_t group_of_run[UDP_TX_RUNS];
 };
 
-static struct gso_layout layout(const struct datapath *dp)
+/* Settles how packets lie in the arena from here to the flush. */
+static void choose_layout(struct queue *q)
 {
-	return (struct gso_layout){
+	q->burst->layout = (struct gso_layout){
 		.headroom = sizeof(struct message_data),
 		.tailroom = NOISE_TAG_LEN,
 		.align = PADDING_MULTIPLE,
-		.max = atomic_load_explicit(&dp->mtu, memory_order_relaxed),
+		.max = atomic_load_explicit(&q->dp->mtu, memory_order_relaxed),
 	};
 }
 
@@ -118,7 +119,6 @@ static struct session_key *take_key(struct burst *b, struct group *g, uint64_t *
 static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
 {
 	struct burst *b = q->burst;
-	struct gso_layout l = layout(q->dp);
 	uint64_t nonce;
 
 	if (!g->n)
@@ -142,7 +142,7 @@ static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
 		store_le32(&msg->receiver_index, g->key->pair.remote_index);
 		store_le64(&msg->counter, nonce);
 		b->ops[n_ops++] = (struct aead_op){ .data = p->data,
-						    .len = gso_padded(&l, p->len),
+						    .len = gso_padded(&b->layout, p->len),
 						    .key = g->key->pair.send_key,
 						    .nonce = nonce };
 	}
@@ -278,11 +278,12 @@ static void hold_back(struct queue *q)
 int send_burst(struct queue *q)
 {
 	struct burst *b = q->burst;
-	struct gso_layout l = layout(q->dp);
 	size_t used;
-	int n = tun_read_burst(&q->tun, q->reader, &l, b->arena, BURST_ARENA, b->spans,
-			       BURST_PACKETS, &used);
+	int n;
 
+	choose_layout(q);
+	n = tun_read_burst(&q->tun, q->reader, &b->layout, b->arena, BURST_ARENA, b->spans,
+			   BURST_PACKETS, &used);
 	if (n <= 0)
 		return n;
 	if (unlikely(!rcu_read(&q->udp))) {
@@ -302,26 +303,27 @@ static struct staged *lay_out(struct queue *q, struct peer *peer, struct session
 			      struct staged *staged)
 {
 	struct burst *b = q->burst;
-	struct gso_layout l = layout(q->dp);
+	const struct gso_layout *l = &b->layout;
 	struct group *g;
 	size_t used = 0;
 	unsigned n = 0;
 
+	choose_layout(q);
 	reset_groups(b);
 	g = find_group(b, peer);
 	g->session = session;
-	while (staged && n < BURST_PACKETS && used + gso_slot(&l, staged->len) <= BURST_ARENA) {
+	while (staged && n < BURST_PACKETS && used + gso_slot(l, staged->len) <= BURST_ARENA) {
 		struct staged *next = staged->next;
-		uint8_t *data = b->arena + used + l.headroom;
+		uint8_t *data = b->arena + used + l->headroom;
 		struct inner in;
 
 		memcpy(data, staged->data, staged->len);
-		memset(data + staged->len, 0, gso_padded(&l, staged->len) - staged->len);
+		memset(data + staged->len, 0, gso_padded(l, staged->len) - staged->len);
 		b->packets[n] = (struct packet){ .data = data, .len = (uint32_t)staged->len };
 		if (inner_parse(&in, data, staged->len))
 			b->packets[n].ecn = in.ecn;
 		group_add(b, g, n++);
-		used += gso_slot(&l, staged->len);
+		used += gso_slot(l, staged->len);
 		free(staged);
 		staged = next;
 	}
@@ -371,6 +373,7 @@ void send_keepalive(struct queue *q, struct peer *peer)
 
 	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return;
+	choose_layout(q);
 	reset_groups(b);
 	g = find_group(b, peer);
 	g->session = session;
