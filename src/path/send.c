@@ -88,7 +88,7 @@ static void flush(struct tally *t)
 	udp_tx_reset(&b->tx, t->udp);
 }
 
-/* Keeps the group's packets until a handshake has brought keys. */
+/* Keeps copies of the group's packets until there are keys. */
 static void stage_group(struct queue *q, struct group *g)
 {
 	struct burst *b = q->burst;
@@ -99,17 +99,25 @@ static void stage_group(struct queue *q, struct group *g)
 			dropped += peer_stage(g->peer, g->session, b->packets[i].data,
 					      b->packets[i].len);
 	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
-	handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
 }
 
-/* The group's current key, if it may still send n packets; then *nonce is the first. */
-static struct session_key *take_key(struct burst *b, struct group *g, uint64_t *nonce)
+/* May the key send all of the group's packets? Then *nonce is the first. */
+static bool take_nonces(const struct burst *b, const struct group *g, struct keypair *pair,
+			uint64_t *nonce)
 {
-	struct keypair *pair = keypairs_current(&g->session->keys);
+	return pair && keypair_can_send(pair, b->now) && keypair_take_nonces(pair, g->n, nonce);
+}
 
-	if (!pair || !keypair_can_send(pair, b->now) || !keypair_take_nonces(pair, g->n, nonce))
-		return NULL;
-	return session_key_of(pair);
+/* There is no key to send the group with now. pair: what was found instead, or NULL. */
+static void wait_for_key(struct queue *q, struct group *g, const struct keypair *pair)
+{
+	stage_group(q, g);
+	g->n = 0;
+	/* Another key may have come just now, and its flush found nothing staged yet. */
+	if (keypairs_current(&g->session->keys) != pair)
+		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
+	else
+		handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
 }
 
 /*
@@ -119,16 +127,17 @@ static struct session_key *take_key(struct burst *b, struct group *g, uint64_t *
 static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
 {
 	struct burst *b = q->burst;
+	struct keypair *pair;
 	uint64_t nonce;
 
 	if (!g->n)
 		return n_ops;
-	g->key = take_key(b, g, &nonce);
-	if (!g->key) {
-		stage_group(q, g);
-		g->n = 0;
+	pair = keypairs_current(&g->session->keys);
+	if (!take_nonces(b, g, pair, &nonce)) {
+		wait_for_key(q, g, pair);
 		return n_ops;
 	}
+	g->key = session_key_of(pair);
 	if (peer_get_endpoint(g->peer, &g->to)) {
 		datapath_drop(q->dp, g->peer, DROP_NO_ENDPOINT, g->n);
 		g->n = 0;
@@ -268,6 +277,7 @@ static void hold_back(struct queue *q)
 			datapath_drop(q->dp, g->peer, DROP_NO_TENANT, g->n);
 			g->n = 0;
 		} else if (session_is_staging(g->session)) {
+			/* The flush asks for a handshake if it finds no key. */
 			stage_group(q, g);
 			g->n = 0;
 			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
