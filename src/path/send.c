@@ -183,8 +183,8 @@ static void note_sent(struct queue *q, struct group *g)
 		handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
 }
 
-/* Seals and sends all groups. */
-static void send_groups(struct queue *q)
+/* Seals and sends all groups. Returns the number of packets that had a key to go with. */
+static unsigned send_groups(struct queue *q)
 {
 	struct tally tally = { .q = q, .udp = rcu_read(&q->udp) };
 	struct burst *b = q->burst;
@@ -193,7 +193,7 @@ static void send_groups(struct queue *q)
 	for (unsigned i = 0; i < b->n_groups; i++)
 		n_ops = assign(q, &b->groups[i], n_ops);
 	if (!n_ops)
-		return;
+		return 0;
 	aead_seal_burst(b->aead, b->ops, n_ops);
 	udp_tx_reset(&b->tx, tally.udp);
 	for (unsigned i = 0; i < b->n_groups; i++) {
@@ -208,6 +208,7 @@ static void send_groups(struct queue *q)
 	for (unsigned i = 0; i < b->n_groups; i++)
 		if (b->groups[i].n)
 			note_sent(q, &b->groups[i]);
+	return n_ops;
 }
 
 /* Tells the sender that nobody is there, not more often than its rate allows. */
@@ -304,7 +305,7 @@ int send_burst(struct queue *q)
 	reset_groups(b);
 	route(q, (unsigned)n);
 	hold_back(q);
-	send_groups(q);
+	(void)send_groups(q);
 	return n;
 }
 
@@ -355,24 +356,22 @@ bool send_staged(struct queue *q, struct peer *peer)
 {
 	struct session *session = rcu_read(&peer->session);
 	struct staged *staged;
-	bool any = false;
+	unsigned sent, total = 0;
 
 	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return false;
 	for (staged = peer_take_staged(peer, session, false); staged;
 	     staged = peer_take_staged(peer, session, true)) {
-		any = true;
-		while (staged) {
+		for (sent = 0; staged; sent += send_groups(q))
 			staged = lay_out(q, peer, session, staged);
-			send_groups(q);
-		}
+		total += sent;
 		/* The key may have run out on the way; what it left is staged again. */
-		if (!has_key(q, peer, session)) {
+		if (!sent || !has_key(q, peer, session)) {
 			peer_stop_flushing(peer, session);
 			break;
 		}
 	}
-	return any;
+	return total > 0;
 }
 
 void send_keepalive(struct queue *q, struct peer *peer)
@@ -389,5 +388,5 @@ void send_keepalive(struct queue *q, struct peer *peer)
 	g->session = session;
 	b->packets[0] = (struct packet){ .data = b->arena + sizeof(struct message_data) };
 	group_add(b, g, 0);
-	send_groups(q);
+	(void)send_groups(q);
 }
