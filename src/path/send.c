@@ -286,6 +286,15 @@ static void hold_back(struct queue *q)
 	}
 }
 
+/* What the reader could make nothing of. */
+static void count_unreadable(struct queue *q)
+{
+	datapath_drop(q->dp, NULL, DROP_OUT_MALFORMED,
+		      q->reader->malformed + q->reader->oversize);
+	q->reader->malformed = 0;
+	q->reader->oversize = 0;
+}
+
 int send_burst(struct queue *q)
 {
 	struct burst *b = q->burst;
@@ -295,6 +304,7 @@ int send_burst(struct queue *q)
 	choose_layout(q);
 	n = tun_read_burst(&q->tun, q->reader, &b->layout, b->arena, BURST_ARENA, b->spans,
 			   BURST_PACKETS, &used);
+	count_unreadable(q);
 	if (n <= 0)
 		return n;
 	if (unlikely(!rcu_read(&q->udp))) {
