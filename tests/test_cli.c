@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command `berth` (environment BERTH, default build/berth) as a person
+ * calls it: what it prints, its exit status, and what it makes of the answers
+ * of a berthd, which is a child of this test with answers learned by heart.
+ */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../src/manage/lineserver.h"
+
+static const char *berth;
+
+static struct {
+	char dir[64];
+	char sock[96];
+	pid_t daemon;
+	int status; /* of the last command */
+	char out[16384];
+} lab;
+
+#define KEY "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static const struct {
+	const char *request, *answer;
+} answers[] = {
+	{ "{\"do\":\"list\"}",
+	  "{\"tenants\":[{\"name\":\"zoe\",\"state\":\"idle\",\"allowed_ips\":[\"198.51.100.0/24\"],"
+	  "\"last_handshake\":null,\"rx_bytes\":0,\"tx_bytes\":1536},"
+	  "{\"name\":\"alice\",\"state\":\"connected\",\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\","
+	  "\"198.51.100.77/32\"],\"last_handshake\":1,\"rx_bytes\":1048576,\"tx_bytes\":0}]}" },
+	{ "{\"do\":\"show\",\"name\":\"alice\"}",
+	  "{\"tenant\":{\"name\":\"alice\",\"public_key\":\"" KEY "\",\"state\":\"connected\","
+	  "\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\",\"198.51.100.77/32\"],"
+	  "\"endpoint\":\"192.0.2.1:51820\",\"last_handshake\":1,\"rx_bytes\":1048576,"
+	  "\"rx_packets\":1234567,\"tx_bytes\":10,\"tx_packets\":1,\"endpoint_changes\":2,"
+	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7}}}" },
+	{ "{\"do\":\"show\",\"name\":\"evil\"}",
+	  "{\"tenant\":{\"name\":\"evil\",\"public_key\":\"\\u001b[2J\",\"state\":\"idle\"}}" },
+	{ "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
+	{ "{\"do\":\"show\",\"name\":\"odd\"}", "{\"something\":1}" },
+	{ "{\"do\":\"show\",\"name\":\"odder\"}", "{\"tenant\":[]}" },
+	{ "{\"do\":\"show\",\"name\":\"oddest\"}", "neither" },
+	{ "{\"do\":\"status\"}",
+	  "{\"status\":{\"version\":\"9.9\",\"pid\":42,\"tenants\":3,\"refused\":1,\"connected\":2,"
+	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" KEY "\","
+	  "\"crypto\":\"libsodium\",\"offloads\":{\"tun\":true,\"udp_gso\":false},"
+	  "\"rx_bytes\":0,\"rx_packets\":0,\"tx_bytes\":0,\"tx_packets\":0,"
+	  "\"drops\":{\"bad-mac1\":6},\"uplink\":\"eth0\","
+	  "\"neighbors\":{\"ndp\":{\"answered\":12,\"foreign\":0},\"arp\":{\"answered\":0}}}}" },
+};
+
+/* The daemon */
+
+static bool on_request(void *arg, char *text, size_t len, struct text *answer)
+{
+	(void)arg;
+	(void)len;
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
+		if (strcmp(text, answers[i].request) == 0)
+			text_add_string(answer, answers[i].answer);
+	text_add_string(answer, "\n");
+	return true;
+}
+
+static void serve(int ready)
+{
+	static const struct lineserver_ops ops = { .end = "\n", .max = 1000,
+						   .request = on_request };
+	struct lineserver *server;
+	uv_loop_t loop;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (uv_loop_init(&loop) || lineserver_open(&server, &loop, lab.sock, &ops, NULL))
+		_exit(1);
+	(void)!write(ready, "", 1);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	_exit(0);
+}
+
+static void setup(void)
+{
+	int ends[2];
+	char byte;
+
+	memset(&lab, 0, sizeof(lab));
+	snprintf(lab.dir, sizeof(lab.dir), "/tmp/berth-cli-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(lab.dir));
+	snprintf(lab.sock, sizeof(lab.sock), "%s/control.sock", lab.dir);
+	ck_assert_int_eq(pipe(ends), 0);
+	lab.daemon = fork();
+	if (lab.daemon == 0)
+		serve(ends[1]);
+	close(ends[1]);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	kill(lab.daemon, SIGKILL);
+	waitpid(lab.daemon, NULL, 0);
+	snprintf(command, sizeof(command), "rm -rf %s", lab.dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* Runs a shell line in which $B is the command and $S the daemon's socket. */
+static void run(const char *line)
+{
+	char command[1024];
+	FILE *pipe_end;
+	size_t n;
+	int status;
+
+	snprintf(command, sizeof(command), "exec 2>&1; B='%s' S='%s' D='%s'; %s", berth, lab.sock,
+		 lab.dir, line);
+	pipe_end = popen(command, "r");
+	ck_assert_ptr_nonnull(pipe_end);
+	n = fread(lab.out, 1, sizeof(lab.out) - 1, pipe_end);
+	lab.out[n] = '\0';
+	status = pclose(pipe_end);
+	lab.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The command as a whole: exit status, and words that must be there. */
+static const struct {
+	const char *line;
+	int status;
+	const char *words;
+} calls[] = {
+	/* 0 */ { "$B", 2, "berth --help" },
+	/* 1 */ { "$B --help", 0, "usage: berth COMMAND" },
+	/* 2 */ { "$B -h", 0, "keygen" },
+	/* 3 */ { "$B --version", 0, "berth " },
+	/* 4 */ { "$B lsit", 2, "did you mean 'list'?" },
+	/* 5 */ { "$B statsu", 2, "did you mean 'status'?" },
+	/* 6 */ { "$B init", 2, "there is no command 'init'" },
+	/* 7 */ { "$B ''", 2, "there is no command ''" },
+	/* 8 */ { "$B list --help", 0, "usage: berth list" },
+	/* 9 */ { "$B show -h", 0, "usage: berth show NAME" },
+	/* 10 */ { "$B status --help", 0, "--control PATH" },
+	/* 11 */ { "$B check --help", 0, "file:line: what" },
+	/* 12 */ { "$B keygen --help", 0, "umask 077" },
+	/* 13 */ { "$B pubkey --help", 0, "usage: berth pubkey" },
+	/* 14 */ { "$B list --nonsense", 2, "no option '--nonsense'" },
+	/* 15 */ { "$B list -x", 2, "no option '-x'" },
+	/* 16 */ { "$B list alice", 2, "no place for 'alice'" },
+	/* 17 */ { "$B show", 2, "the name of one tenant" },
+	/* 18 */ { "$B show a b", 2, "the name of one tenant" },
+	/* 19 */ { "$B status --control", 2, "'--control' needs a value" },
+	/* 20 */ { "$B status --control a -c b", 2, "give one" },
+	/* 21 */ { "$B keygen x", 2, "no place for 'x'" },
+	/* 22 */ { "$B keygen --json", 2, "no option '--json'" },
+	/* 23 */ { "$B check x", 2, "a file is named by -c" },
+	/* 24 */ { "$B list --control $S.not", 1, "berthd is not running" },
+	/* 25 */ { "$B list -c $D/no.conf", 1, "no.conf" },
+	/* 26 */ { "$B check -c $D/no.conf", 1, "no.conf" },
+	/* 27 */ { "$B list --control $(printf 'x%.0s' $(seq 200))", 1, "File name too long" },
+	/* 28 */ { "$B show bob --control $S", 1, "berth: there is no tenant 'bob'" },
+	/* 29 */ { "$B show odd --control $S", 1, "another version" },
+	/* 30 */ { "$B show odder --control $S", 1, "another version" },
+	/* 31 */ { "$B show oddest --control $S", 1, "did not answer" },
+	/* 32 */ { "$B show $(printf '\\377') --control $S", 1, "that name is not text" },
+	/* 33 */ { "echo hello | $B pubkey", 1, "no private key on standard input" },
+	/* 34 */ { "$B pubkey </dev/null", 1, "no private key on standard input" },
+	/* 35 */ { "head -c 100000 /dev/zero | $B pubkey", 1, "no private key" },
+	/* 36: a full disk is no success */
+	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
+};
+
+START_TEST(call)
+{
+	run(calls[_i].line);
+	ck_assert_msg(lab.status == calls[_i].status, "%s: status %d, %s", calls[_i].line,
+		      lab.status, lab.out);
+	ck_assert_msg(strstr(lab.out, calls[_i].words) != NULL, "%s: %s", calls[_i].line, lab.out);
+}
+END_TEST
+
+/* Keys */
+
+START_TEST(keys)
+{
+	char first[64];
+
+	run("$B keygen");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_uint_eq(strlen(lab.out), 45);
+	memcpy(first, lab.out, 46);
+	run("$B keygen");
+	ck_assert_str_ne(first, lab.out);
+	/* RFC 7748 §6.1, Alice's pair; with the newline and without it */
+	run("echo dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo= | $B pubkey");
+	ck_assert_str_eq(lab.out, "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n");
+	run("printf dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo= | $B pubkey");
+	ck_assert_str_eq(lab.out, "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n");
+}
+END_TEST
+
+START_TEST(key_for_all_to_read)
+{
+	run("umask 022; $B keygen >$D/key");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_ptr_nonnull(strstr(lab.out, "umask 077"));
+	run("umask 077; rm $D/key; $B keygen >$D/key");
+	ck_assert_str_eq(lab.out, "");
+	run("$B keygen >/dev/null");
+	ck_assert_str_eq(lab.out, "");
+}
+END_TEST
+
+/* Tables */
+
+START_TEST(list)
+{
+	run("$B list --control $S");
+	ck_assert_int_eq(lab.status, 0);
+	/* By name; the age depends on today. */
+	ck_assert_ptr_nonnull(strstr(lab.out, "NAME   STATE      ADDRESS"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "\nalice  connected  2001:db8:dead:beef::1234 +1"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB      0 B\nzoe    idle       198.51.100.0/24"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "never       0 B  1.5 KiB\n"));
+	ck_assert_ptr_null(strchr(lab.out, '\033'));
+	for (char *line = strtok(lab.out, "\n"); line; line = strtok(NULL, "\n"))
+		ck_assert_uint_le(strlen(line), 80);
+}
+END_TEST
+
+START_TEST(list_json)
+{
+	run("$B list --json --control $S");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_int_eq(lab.out[0], '[');
+	ck_assert(strstr(lab.out, "alice") < strstr(lab.out, "zoe"));
+}
+END_TEST
+
+START_TEST(show)
+{
+	run("$B show alice --control $S");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_ptr_nonnull(strstr(lab.out, "alice  connected\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "public key    " KEY "\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "addresses     2001:db8:dead:beef::1234/128\n"
+					      "                198.51.100.77/32\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "192.0.2.1:51820, changed 2 times\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB in 1,234,567 packets\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "every 25 s\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "7 bad-tag\n"));
+	run("$B show --json --control $S -- alice");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_int_eq(lab.out[0], '{');
+	/* What comes from elsewhere does not drive the terminal. */
+	run("$B show evil --control $S");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_ptr_null(strchr(lab.out, '\033'));
+}
+END_TEST
+
+START_TEST(status)
+{
+	run("$B status --control $S");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_ptr_nonnull(strstr(lab.out, "berthd 9.9, pid 42\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "tenants       3 in all, 2 connected, 1 refused\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "interface     berth0, UDP port 51820\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "offloads      tun\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "NDP           12 answered\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "ARP           nobody has asked\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "dropped       6 bad-mac1\n"));
+}
+END_TEST
+
+/* Where the socket is, by the configuration. */
+START_TEST(control_of_file)
+{
+	run("(umask 077; $B keygen >$D/gateway.key; mkdir $D/config.d; "
+	    "printf '[Interface]\\nPrivateKeyFile = gateway.key\\n[Router]\\nUplink = none\\n"
+	    "Prefix = 2001:db8::/64\\nTenants = config.d\\nControl = control.sock\\n' "
+	    ">$D/berth.conf); $B status -c $D/berth.conf");
+	ck_assert_msg(lab.status == 0, "%s", lab.out);
+	ck_assert_ptr_nonnull(strstr(lab.out, "pid 42"));
+	run("$B check -c $D/berth.conf");
+	ck_assert_int_eq(lab.status, 0);
+	ck_assert_ptr_nonnull(strstr(lab.out, "good"));
+	run("printf '[Peer]\\nPublicKey = x\\n' >$D/config.d/alice.conf; $B check -c $D/berth.conf");
+	ck_assert_int_eq(lab.status, 1);
+	ck_assert_ptr_nonnull(strstr(lab.out, "alice.conf:2: "));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("cli");
+	TCase *t = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	berth = getenv("BERTH");
+	if (!berth)
+		berth = "build/berth";
+	if (access(berth, X_OK)) {
+		printf("%s is not built: nothing to test, skipped\n", berth);
+		return 77;
+	}
+	/* No colours and no other language. */
+	setenv("LC_ALL", "C", 1);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, call, 0, ARRAY_SIZE(calls));
+	tcase_add_test(t, keys);
+	tcase_add_test(t, key_for_all_to_read);
+	tcase_add_test(t, list);
+	tcase_add_test(t, list_json);
+	tcase_add_test(t, show);
+	tcase_add_test(t, status);
+	tcase_add_test(t, control_of_file);
+	suite_add_tcase(s, t);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
