@@ -107,6 +107,14 @@ static int send_message(struct datapath *dp, struct peer *peer, const void *msg,
 	return 0;
 }
 
+/* No initiation can be sent: whatever waits for its answer waits in vain. */
+static void stop_waiting(struct datapath *dp, struct peer *peer, struct session *session)
+{
+	datapath_drop(dp, peer, DROP_HANDSHAKE_TIMEOUT, peer_drop_staged(peer, session));
+	/* The session may be new: the worker is to see to its end. */
+	dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
+}
+
 static void initiate(struct datapath *dp, struct peer *peer, bool retry)
 {
 	struct noise_upcalls up = { .random = noise_random_sodium };
@@ -119,9 +127,13 @@ static void initiate(struct datapath *dp, struct peer *peer, bool retry)
 	struct timespec utc;
 	uint32_t index;
 
-	if (!id || !session || !timers_may_initiate(&session->timers, now, retry))
+	if (!session)
 		return;
-	if (!atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed))
+	if (!id || !atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed)) {
+		stop_waiting(dp, peer, session);
+		return;
+	}
+	if (!timers_may_initiate(&session->timers, now, retry))
 		return;
 	remote = prepare_remote(peer, session, id);
 	if (peer_list_handshake(peer, session, &index))
@@ -250,8 +262,10 @@ static void consume_response(const struct handshake_message *m, struct identity 
 	}
 	peer = receiver_of(entry)->peer;
 	session = rcu_read(&peer->session);
-	if (!session)
+	if (!session) {
+		datapath_drop(m->dp, peer, DROP_UNEXPECTED_RESPONSE, 1);
 		return;
+	}
 	result = noise_consume_response(prepare_remote(peer, session, id), &id->local, &msg);
 	drop_result(m->dp, peer, result);
 	if (result != NOISE_OK)
