@@ -153,7 +153,7 @@ static void remove_peer(struct device *dev, struct peer *peer)
 		remove_prefix(dev, peer, peer->allowed_ips[peer->n_allowed_ips - 1]);
 	if (!peertable_remove(dev->dp.table, &peer->entry))
 		return;
-	peer_kill(peer);
+	datapath_drop(&dev->dp, peer, DROP_NO_TENANT, peer_kill(peer));
 	dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_GONE);
 	peer_unref(peer);
 }
@@ -255,7 +255,7 @@ static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN
 			*removed = true;
 			continue;
 		}
-		peer_drop_session(peer);
+		datapath_drop(&dev->dp, peer, DROP_HANDSHAKE_TIMEOUT, peer_drop_session(peer));
 		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
 	}

@@ -172,23 +172,26 @@ static void session_free(struct rcu_head *rcu)
 	unsigned n;
 
 	rcu_grace_passed();
-	/* A worker may have staged between unpublishing and now. */
 	free_staged(unstage(session, &n));
 	secret_pool_free(&session->group->sessions, session);
 }
 
-/* Makes the session unreachable and what hangs on it too. Under the lock. */
-static void drop_session(struct peer *peer)
+/*
+ * Makes the session unreachable and what hangs on it too. Returns how many staged
+ * packets end with it. Under the lock.
+ */
+static unsigned drop_session(struct peer *peer)
 {
 	struct session *session = atomic_load_explicit(&peer->session, memory_order_relaxed);
 	struct keypair *retired[KEYPAIRS_SLOTS];
 
 	if (!session)
-		return;
+		return 0;
 	rcu_publish(&peer->session, NULL);
 	drop_handshake_index(session);
 	retire(retired, keypairs_clear(&session->keys, retired));
 	call_rcu(&session->rcu, session_free);
+	return atomic_load_explicit(&session->n_staged, memory_order_relaxed);
 }
 
 struct session *peer_session(struct peer *peer, uint64_t now)
@@ -213,11 +216,14 @@ out:
 	return session;
 }
 
-void peer_drop_session(struct peer *peer)
+unsigned peer_drop_session(struct peer *peer)
 {
+	unsigned n_staged;
+
 	pthread_mutex_lock(&peer->lock);
-	drop_session(peer);
+	n_staged = drop_session(peer);
 	pthread_mutex_unlock(&peer->lock);
+	return n_staged;
 }
 
 bool peer_wipe_session(struct peer *peer, uint64_t now)
@@ -231,7 +237,7 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 	if (session && timers_keys_ended(&session->timers, now)) {
 		dropped = !session_is_staging(session) && !timers_awaits_answer(&session->timers);
 		if (dropped)
-			drop_session(peer);
+			(void)drop_session(peer);
 		else
 			retire(retired, keypairs_clear(&session->keys, retired));
 	}
@@ -239,15 +245,18 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 	return dropped;
 }
 
-void peer_kill(struct peer *peer)
+unsigned peer_kill(struct peer *peer)
 {
+	unsigned n_staged;
+
 	pthread_mutex_lock(&peer->lock);
 	atomic_store_explicit(&peer->dead, true, memory_order_relaxed);
-	drop_session(peer);
+	n_staged = drop_session(peer);
 	sodium_memzero(&peer->endpoint, sizeof(peer->endpoint));
 	atomic_store_explicit(&peer->has_endpoint, false, memory_order_relaxed);
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	pthread_mutex_unlock(&peer->lock);
+	return n_staged;
 }
 
 static bool is_current(struct peer *peer, const struct session *session)
@@ -442,7 +451,9 @@ struct staged *peer_take_staged(struct peer *peer, struct session *session, bool
 	unsigned n;
 
 	pthread_mutex_lock(&peer->lock);
-	if (continuing || !atomic_load_explicit(&session->flushing, memory_order_relaxed)) {
+	/* What a dropped session has staged was counted as lost. */
+	if (is_current(peer, session) &&
+	    (continuing || !atomic_load_explicit(&session->flushing, memory_order_relaxed))) {
 		atomic_store_explicit(&session->flushing, session->staged != NULL,
 				      memory_order_relaxed);
 		staged = unstage(session, &n);
@@ -460,11 +471,12 @@ void peer_stop_flushing(struct peer *peer, struct session *session)
 
 unsigned peer_drop_staged(struct peer *peer, struct session *session)
 {
-	struct staged *staged;
-	unsigned n;
+	struct staged *staged = NULL;
+	unsigned n = 0;
 
 	pthread_mutex_lock(&peer->lock);
-	staged = unstage(session, &n);
+	if (is_current(peer, session))
+		staged = unstage(session, &n);
 	pthread_mutex_unlock(&peer->lock);
 	free_staged(staged);
 	return n;

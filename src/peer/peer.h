@@ -153,15 +153,19 @@ void peer_unref(struct peer *peer);
 
 /*
  * First phase of removal: no session, no keys, no endpoint, and none ever
- * again. The caller has taken it out of the tables. Control thread.
+ * again. The caller has taken it out of the tables. Returns how many staged
+ * packets end with it. Control thread.
  */
-void peer_kill(struct peer *peer);
+unsigned peer_kill(struct peer *peer);
 
 /* The peer's session, made if there is none. NULL: dead, or no memory. RCU turn, any thread. */
 struct session *peer_session(struct peer *peer, uint64_t now);
 
-/* Gives the session back with its keys and all that is staged. Any thread, RCU turn. */
-void peer_drop_session(struct peer *peer);
+/*
+ * Gives the session back with its keys and all that is staged; returns how many
+ * packets that were. Any thread, RCU turn.
+ */
+unsigned peer_drop_session(struct peer *peer);
 
 /*
  * Wipes the keys, unless new ones were made since the look at the timers that
