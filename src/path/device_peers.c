@@ -235,18 +235,12 @@ static void remove_all(struct device *dev)
 		remove_peer(dev, container_of(entry, struct peer, entry));
 }
 
-/* Every session rests on our key: all begin anew, and nobody is his own peer. */
-static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN], bool *removed)
+/* Every session rests on our key: all begin anew, and nobody is his own peer. In a turn. */
+static void drop_sessions(struct device *dev, bool *removed)
 {
 	struct peertable_iter it;
 	struct peertable_entry *entry;
-	int err;
 
-	if (is_private_key(dev, key))
-		return 0; /* `wg syncconf` says it every time */
-	err = device_set_private_key(dev, key);
-	if (err)
-		return err;
 	peertable_for_each(dev->dp.table, &it, entry) {
 		struct peer *peer = container_of(entry, struct peer, entry);
 
@@ -259,33 +253,51 @@ static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN
 		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
 	}
+}
+
+static int apply_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN], bool *removed)
+{
+	int err;
+
+	if (is_private_key(dev, key))
+		return 0; /* `wg syncconf` says it every time */
+	rcu_turn_begin();
+	err = device_set_private_key(dev, key);
+	rcu_turn_end();
+	if (err)
+		return err;
+	/* A handshake that still has the old key may be making a session with it. */
+	synchronize_rcu();
+	rcu_turn_begin();
+	drop_sessions(dev, removed);
+	rcu_turn_end();
 	return 0;
 }
 
-/* One change, inside an RCU turn. */
-static int apply_in_turn(struct device *dev, const struct change *c, bool *removed)
+/* Outside an RCU turn: two of the kinds wait for other threads. */
+static int apply_one(struct device *dev, const struct change *c, bool *removed)
 {
 	int err = 0;
 
-	rcu_turn_begin();
 	switch (c->kind) {
 	case CHANGE_PRIVATE_KEY:
-		err = apply_private_key(dev, c->key, removed);
-		break;
-	case CHANGE_REMOVE_PEERS:
-		remove_all(dev);
-		*removed = true;
-		break;
-	case CHANGE_PEER:
-		err = apply_peer(dev, c, removed);
-		break;
-	case CHANGE_FWMARK:
-		err = device_set_mark(dev, c->number);
-		break;
+		return apply_private_key(dev, c->key, removed);
 	case CHANGE_LISTEN_PORT:
-		break; /* waits for workers: outside the turn */
+		return device_set_port(dev, (uint16_t)c->number);
+	case CHANGE_FWMARK:
+		return device_set_mark(dev, c->number);
+	case CHANGE_REMOVE_PEERS:
+		rcu_turn_begin();
+		remove_all(dev);
+		rcu_turn_end();
+		*removed = true;
+		return 0;
+	case CHANGE_PEER:
+		rcu_turn_begin();
+		err = apply_peer(dev, c, removed);
+		rcu_turn_end();
+		return err;
 	}
-	rcu_turn_end();
 	return err;
 }
 
@@ -295,10 +307,7 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		const struct change *c = &changes[i];
-
-		err = c->kind == CHANGE_LISTEN_PORT ? device_set_port(dev, (uint16_t)c->number)
-						    : apply_in_turn(dev, c, &removed);
+		err = apply_one(dev, &changes[i], &removed);
 		if (err)
 			*failed = i;
 	}
