@@ -74,7 +74,8 @@ static bool may_answer6(const struct inner *in, const uint8_t *p, size_t len)
 		       !(load_be16(p + IPV6_HEADER_LEN + 2) & 0xfff8);
 	if (p[6] != IPPROTO_ICMPV6)
 		return true;
-	return len > IPV6_HEADER_LEN && (p[IPV6_HEADER_LEN] & ICMP6_INFOMSG_MASK);
+	return len > IPV6_HEADER_LEN && p[IPV6_HEADER_LEN] & ICMP6_INFOMSG_MASK &&
+	       p[IPV6_HEADER_LEN] != ND_REDIRECT;
 }
 
 static size_t unreachable6(uint8_t *out, const struct inner *in, const uint8_t *p, size_t len)
