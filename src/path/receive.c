@@ -225,7 +225,9 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 		timers_handshake_complete(&session->timers);
 		dp->ops->wake_worker(dp, peer, PEER_WORK_FLUSH | PEER_WORK_LOOK);
 	}
+	/* A straggler under the previous key asks for nothing: there is a newer one. */
 	if (keypair_wants_rekey_receive(&key->pair, now) &&
+	    keypairs_current(&session->keys) == &key->pair &&
 	    session_first_late(session, key->pair.local_index))
 		handshake_want(dp->handshake, peer, PEER_HANDSHAKE_WANT);
 	counter_add(&peer->traffic.rx_packets, run->accepted);
