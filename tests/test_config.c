@@ -58,6 +58,20 @@ START_TEST(test_faults)
 }
 END_TEST
 
+/* A faulty berth.conf does not hide what is wrong with the tenants. */
+START_TEST(test_faulty_router)
+{
+	files_put("berth.conf", 0600, GATEWAY "Workers = many\n");
+	files_put("config.d/a.conf", 0644, TENANT("c", "2001:db8:1::1"));
+	files_put("config.d/b.conf", 0644, "[Peer]\nPublicKey = x\n");
+	files_put("config.d/c.conf", 0644, TENANT("c", "2001:db8::1"));
+	expect(-EINVAL,
+	       "berth.conf:6: Workers: 'many' is not a number from 1 to 256\n"
+	       "config.d/b.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
+	       "config.d/c.conf:2: PublicKey: '" KEY("c") "' is already in config.d/a.conf\n");
+}
+END_TEST
+
 START_TEST(test_no_gateway)
 {
 	files_put("berth.conf", 0600, "");
@@ -228,6 +242,7 @@ int main(void)
 
 	add(suite, "good", test_good);
 	add(suite, "faults", test_faults);
+	add(suite, "faulty router", test_faulty_router);
 	add(suite, "no gateway", test_no_gateway);
 	add(suite, "no folder", test_no_folder);
 	add(suite, "warning", test_warning);

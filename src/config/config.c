@@ -88,32 +88,37 @@ static int read_tenant(struct config_tenant **out, const struct folder *folder, 
 	return err;
 }
 
+/* router NULL: it is faulty itself; what only it could tell is not checked. */
 static int check_tenant_file(const struct config_router *router, const struct folder *folder,
-			     const char *name, struct claims *claims, struct fault_list *faults)
+			     const char *dir, const char *name, struct claims *claims,
+			     struct fault_list *faults)
 {
 	struct config_tenant *tenant;
-	int err = read_tenant(&tenant, folder, router->tenants, name, faults);
+	int err = read_tenant(&tenant, folder, dir, name, faults);
 
 	if (err)
 		return err;
-	err = config_check_tenant(router, tenant, faults);
+	if (router)
+		err = config_check_tenant(router, tenant, faults);
 	if (!err)
 		err = claims_try(claims, tenant, faults);
 	tenant_free(tenant);
 	return err;
 }
 
-static int check_folder(const struct config_router *router, struct fault_list *faults)
+static int check_folder(const struct config_router *router, const char *dir,
+			struct fault_list *faults)
 {
 	struct claims *claims = claims_new();
 	struct folder folder = { .dirfd = -1 };
 	int err = claims ? 0 : -ENOMEM;
 
 	if (!err)
-		err = folder_read(&folder, router->tenants, faults);
+		err = folder_read(&folder, dir, faults);
 	for (size_t i = 0; !err && i < folder.n; i++) {
 		/* Other errors are in the list, and do not hide those of the next file. */
-		if (check_tenant_file(router, &folder, folder.names[i], claims, faults) == -ENOMEM)
+		if (check_tenant_file(router, &folder, dir, folder.names[i], claims, faults) ==
+		    -ENOMEM)
 			err = -ENOMEM;
 	}
 	folder_free(&folder);
@@ -126,11 +131,14 @@ int config_check(const char *path, struct fault_list *faults)
 	size_t errors = faults->n_errors;
 	struct config_router *router;
 	int err = read_router(&router, path, faults);
+	char *dir = err ? router_tenants_folder(path) : NULL;
 
-	if (!err) {
-		err = check_folder(router, faults);
-		router_free(router);
-	}
+	if (!err)
+		err = check_folder(router, router->tenants, faults);
+	else if (err != -ENOMEM && dir)
+		err = check_folder(NULL, dir, faults);
+	free(dir);
+	router_free(router);
 	if (err == -ENOMEM)
 		return err;
 	return faults->n_errors == errors ? 0 : -EINVAL;

@@ -392,6 +392,27 @@ int router_read(struct config_router **out, const char *path, struct fault_list 
 	return err;
 }
 
+char *router_tenants_folder(const char *path)
+{
+	struct config_router *router = calloc(1, sizeof(*router));
+	struct fault_list faults = { 0 }; /* told by whoever read the file before */
+	struct file_text text;
+	char *folder = NULL;
+
+	if (!router || file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX)) {
+		free(router);
+		return NULL;
+	}
+	if (!set_defaults(router, path) && fill(router, &text, &faults) != -ENOMEM) {
+		folder = router->tenants;
+		router->tenants = NULL;
+	}
+	file_text_free(&text);
+	fault_list_free(&faults);
+	router_free(router);
+	return folder;
+}
+
 void router_free(struct config_router *router)
 {
 	if (!router)

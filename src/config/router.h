@@ -60,6 +60,13 @@ must_check int router_read(struct config_router **out, const char *path,
 must_check int router_parse(struct config_router **out, const char *path,
 			    const struct file_text *text, struct fault_list *faults);
 
+/*
+ * Where the tenants of the file at path lie, even if something else in it is
+ * faulty: a check goes on there and finds the faults of all files at once.
+ * Allocated. NULL: no memory, or the file cannot be read.
+ */
+char *router_tenants_folder(const char *path);
+
 /* Wipes and frees; NULL is fine. */
 void router_free(struct config_router *router);
 
