@@ -28,12 +28,13 @@ void answer_print_traffic(const char *title, const json_t *object, const char *b
 void answer_print_counters(const char *title, const json_t *counters)
 {
 	char count[PEOPLE_STRLEN];
+	bool first = true;
 	const char *name;
 	json_t *n;
 
 	answer_foreach(counters, name, n) {
-		people_field(title, "%s %s",
+		people_field(first ? title : "", "%s %s",
 			     people_count((uint64_t)json_integer_value(n), count), name);
-		title = "";
+		first = false;
 	}
 }

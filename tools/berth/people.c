@@ -175,26 +175,38 @@ static void print_cell(const struct people_column *column, size_t width, const c
 		(void)printf("%*s", (int)((column->right ? 0 : pad) + GAP), "");
 }
 
+/* Cells of one row, or the titles. */
+static void print_row(const struct people_table *table, const size_t widths[COLUMNS_MAX],
+		      size_t first, bool titles)
+{
+	size_t n = table->n_columns;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct people_column *column = &table->columns[i];
+
+		if (titles)
+			print_cell(column, widths[i], column->title, COLOUR_BOLD, i + 1 == n);
+		else
+			print_cell(column, widths[i], table->cells[first + i],
+				   table->colours[first + i], i + 1 == n);
+	}
+	(void)putchar('\n');
+}
+
 void people_table_print(const struct people_table *table)
 {
 	size_t widths[COLUMNS_MAX] = { 0 };
 	size_t n = table->n_columns;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		widths[i] = strlen(table->columns[i].title);
-	for (size_t i = 0; i < table->n; i++)
-		widths[i % n] = max(widths[i % n], strlen(table->cells[i]));
-	fit(table, widths, people_width());
-	for (size_t i = 0; i < n; i++)
-		print_cell(&table->columns[i], widths[i], table->columns[i].title, COLOUR_BOLD,
-			   i + 1 == n);
-	(void)putchar('\n');
-	for (size_t i = 0; i < table->n; i++) {
-		print_cell(&table->columns[i % n], widths[i % n], table->cells[i],
-			   table->colours[i], (i + 1) % n == 0);
-		if ((i + 1) % n == 0)
-			(void)putchar('\n');
+		for (size_t at = i; at < table->n; at += n)
+			widths[i] = max(widths[i], strlen(table->cells[at]));
 	}
+	fit(table, widths, people_width());
+	print_row(table, widths, 0, true);
+	for (size_t at = 0; n && at + n <= table->n; at += n)
+		print_row(table, widths, at, false);
 }
 
 void people_table_free(struct people_table *table)
