@@ -61,8 +61,9 @@ void device_set_mtu(struct device *dev, uint16_t mtu);
 
 /*
  * Applies changes in order. When it returns, a removed peer's last packet has
- * passed in either direction and its keys are wiped. 0, or the first error,
- * whose change is *failed and after which nothing was applied:
+ * passed in either direction and its keys are wiped. 0, or the first error:
+ * changes[*failed] is the one that failed, those before it stay, those behind it
+ * were not applied. A peer that was to be added is then not there.
  * -EADDRINUSE (an address belongs to another peer; the port is taken),
  * -ENOMEM, -EINVAL (a public key of zeroes), -EPERM (mark).
  * An unknown peer with PEER_UPDATE_ONLY or PEER_REMOVE is no error.

@@ -191,26 +191,11 @@ static bool is_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN])
 	return same;
 }
 
-static int apply_peer(struct device *dev, const struct change *c, bool *removed)
+/* What the change says of a peer that is there. */
+static int change_peer(struct device *dev, struct peer *peer, const struct change *c)
 {
-	struct peer *peer = find_peer(dev, c->key);
 	int err;
 
-	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
-		return -EINVAL;
-	if (c->flags & PEER_REMOVE) {
-		if (peer)
-			remove_peer(dev, peer);
-		*removed |= peer != NULL;
-		return 0;
-	}
-	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
-	if (!peer && (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key)))
-		return 0;
-	if (!peer)
-		peer = add_peer(dev, c);
-	if (!peer)
-		return -ENOMEM;
 	if (c->flags & PEER_HAS_PRESHARED_KEY) {
 		pthread_mutex_lock(&peer->lock);
 		memcpy(peer->preshared_key, c->preshared_key, NOISE_KEY_LEN);
@@ -224,6 +209,36 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 	if (c->flags & PEER_HAS_KEEPALIVE)
 		set_keepalive(dev, peer, c->keepalive);
 	return 0;
+}
+
+static int apply_peer(struct device *dev, const struct change *c, bool *removed)
+{
+	struct peer *peer = find_peer(dev, c->key);
+	int err;
+
+	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
+		return -EINVAL;
+	if (c->flags & PEER_REMOVE) {
+		if (peer)
+			remove_peer(dev, peer);
+		*removed |= peer != NULL;
+		return 0;
+	}
+	if (peer)
+		return change_peer(dev, peer, c);
+	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
+	if (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key))
+		return 0;
+	peer = add_peer(dev, c);
+	if (!peer)
+		return -ENOMEM;
+	err = change_peer(dev, peer, c);
+	if (err) {
+		/* All or nothing: no peer without the addresses that it was to have. */
+		remove_peer(dev, peer);
+		*removed = true;
+	}
+	return err;
 }
 
 static void remove_all(struct device *dev)
