@@ -240,11 +240,15 @@ static int send_pieces(struct udp_sockets *s, struct udp_tx *tx, const struct ud
 			n > 1 ? (uint16_t)run->size : 0);
 }
 
-/* The local address or interface that a packet once came to is gone. */
-static bool source_is_stale(const struct udp_run *run, int err)
+/*
+ * Perhaps the local address or interface that a packet once came to is gone:
+ * Linux has several words for that (ENETUNREACH since 6.x where the address
+ * was removed, EINVAL before). The test is to send without.
+ */
+static bool source_may_be_stale(const struct endpoint *to, int err)
 {
-	return run->to.src_ifindex &&
-	       (err == -EINVAL || err == -ENODEV || err == -EADDRNOTAVAIL);
+	return to->src_ifindex && (err == -EINVAL || err == -ENODEV || err == -EADDRNOTAVAIL ||
+				   err == -ENETUNREACH || err == -EHOSTUNREACH);
 }
 
 /*
@@ -265,7 +269,7 @@ static void resend_run(struct udp_sockets *s, struct udp_tx *tx, unsigned i, int
 {
 	struct udp_run *run = &tx->runs[i];
 
-	if (source_is_stale(run, err)) {
+	if (source_may_be_stale(&run->to, err)) {
 		struct endpoint with_src = run->to;
 
 		endpoint_clear_src(&run->to);
@@ -275,7 +279,7 @@ static void resend_run(struct udp_sockets *s, struct udp_tx *tx, unsigned i, int
 			tx->sent[i] = run->n;
 			return;
 		}
-		run->to = with_src; /* EINVAL was about something else */
+		run->to = with_src; /* the error was about something else */
 	}
 	if (run->n < 2 || !refuses_segments(s, err))
 		return;
@@ -338,7 +342,7 @@ int udp_send_one(struct udp_sockets *s, const struct endpoint *to, const void *d
 	struct endpoint dest = *to;
 	int err = send_iov(s, &dest, 0, &iov, 1, 0);
 
-	if (err == -EINVAL || err == -ENODEV || err == -EADDRNOTAVAIL) {
+	if (source_may_be_stale(&dest, err)) {
 		endpoint_clear_src(&dest);
 		err = send_iov(s, &dest, 0, &iov, 1, 0);
 	}
