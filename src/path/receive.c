@@ -17,54 +17,64 @@ static bool index_is_ours(struct datapath *dp, uint32_t index, bool handshakes_o
 	return entry && !(handshakes_only && receiver_of(entry)->is_key);
 }
 
-/*
- * Cheap checks on the worker, so that a flood dies before it costs a scalar
- * multiplication: mac1; for answers, an index that we gave out; under load, a
- * proven address and a rate for each. Returns whether the message may go on.
- */
-static bool admit_handshake(struct queue *q, const struct udp_packet *p,
-			    const struct endpoint *from, uint32_t type)
+/* Under load: an answer that only who receives at that address can use (§5.4.7). */
+static void send_cookie(struct queue *q, const struct identity *id, const struct udp_packet *p,
+			const struct endpoint *from, const uint8_t *addr, size_t addr_len)
 {
-	struct identity *id = rcu_read(&q->dp->identity);
+	struct message_cookie_reply reply;
+
+	cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, &reply);
+	(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
+}
+
+/* mac1, and under load a proven address with a rate of its own (§5.3). */
+static enum drop_reason check_macs(struct queue *q, const struct identity *id,
+				   const struct udp_packet *p, const struct endpoint *from)
+{
 	bool load = handshake_under_load(q->dp->handshake, q->burst->now);
 	uint8_t addr[ENDPOINT_BYTES];
-	size_t addr_len = endpoint_cookie_bytes(from, addr);
-	struct message_cookie_reply reply;
+	size_t addr_len = endpoint_cookie_bytes(from, addr), source_len;
 	const uint8_t *source;
-	size_t source_len;
 
-	if (!id) {
-		datapath_drop(q->dp, NULL, DROP_NO_IDENTITY, 1);
-		return false;
-	}
-	if (type != MESSAGE_INITIATION &&
-	    !index_is_ours(q->dp, load_le32(p->data + (type == MESSAGE_RESPONSE ? 8 : 4)),
-			   type == MESSAGE_RESPONSE)) {
-		datapath_drop(q->dp, NULL, DROP_UNKNOWN_INDEX, 1);
-		return false;
-	}
-	if (type == MESSAGE_COOKIE_REPLY)
-		return true; /* carries no mac; authenticated by our own mac1 */
 	switch (cookie_check(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, load)) {
 	case COOKIE_INVALID:
-		datapath_drop(q->dp, NULL, DROP_BAD_MAC1, 1);
-		return false;
+		return DROP_BAD_MAC1;
 	case COOKIE_MAC1:
 		if (!load)
-			return true;
-		cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now,
-				  &reply);
-		(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
-		datapath_drop(q->dp, NULL, DROP_UNDER_LOAD, 1);
-		return false;
+			return DROP_REASON_COUNT;
+		send_cookie(q, id, p, from, addr, addr_len);
+		return DROP_UNDER_LOAD;
 	case COOKIE_MAC2:
 		source_len = endpoint_source_bytes(from, &source);
-		if (ratelimit_allow(&q->burst->sources, source, source_len, q->burst->now))
-			return true;
-		datapath_drop(q->dp, NULL, DROP_SOURCE_RATE, 1);
-		return false;
+		if (!ratelimit_allow(&q->burst->sources, source, source_len, q->burst->now))
+			return DROP_SOURCE_RATE;
+		return DROP_REASON_COUNT;
 	}
-	return false;
+	return DROP_BAD_MAC1;
+}
+
+/*
+ * Cheap checks on the worker, so that a flood dies before it costs a scalar
+ * multiplication. DROP_REASON_COUNT: the message may go on.
+ */
+static enum drop_reason admit_handshake(struct queue *q, const struct udp_packet *p,
+					const struct endpoint *from, uint32_t type)
+{
+	const struct identity *id = rcu_read(&q->dp->identity);
+	enum drop_reason reason = DROP_REASON_COUNT;
+	size_t index = type == MESSAGE_RESPONSE
+			       ? offsetof(struct message_response, receiver_index)
+			       : offsetof(struct message_cookie_reply, receiver_index);
+
+	if (!id)
+		return DROP_NO_IDENTITY;
+	/* A cookie reply carries no mac; our own mac1 authenticates it. */
+	if (type != MESSAGE_COOKIE_REPLY)
+		reason = check_macs(q, id, p, from);
+	if (reason == DROP_REASON_COUNT && type != MESSAGE_INITIATION &&
+	    !index_is_ours(q->dp, load_le32(p->data + index), type == MESSAGE_RESPONSE))
+		reason = DROP_UNKNOWN_INDEX;
+	return reason;
 }
 
 static void take_handshake(struct queue *q, const struct udp_packet *p, uint32_t type)
@@ -73,8 +83,12 @@ static void take_handshake(struct queue *q, const struct udp_packet *p, uint32_t
 					 .from = q->burst->rx.from[p->message],
 					 .len = p->len };
 
-	if (!admit_handshake(q, p, &msg.from, type))
+	enum drop_reason reason = admit_handshake(q, p, &msg.from, type);
+
+	if (reason != DROP_REASON_COUNT) {
+		datapath_drop(q->dp, NULL, reason, 1);
 		return;
+	}
 	memcpy(msg.data, p->data, p->len);
 	if (!handshake_push(q->dp->handshake, &msg))
 		datapath_drop(q->dp, NULL, DROP_HANDSHAKE_QUEUE_FULL, 1);
