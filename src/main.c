@@ -19,6 +19,8 @@
 #include "manage/privs.h"
 #include "manage/run.h"
 
+RCU_PROGRAM
+
 static const char usage[] =
 	"usage: berthd -c FILE      route: the gateway and tunnels of FILE, in the foreground\n"
 	"       berthd -n -c FILE   read FILE and all tenants, print every fault, exit 1 if any\n"

@@ -5,16 +5,7 @@
 
 #include "../src/base/rcu.h"
 
-/*
- * What liburcu's functions share with liburcu's own threads, all of them without
- * instrumentation. Our callbacks that it calls stay under watch.
- */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race:urcu_qsbr_barrier\n"
-	       "called_from_lib:liburcu-cds.so\n";
-}
+RCU_PROGRAM
 
 static inline void rcu_setup(void)
 {

@@ -32,7 +32,19 @@ void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 #define rcu_tsan_acquire(addr) __tsan_acquire((void *)(addr))
 #define rcu_tsan_release(addr) __tsan_release((void *)(addr))
+/*
+ * Once in each program: what the sanitizer is not to say of liburcu's own
+ * threads, which get memory under locks and futexes that it does not see.
+ */
+#define RCU_PROGRAM                                      \
+	const char *__tsan_default_suppressions(void);   \
+	const char *__tsan_default_suppressions(void)    \
+	{                                                \
+		return "race:urcu_qsbr_barrier\n"        \
+		       "called_from_lib:liburcu-cds.so\n"; \
+	}
 #else
+#define RCU_PROGRAM
 #define rcu_tsan_acquire(addr) ((void)(addr))
 #define rcu_tsan_release(addr) ((void)(addr))
 #endif
