@@ -163,9 +163,9 @@ garbage malformed 8 "handshakes of a wrong length" \
 	"[bytes([t, 0, 0, 0]) + bytes(n - 4) for t, m in ((1, 148), (2, 92), (3, 64), (4, 32)) for n in (m - 1, 4)]"
 garbage malformed 3 "handshakes that are too long" \
 	"[bytes([t, 0, 0, 0]) + bytes(n - 3) for t, n in ((1, 148), (2, 92), (3, 64))]"
-garbage bad-mac1 2 "handshakes without a mac1" \
-	"[bytes([1, 0, 0, 0]) + r.randbytes(144), bytes([1, 0, 0, 0]) + bytes(144)]"
-garbage unknown-index 1 "a response to nothing" "[bytes([2, 0, 0, 0]) + r.randbytes(88)]"
+garbage bad-mac1 3 "handshakes without a mac1" \
+	"[bytes([t, 0, 0, 0]) + x for t, x in ((1, r.randbytes(144)), (1, bytes(144)), (2, r.randbytes(88)))]"
+garbage unknown-index 1 "a cookie for nothing" "[bytes([3, 0, 0, 0]) + r.randbytes(60)]"
 garbage unknown-index 20 "data for no session" \
 	"[bytes([4, 0, 0, 0]) + r.randbytes(28 + 16 * n) for n in range(20)]"
 garbage unknown-index 1 "as large as they get" "[bytes([4, 0, 0, 0]) + bytes(65000)]"
