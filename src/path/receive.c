@@ -9,12 +9,28 @@
 
 /* Handshake messages */
 
-/* Does the index in a message stand for something of ours, and of that kind? */
-static bool index_is_ours(struct datapath *dp, uint32_t index, bool handshakes_only)
+/* A response is for a handshake in flight that we gave an index. */
+static enum drop_reason check_response(struct queue *q, const uint8_t *msg)
 {
-	struct index_entry *entry = index_lookup(dp->peers.indices, index);
+	size_t at = offsetof(struct message_response, receiver_index);
+	struct index_entry *entry = index_lookup(q->dp->peers.indices, load_le32(msg + at));
 
-	return entry && !(handshakes_only && receiver_of(entry)->is_key);
+	return entry && !receiver_of(entry)->is_key ? DROP_REASON_COUNT : DROP_UNKNOWN_INDEX;
+}
+
+/*
+ * A cookie reply carries no mac; our own mac1 authenticates it, but that is for the
+ * handshake thread. Whoever knows an index must not fill its queue.
+ */
+static enum drop_reason check_cookie(struct queue *q, const uint8_t *msg)
+{
+	size_t at = offsetof(struct message_cookie_reply, receiver_index);
+	struct index_entry *entry = index_lookup(q->dp->peers.indices, load_le32(msg + at));
+	struct session *session = entry ? rcu_read(&receiver_of(entry)->peer->session) : NULL;
+
+	if (!session)
+		return DROP_UNKNOWN_INDEX;
+	return session_takes_cookie(session, q->burst->now) ? DROP_REASON_COUNT : DROP_SOURCE_RATE;
 }
 
 /* Under load: an answer that only who receives at that address can use (§5.4.7). */
@@ -61,19 +77,15 @@ static enum drop_reason admit_handshake(struct queue *q, const struct udp_packet
 					const struct endpoint *from, uint32_t type)
 {
 	const struct identity *id = rcu_read(&q->dp->identity);
-	enum drop_reason reason = DROP_REASON_COUNT;
-	size_t index = type == MESSAGE_RESPONSE
-			       ? offsetof(struct message_response, receiver_index)
-			       : offsetof(struct message_cookie_reply, receiver_index);
+	enum drop_reason reason;
 
 	if (!id)
 		return DROP_NO_IDENTITY;
-	/* A cookie reply carries no mac; our own mac1 authenticates it. */
-	if (type != MESSAGE_COOKIE_REPLY)
-		reason = check_macs(q, id, p, from);
-	if (reason == DROP_REASON_COUNT && type != MESSAGE_INITIATION &&
-	    !index_is_ours(q->dp, load_le32(p->data + index), type == MESSAGE_RESPONSE))
-		reason = DROP_UNKNOWN_INDEX;
+	if (type == MESSAGE_COOKIE_REPLY)
+		return check_cookie(q, p->data);
+	reason = check_macs(q, id, p, from);
+	if (reason == DROP_REASON_COUNT && type == MESSAGE_RESPONSE)
+		reason = check_response(q, p->data);
 	return reason;
 }
 

@@ -70,6 +70,7 @@ struct session {
 	bool remote_ready;             /* handshake thread: remote was initialised */
 	_Atomic unsigned n_staged;     /* written under peer->lock */
 	_Atomic bool flushing;         /* written under peer->lock: a worker sends the staged */
+	_Atomic uint64_t cookie_taken; /* ns: when a cookie reply was last let through */
 	_Atomic uint64_t late_key;     /* 1 << 32 | index of the last key found about to expire */
 	size_t staged_bytes;           /* peer->lock */
 	struct staged *staged;         /* peer->lock */
@@ -217,6 +218,20 @@ static inline bool session_first_late(struct session *session, uint32_t index)
 	uint64_t mark = UINT64_C(1) << 32 | index;
 
 	return atomic_exchange_explicit(&session->late_key, mark, memory_order_relaxed) != mark;
+}
+
+/*
+ * May a cookie reply go to the handshake thread? Only there it is found out
+ * whether it is one of ours, so each session has a rate. now: monotonic ns. Any worker.
+ */
+must_check static inline bool session_takes_cookie(struct session *session, uint64_t now)
+{
+	uint64_t last = atomic_load_explicit(&session->cookie_taken, memory_order_relaxed);
+
+	return (!last || now >= last + INITIATION_MIN_INTERVAL) &&
+	       atomic_compare_exchange_strong_explicit(&session->cookie_taken, &last, now,
+						       memory_order_relaxed,
+						       memory_order_relaxed);
 }
 
 /* Must further packets wait behind those already staged, lest a flow be reordered? Any worker. */
