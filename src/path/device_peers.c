@@ -326,9 +326,9 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 		if (err)
 			*failed = i;
 	}
-	/* Whoever found a removed peer before has let go of it after this. */
+	/* Whoever found a removed peer before has let go of it after this, and its keys are wiped. */
 	if (removed)
-		synchronize_rcu();
+		rcu_barrier();
 	if (dev->observer.applied)
 		dev->observer.applied(dev->observer.arg);
 	return err;
