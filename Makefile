@@ -69,6 +69,14 @@ $(BUILD)/%.o: %.c
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# Two routers on fake wires and a fake clock.
+LAB := $(addprefix tests/,path_lab.c fake_wire.c fake_udp.c fake_tun.c fake_clock.c)
+FAKES_receive := $(LAB)
+FAKES_send := $(LAB)
+FAKES_handshake := $(LAB)
+FAKES_worker := $(LAB)
+FAKES_peer := tests/fake_clock.c
+
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(patsubst %.c,$(BUILD)/%.o,$$(FAKES_$$*)) \
