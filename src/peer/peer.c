@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../base/clock.h"
+#include "../base/encoding.h"
 
 int peer_group_init(struct peer_group *group)
 {
@@ -40,6 +42,18 @@ void peer_group_free(struct peer_group *group)
 	secret_pool_destroy(&group->sessions);
 }
 
+/* The tenant's, or for one that has no file the ends of its key, as wireguard-go logs it. */
+static char *make_name(const char *name, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	char key[KEY_BASE64_STRLEN], text[32];
+
+	if (*name)
+		return strdup(name);
+	key_to_base64(public_key, key);
+	snprintf(text, sizeof(text), "peer(%.4s…%.4s)", key, key + KEY_BASE64_STRLEN - 6);
+	return strdup(text);
+}
+
 struct peer *peer_new(struct peer_group *group, struct datapath *dp,
 		      const uint8_t public_key[NOISE_KEY_LEN], const char *name, unsigned home)
 {
@@ -47,7 +61,7 @@ struct peer *peer_new(struct peer_group *group, struct datapath *dp,
 
 	if (!peer)
 		return NULL;
-	peer->name = strdup(name);
+	peer->name = make_name(name, public_key);
 	if (!peer->name) {
 		free(peer);
 		return NULL;

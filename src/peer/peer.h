@@ -127,7 +127,7 @@ struct peer {
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 
-	char *name; /* of the tenant, or ""; constant */
+	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
 	struct peertable_entry entry;
 	struct peer_group *group;
