@@ -387,15 +387,18 @@ static void finish_super_packets(struct worker *w)
 			on_tun(&port->tun, 0, UV_READABLE);
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_async_t *async)
 {
-	struct worker *w = wake->data;
-	struct call *call;
+	struct worker *w = async->data;
+	/*
+	 * Taken before the inbox: what was posted before the call is served before
+	 * it. After a detach nothing may be left there of the device's peers.
+	 */
+	struct call *call = atomic_exchange(&w->call, NULL);
 
 	serve_inbox(w);
 	finish_super_packets(w);
 	rearm(w);
-	call = atomic_exchange(&w->call, NULL);
 	if (call && call->fn(w, call))
 		finish(call);
 }
