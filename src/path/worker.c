@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <urcu/arch.h>
 #include <uv.h>
 
 #include "../base/clock.h"
@@ -49,6 +50,16 @@ struct worker {
 	struct port *ports;
 	struct burst burst;
 };
+
+/*
+ * libuv spares the wake-up when one is pending, and nothing but the barrier keeps
+ * a weakly ordered processor from looking before others see what was posted.
+ */
+static void wake(struct worker *w)
+{
+	cmm_smp_mb();
+	uv_async_send(&w->wake);
+}
 
 /* Timers */
 
@@ -206,7 +217,7 @@ static int call_worker(struct worker *w, struct call *call)
 	if (uv_sem_init(&call->done, 0))
 		return -ENOMEM;
 	atomic_store(&w->call, call);
-	uv_async_send(&w->wake);
+	wake(w);
 	uv_sem_wait(&call->done);
 	uv_sem_destroy(&call->done);
 	return call->result;
@@ -408,7 +419,7 @@ void worker_wake(struct worker *w, struct peer *peer, unsigned work)
 	if (!peer_ref(peer))
 		return;
 	if (inbox_post(&w->peers, &peer->to_worker, work))
-		uv_async_send(&w->wake);
+		wake(w);
 	else
 		peer_unref(peer);
 }
