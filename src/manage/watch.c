@@ -3,37 +3,28 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <libgen.h>
+#include <limits.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "../base/log.h"
 #include "../config/tenant.h"
+#include "watch_keys.h"
 
-/*
- * IN_CREATE is for links, which are never written to; a new file says it again
- * when it is closed. IN_ATTRIB: a chmod may have made a key file acceptable.
- */
-#define EVENTS                                                                            \
-	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | \
-	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
-
-enum { REOPEN_MS = 1000 };
-
-/* A tenant's key file: in which watched folder, under which name. */
-struct key_file {
-	struct key_file *next; /* further ones of the same tenant */
-	int wd;
-	char *base;
+enum {
+	REOPEN_MS = 100, /* while the folder is not there */
+	RETRY_MS = 1000  /* while only folders of key files are missing */
 };
 
-/* What we know of a tenant; in a tree by name. */
+/* What we know of a tenant; in a tree by name, while there is something to know. */
 struct watched {
 	char *name;
-	struct key_file *files;
-	bool changed;
+	struct watch_file *files;
+	struct cds_list_head changed; /* in watch.changed; empty: nothing to tell */
+	uint64_t first, last;         /* of the events not told; ms of the loop, 0: none */
+	bool writing;                 /* somebody has NAME.conf open */
 };
 
 struct watch {
@@ -44,14 +35,12 @@ struct watch {
 	int fd, folder_wd; /* folder_wd -1: not there */
 	uv_poll_t poll;
 	uv_timer_t settle, reopen, rescan;
-	uint64_t first_change; /* loop time, ms; 0: none */
+	void *tenants; /* tsearch tree of struct watched */
+	struct cds_list_head changed;
+	size_t n_changed;
+	struct watch_keys keys;
 	bool rescan_wanted;
-	bool missing_said;
-	void *tenants;  /* tsearch tree of struct watched */
-	size_t n_changed, n_key_files;
-	/* for twalk_r() */
-	const char **names;
-	size_t n_names;
+	int said; /* why the folder cannot be watched, once it was logged */
 	unsigned closing;
 };
 
@@ -77,6 +66,7 @@ static struct watched *find_or_add(struct watch *w, const char *name)
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
+	CDS_INIT_LIST_HEAD(&t->changed);
 	t->name = strdup(name);
 	if (!t->name || !tsearch(t, &w->tenants, compare_watched)) {
 		free(t->name);
@@ -86,98 +76,107 @@ static struct watched *find_or_add(struct watch *w, const char *name)
 	return t;
 }
 
-static void free_key_files(struct watch *w, struct watched *t)
+static bool is_changed(struct watched *t)
 {
-	while (t->files) {
-		struct key_file *next = t->files->next;
+	return !cds_list_empty(&t->changed);
+}
 
-		free(t->files->base);
-		free(t->files);
-		t->files = next;
-		w->n_key_files--;
-	}
+static void clear_changed(struct watch *w, struct watched *t)
+{
+	if (!is_changed(t))
+		return;
+	cds_list_del_init(&t->changed);
+	w->n_changed--;
+	t->first = 0;
 }
 
 static void forget(struct watch *w, struct watched *t)
 {
+	clear_changed(w, t);
+	watch_keys_release(&w->keys, &t->files);
 	tdelete(t, &w->tenants, compare_watched);
-	free_key_files(w, t);
 	free(t->name);
 	free(t);
 }
 
 /* Telling */
 
-static void collect(const void *node, VISIT visit, void *closure)
+static bool is_writing(const struct watched *t)
 {
-	struct watched *t = *(struct watched *const *)node;
-	struct watch *w = closure;
+	return t->writing || watch_keys_writing(t->files);
+}
 
-	if ((visit == postorder || visit == leaf) && t->changed) {
-		t->changed = false;
-		w->names[w->n_names++] = t->name;
+/* When it is to be told. */
+static uint64_t due(const struct watched *t)
+{
+	if (is_writing(t))
+		return UINT64_MAX;
+	return min(t->last + WATCH_SETTLE_MS, t->first + WATCH_DELAY_MS);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Moves the names of those due at now out of the list of changed ones. How many. */
+static size_t gather_due(struct watch *w, uint64_t now, char **names)
+{
+	struct watched *t, *next;
+	size_t n = 0;
+
+	cds_list_for_each_entry_safe(t, next, &w->changed, changed) {
+		if (due(t) > now)
+			continue;
+		names[n] = strdup(t->name);
+		if (!names[n])
+			break; /* the next tick tries again */
+		n++;
+		clear_changed(w, t);
+		if (!t->files)
+			forget(w, t);
 	}
+	qsort(names, n, sizeof(*names), compare_names);
+	return n;
 }
 
 static void tell_changed(struct watch *w)
 {
-	size_t n = w->n_changed;
-	char **copies;
+	char **names = calloc(w->n_changed + 1, sizeof(*names));
+	size_t n;
 
-	w->names = calloc(n, sizeof(*w->names));
-	copies = calloc(n, sizeof(*copies));
-	w->n_names = 0;
-	if (!w->names || !copies) {
-		free(w->names);
-		free(copies);
-		w->rescan_wanted = true; /* which finds them as well */
-		return;
-	}
-	w->n_changed = 0;
-	twalk_r(w->tenants, collect, w);
-	/* The callee may make us forget tenants: the names must outlive them. */
-	n = 0;
-	for (size_t i = 0; i < w->n_names; i++) {
-		struct watched *t = find(w, w->names[i]);
-
-		copies[n] = strdup(w->names[i]);
-		if (!copies[n])
-			w->rescan_wanted = true;
-		else
-			n++;
-		if (!t->files)
-			forget(w, t);
-	}
-	free(w->names);
-	w->ops.changed(w->arg, (const char *const *)copies, n);
+	if (!names)
+		return; /* the next tick tries again */
+	n = gather_due(w, uv_now(w->loop), names);
+	if (n)
+		w->ops.changed(w->arg, (const char *const *)names, n);
 	for (size_t i = 0; i < n; i++)
-		free(copies[i]);
-	free(copies);
+		free(names[i]);
+	free(names);
 }
 
 static void on_settled(uv_timer_t *timer)
 {
 	struct watch *w = timer->data;
+	uint64_t now = uv_now(w->loop), next = UINT64_MAX;
+	struct watched *t;
 
-	w->first_change = 0;
-	if (w->n_changed)
-		tell_changed(w);
+	tell_changed(w);
 	if (w->rescan_wanted) {
 		w->rescan_wanted = false;
 		w->ops.rescan(w->arg);
 	}
+	cds_list_for_each_entry(t, &w->changed, changed)
+		next = min(next, due(t));
+	if (next != UINT64_MAX)
+		uv_timer_start(timer, on_settled,
+			       max(next > now ? next - now : 0, (uint64_t)WATCH_BATCH_MS), 0);
 }
 
-/* Something has changed: it is told once nothing more comes, or enough time has passed. */
 static void arm(struct watch *w)
 {
-	uint64_t now = uv_now(w->loop), latest;
-
-	if (!w->first_change)
-		w->first_change = max(now, (uint64_t)1);
-	latest = w->first_change + WATCH_DELAY_MS;
-	uv_timer_start(&w->settle, on_settled,
-		       latest > now ? min(latest - now, (uint64_t)WATCH_SETTLE_MS) : 0, 0);
+	if (!uv_is_active((uv_handle_t *)&w->settle))
+		uv_timer_start(&w->settle, on_settled, WATCH_SETTLE_MS, 0);
 }
 
 static void want_rescan(struct watch *w)
@@ -186,101 +185,199 @@ static void want_rescan(struct watch *w)
 	arm(w);
 }
 
+/* Something has happened to the tenant. */
+static void touch(struct watch *w, struct watched *t)
+{
+	t->last = uv_now(w->loop);
+	if (!is_changed(t)) {
+		cds_list_add_tail(&t->changed, &w->changed);
+		w->n_changed++;
+	}
+	if (!t->first)
+		t->first = t->last;
+	if (!is_writing(t))
+		arm(w);
+}
+
+static void touch_owner(void *owner, void *arg)
+{
+	touch(arg, owner);
+}
+
 void watch_touch(struct watch *w, const char *tenant)
 {
 	struct watched *t = find_or_add(w, tenant);
 
-	if (!t) {
+	if (t)
+		touch(w, t);
+	else
 		want_rescan(w);
-		return;
-	}
-	if (!t->changed) {
-		t->changed = true;
-		w->n_changed++;
-	}
-	arm(w);
 }
 
-/* Events */
+bool watch_pending(struct watch *w, const char *tenant)
+{
+	struct watched *t = find(w, tenant);
 
+	return t && is_changed(t) &&
+	       (!is_writing(t) || uv_now(w->loop) - t->last < WATCH_RESCAN_MS);
+}
+
+/* The folder */
+
+static void on_rescan(uv_timer_t *timer);
 static void on_reopen(uv_timer_t *timer);
 
-static void open_folder(struct watch *w)
+/* Why the folder cannot be watched, and what can be done about it: once. */
+static void say_why(struct watch *w, int err)
 {
-	w->folder_wd = inotify_add_watch(w->fd, w->path, EVENTS);
-	if (w->folder_wd >= 0) {
-		if (w->missing_said)
-			log_info("%s is there again", w->path);
-		w->missing_said = false;
-		uv_timer_stop(&w->reopen);
+	if (err == w->said)
+		return;
+	w->said = err;
+	if (err == ENOSPC || err == EMFILE || err == ENOMEM)
+		log_error("%s: changes are not noticed at once, only every %d s, since inotify's "
+			  "limit is reached: raise sysctl fs.inotify.max_user_%s", w->path,
+			  WATCH_BLIND_MS / 1000, err == EMFILE ? "instances" : "watches");
+	else
+		log_error("%s: %s; all tenants stay as they are until it is there", w->path,
+			  strerror(err));
+}
+
+/* It cannot be watched: look for it often, or look at it often. */
+static void go_without(struct watch *w, int err)
+{
+	bool blind = err == ENOSPC || err == EMFILE || err == ENOMEM;
+
+	say_why(w, err);
+	if (blind) {
 		want_rescan(w);
+		uv_timer_start(&w->rescan, on_rescan, WATCH_BLIND_MS, WATCH_BLIND_MS);
+	} else {
+		uv_timer_start(&w->reopen, on_reopen, REOPEN_MS, 0);
+	}
+}
+
+static void lose_folder(struct watch *w)
+{
+	int wd = w->folder_wd;
+
+	w->folder_wd = w->keys.folder_wd = -1;
+	inotify_rm_watch(w->fd, wd);
+	/* Key files may lie in the folder, too. */
+	watch_keys_lost(&w->keys, wd, touch_owner, w);
+}
+
+/* Begins to watch what lies at the path now, unless we do already. */
+static void find_folder(struct watch *w)
+{
+	int wd = w->fd < 0 ? -1 : inotify_add_watch(w->fd, w->path, WATCH_EVENTS);
+	int err = w->fd < 0 ? EMFILE : errno;
+
+	if (wd >= 0 && wd == w->folder_wd)
+		return;
+	if (w->folder_wd >= 0)
+		lose_folder(w);
+	if (wd < 0) {
+		go_without(w, err);
 		return;
 	}
-	if (!w->missing_said)
-		log_error("cannot watch %s: %s; all tenants stay as they are", w->path,
-			  strerror(errno));
-	w->missing_said = true;
-	uv_timer_start(&w->reopen, on_reopen, REOPEN_MS, 0);
+	w->folder_wd = w->keys.folder_wd = wd;
+	if (w->said)
+		log_info("%s is watched again", w->path);
+	w->said = 0;
+	uv_timer_start(&w->rescan, on_rescan, WATCH_RESCAN_MS, WATCH_RESCAN_MS);
+	want_rescan(w);
+}
+
+static void watch_homeless(struct watch *w)
+{
+	if (watch_keys_retry(&w->keys, touch_owner, w) &&
+	    !uv_is_active((uv_handle_t *)&w->reopen))
+		uv_timer_start(&w->reopen, on_reopen, RETRY_MS, 0);
 }
 
 static void on_reopen(uv_timer_t *timer)
 {
-	open_folder(timer->data);
+	struct watch *w = timer->data;
+
+	if (w->folder_wd < 0)
+		find_folder(w);
+	watch_homeless(w);
 }
 
-static void on_folder_event(struct watch *w, const struct inotify_event *event)
+static void on_rescan(uv_timer_t *timer)
 {
-	char name[TENANT_NAME_MAX + 1];
+	struct watch *w = timer->data;
 
-	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
-		/* What has this path now is another folder, or none. */
-		if (!(event->mask & IN_IGNORED))
-			inotify_rm_watch(w->fd, w->folder_wd);
-		w->folder_wd = -1;
-		open_folder(w);
-		return;
-	}
-	if (event->len && tenant_entry_kind(event->name, name) == TENANT_ENTRY)
-		watch_touch(w, name);
-	else if (event->len && tenant_entry_kind(event->name, name) == TENANT_ENTRY_BAD)
-		want_rescan(w); /* where its fault is told */
+	/* Its parent may have been moved, or something mounted over it: no event tells. */
+	find_folder(w);
+	want_rescan(w);
 }
 
-struct search {
-	struct watch *w;
-	const struct inotify_event *event;
-};
+/* Events */
 
-/* Marks the tenants that name this key file. No call out of here may change the tree. */
-static void match_key_file(const void *node, VISIT visit, void *closure)
+static void on_entry(struct watch *w, const struct inotify_event *event)
 {
-	struct watched *t = *(struct watched *const *)node;
-	const struct search *s = closure;
+	char name[TENANT_NAME_MAX + 1], path[PATH_MAX];
+	struct watched *t;
 
-	if (visit != postorder && visit != leaf)
+	switch (tenant_entry_kind(event->name, name)) {
+	case TENANT_ENTRY_IGNORED:
 		return;
-	for (const struct key_file *f = t->files; f; f = f->next) {
-		if (f->wd != s->event->wd || strcmp(f->base, s->event->name) || t->changed)
-			continue;
-		t->changed = true;
-		s->w->n_changed++;
-		arm(s->w);
+	case TENANT_ENTRY_BAD:
+		if (event->mask & (IN_CREATE | IN_MOVED_TO))
+			want_rescan(w); /* where its fault is told */
+		return;
+	case TENANT_ENTRY:
+		break;
 	}
+	t = find_or_add(w, name);
+	if (!t) {
+		want_rescan(w);
+		return;
+	}
+	(void)!snprintf(path, sizeof(path), "%s/%s", w->path, event->name);
+	watch_keys_note(&t->writing, event->mask, path);
+	touch(w, t);
+}
+
+static void forget_writing(const void *node, VISIT visit, void *closure)
+{
+	(void)closure;
+	if (visit == postorder || visit == leaf)
+		(*(struct watched *const *)node)->writing = false;
+}
+
+static void on_overflow(struct watch *w)
+{
+	log_warning("%s: too many changes at once, looking at everything", w->path);
+	twalk_r(w->tenants, forget_writing, NULL);
+	watch_keys_forget_writing(&w->keys);
+	want_rescan(w);
 }
 
 static void on_event(struct watch *w, const struct inotify_event *event)
 {
-	struct search s = { .w = w, .event = event };
-
 	if (event->mask & IN_Q_OVERFLOW) {
-		log_warning("%s: too many changes at once, reading everything anew", w->path);
-		want_rescan(w);
+		on_overflow(w);
 		return;
 	}
-	if (w->n_key_files && event->len)
-		twalk_r(w->tenants, match_key_file, &s);
+	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)) {
+		/* What has this path now is another folder, or none. */
+		if (event->wd == w->folder_wd) {
+			lose_folder(w);
+			find_folder(w);
+		} else {
+			inotify_rm_watch(w->fd, event->wd);
+			watch_keys_lost(&w->keys, event->wd, touch_owner, w);
+		}
+		watch_homeless(w);
+		return;
+	}
+	if (!event->len)
+		return;
+	watch_keys_event(&w->keys, event, touch_owner, w);
 	if (event->wd == w->folder_wd)
-		on_folder_event(w, event);
+		on_entry(w, event);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -299,54 +396,27 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static void on_rescan(uv_timer_t *timer)
-{
-	want_rescan(timer->data);
-}
-
 /* Key files */
-
-static int add_key_file(struct watch *w, struct watched *t, const char *path)
-{
-	struct key_file *f = calloc(1, sizeof(*f));
-	char *copy = strdup(path), *copy2 = strdup(path);
-	int err = -ENOMEM;
-
-	if (!f || !copy || !copy2)
-		goto out;
-	f->base = strdup(basename(copy));
-	if (!f->base)
-		goto out;
-	/* A folder that is not there is found by the slow scan. */
-	f->wd = inotify_add_watch(w->fd, dirname(copy2), EVENTS);
-	f->next = t->files;
-	t->files = f;
-	w->n_key_files++;
-	f = NULL;
-	err = 0;
-out:
-	free(f);
-	free(copy);
-	free(copy2);
-	return err;
-}
 
 int watch_key_files(struct watch *w, const char *tenant, char *const *paths, size_t n)
 {
 	struct watched *t = n ? find_or_add(w, tenant) : find(w, tenant);
+	struct watch_file *before;
+	int err = 0;
 
 	if (!t)
 		return n ? -ENOMEM : 0;
-	free_key_files(w, t);
-	for (size_t i = 0; i < n; i++) {
-		int err = add_key_file(w, t, paths[i]);
-
-		if (err)
-			return err;
-	}
-	if (!n && !t->changed)
+	/* The new ones first: what stays is watched without a gap. */
+	before = t->files;
+	t->files = NULL;
+	for (size_t i = 0; i < n && !err; i++)
+		err = watch_keys_add(&w->keys, &t->files, t, paths[i]);
+	watch_keys_release(&w->keys, &before);
+	if (!cds_list_empty(&w->keys.homeless) && !uv_is_active((uv_handle_t *)&w->reopen))
+		uv_timer_start(&w->reopen, on_reopen, RETRY_MS, 0);
+	if (!t->files && !is_changed(t))
 		forget(w, t);
-	return 0;
+	return err;
 }
 
 /* Life */
@@ -359,25 +429,26 @@ int watch_open(struct watch **out, uv_loop_t *loop, const char *path, const stru
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct watch){ .loop = loop, .ops = *ops, .arg = arg, .fd = -1, .folder_wd = -1 };
+	*w = (struct watch){ .loop = loop, .ops = *ops, .arg = arg, .folder_wd = -1 };
+	CDS_INIT_LIST_HEAD(&w->changed);
 	w->path = strdup(path);
 	if (!w->path)
 		goto free_w;
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (w->fd < 0) {
-		err = -errno;
-		goto free_w;
+	watch_keys_init(&w->keys, w->fd);
+	if (w->fd >= 0) {
+		err = uv_poll_init(loop, &w->poll, w->fd);
+		if (err)
+			goto free_w;
+		w->poll.data = w;
+		uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	}
-	err = uv_poll_init(loop, &w->poll, w->fd);
-	if (err)
-		goto free_w;
 	uv_timer_init(loop, &w->settle);
 	uv_timer_init(loop, &w->reopen);
 	uv_timer_init(loop, &w->rescan);
-	w->poll.data = w->settle.data = w->reopen.data = w->rescan.data = w;
-	uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	w->settle.data = w->reopen.data = w->rescan.data = w;
 	uv_timer_start(&w->rescan, on_rescan, WATCH_RESCAN_MS, WATCH_RESCAN_MS);
-	open_folder(w);
+	find_folder(w);
 	*out = w;
 	return 0;
 
@@ -395,18 +466,25 @@ static void on_closed(uv_handle_t *handle)
 
 	if (--w->closing)
 		return;
-	close(w->fd);
 	while (w->tenants)
 		forget(w, *(struct watched **)w->tenants);
+	if (w->fd >= 0)
+		close(w->fd);
 	free(w->path);
 	free(w);
 }
 
+static void close_handle(struct watch *w, uv_handle_t *handle)
+{
+	w->closing++;
+	uv_close(handle, on_closed);
+}
+
 void watch_close(struct watch *w)
 {
-	w->closing = 4;
-	uv_close((uv_handle_t *)&w->poll, on_closed);
-	uv_close((uv_handle_t *)&w->settle, on_closed);
-	uv_close((uv_handle_t *)&w->reopen, on_closed);
-	uv_close((uv_handle_t *)&w->rescan, on_closed);
+	if (w->fd >= 0)
+		close_handle(w, (uv_handle_t *)&w->poll);
+	close_handle(w, (uv_handle_t *)&w->settle);
+	close_handle(w, (uv_handle_t *)&w->reopen);
+	close_handle(w, (uv_handle_t *)&w->rescan);
 }

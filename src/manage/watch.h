@@ -4,9 +4,10 @@
  * tenants to look at again. Control thread.
  *
  * inotify, since libuv's uv_fs_event has no close-write event: a file seen in
- * the middle of a write looks empty, and an empty file means *revoked*. Even so
- * a change settles before it is told: an editor's rename dance and a `cp` of
- * thousands each become one call.
+ * the middle of a write looks empty, and an empty file means *revoked*. So a
+ * tenant is told of when nobody has a file of its open for writing, and a moment
+ * after its last event: an editor's rename dance (away, and made anew) is
+ * one change, and so is a `mv` of one tenant's file to another's name.
  */
 #ifndef BERTH_MANAGE_WATCH_H
 #define BERTH_MANAGE_WATCH_H
@@ -15,10 +16,13 @@
 
 #include "../base.h"
 
+/* Effect within 100 ms of the last event: the latest telling, and some for the work. */
 enum {
-	WATCH_SETTLE_MS = 20, /* without a further event */
-	WATCH_DELAY_MS = 60,  /* but no longer after the first: effect within 100 ms */
-	WATCH_RESCAN_MS = 60000 /* events get lost, file systems lie */
+	WATCH_SETTLE_MS = 30, /* after the last event of a tenant */
+	WATCH_DELAY_MS = 60,  /* after its first, if they do not end */
+	WATCH_BATCH_MS = 20,  /* between two tellings: a `cp` of thousands is few batches */
+	WATCH_RESCAN_MS = 60000, /* events get lost, file systems lie */
+	WATCH_BLIND_MS = 2000    /* the same when there is no inotify to be had */
 };
 
 struct watch;
@@ -33,20 +37,30 @@ struct watch_ops {
 /*
  * Watches the folder at path, which may be missing or be replaced: it is looked for
  * until it is there, and then rescan is called. Calls nothing before the loop
- * runs. 0 or -errno (inotify itself is not to be had: fs.inotify.max_user_*).
+ * runs. Where inotify's limits are used up, this is logged with what to do
+ * about it, and rescan is called every two seconds. 0 or -ENOMEM.
  */
 must_check int watch_open(struct watch **out, uv_loop_t *loop, const char *path,
 			  const struct watch_ops *ops, void *arg);
 
+/* Calls nothing any more; the loop turns once more. */
 void watch_close(struct watch *w);
 
 /*
- * The tenant's key files, in place of those named before: a change of one is
- * a change of the tenant. n = 0 forgets the tenant. 0 or -ENOMEM.
+ * The tenant's files outside of the folder (key files; its own path if that is
+ * a symbolic link), in place of those named before: a change of one, or of what
+ * it is a link to, is a change of the tenant. n = 0 forgets them. 0 or -ENOMEM.
  */
 must_check int watch_key_files(struct watch *w, const char *tenant, char *const *paths, size_t n);
 
-/* As if the files of the tenant had changed. */
+/* As if a file of the tenant had changed. */
 void watch_touch(struct watch *w, const char *tenant);
+
+/*
+ * Will the tenant be told of soon anyway? True from an event until it is told,
+ * and as long as somebody is writing, unless that has been silent for a minute.
+ * Whoever reads its files now may see half of them.
+ */
+bool watch_pending(struct watch *w, const char *tenant);
 
 #endif
