@@ -405,6 +405,28 @@ START_TEST(late_response)
 }
 END_TEST
 
+/* No answer may mean that our own address is no longer good: the retry leaves it open. */
+START_TEST(retry_without_source)
+{
+	struct fake_packet *p;
+	uint8_t packet[64];
+	struct endpoint at = lab.gate.at4;
+
+	at.src_ifindex = 7;
+	at.src4.s_addr = htobe32(0xc0000202);
+	peer_set_endpoint(lab.home.peer, &at);
+	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+	p = lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION);
+	ck_assert(endpoint_equal(&p->peer, &at));
+	free(p);
+	lab_wait(&lab, 6 * NSEC_PER_SEC);
+	p = lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION);
+	ck_assert(endpoint_equal(&p->peer, &lab.gate.at4));
+	free(p);
+}
+END_TEST
+
 START_TEST(roaming)
 {
 	struct endpoint at, elsewhere;
@@ -768,6 +790,7 @@ int main(void)
 	tcase_add_test(tc, timestamp_is_kept);
 	tcase_add_test(tc, refused_responses);
 	tcase_add_test(tc, late_response);
+	tcase_add_test(tc, retry_without_source);
 	tcase_add_test(tc, roaming);
 	tcase_add_test(tc, cookies);
 	tcase_add_test(tc, load_ends);

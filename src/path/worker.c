@@ -95,13 +95,13 @@ static void act(struct worker *w, struct peer *peer, struct session *session, un
 
 	if (actions & TIMER_GIVE_UP)
 		give_up(peer, session);
+	/* No answer: perhaps it is our address that is no longer good. */
+	if (actions & (TIMER_RETRY | TIMER_NEW_HANDSHAKE))
+		peer_clear_endpoint_src(peer);
 	if (actions & TIMER_RETRY)
 		handshake_want(ht, peer, PEER_HANDSHAKE_RETRY);
-	if (actions & TIMER_NEW_HANDSHAKE) {
-		/* Perhaps it is our address that is no longer good. */
-		peer_clear_endpoint_src(peer);
+	if (actions & TIMER_NEW_HANDSHAKE)
 		handshake_want(ht, peer, PEER_HANDSHAKE_WANT);
-	}
 	if (actions & (TIMER_KEEPALIVE | TIMER_PERSISTENT))
 		send_keepalive(q, peer);
 	if (actions & TIMER_KEEPALIVE_AGAIN)

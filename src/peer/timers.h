@@ -33,7 +33,7 @@ struct timers {
 
 /* What a look may find due. */
 enum timer_action {
-	TIMER_RETRY = 1 << 0,         /* send the initiation again */
+	TIMER_RETRY = 1 << 0,         /* send the initiation again, forget the local address */
 	TIMER_GIVE_UP = 1 << 1,       /* no answer for REKEY_ATTEMPT_TIME: drop what waits */
 	TIMER_NEW_HANDSHAKE = 1 << 2, /* data unanswered: start a handshake, forget the local address */
 	TIMER_KEEPALIVE = 1 << 3,     /* §6.5 passive keepalive */
