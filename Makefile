@@ -57,6 +57,22 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# ---- benchmarks: programs that stay in the build folder (tools/bench) ----
+
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null)
+bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
+
+# What stands in front of the archives takes the place of their part of the same name.
+$(BUILD)/bench/berthd-libsodium: $(BUILD)/src/main.o $(call bench-obj,aead_no_ipsecmb)
+$(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
+$(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
+$(BUILD)/bench/tenants: $(call bench-obj,tenants load)
+$(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
+$(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
 define archive
 $(call arch-of,$(1)): $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 	@rm -f $$@
@@ -97,6 +113,7 @@ FORCE:
 # Seen by the scripts.
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
+export UDPBLAST = $(abspath $(BUILD)/bench/udpblast)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
@@ -119,7 +136,7 @@ check: deps
 check-unit: tests $(BUILD)/berth
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
 
-check-net: all
+check-net: all $(BUILD)/bench/udpblast
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
 levels:
@@ -141,8 +158,9 @@ lint: levels
 	$(Q)shellcheck -x $(SCRIPTS)
 
 bench: deps
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tools/bench/throughput
+	$(Q)tools/deps bench
+	$(Q)$(MAKE) --no-print-directory all $(BENCH)
+	$(Q)tools/bench/bench
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
@@ -163,7 +181,7 @@ help:
 	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
-	@echo 'make bench        throughput beside wireguard-go, in namespaces (root)'
+	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
 	@echo 'make clean        away with build/'
