@@ -122,8 +122,14 @@ static void release_list(struct secret_pool *pool, struct cds_list_head *list)
 
 void secret_pool_destroy(struct secret_pool *pool)
 {
+	/*
+	 * Nobody else is in here, but who was last may be liburcu's thread: the lock
+	 * orders what it did before this, also where the sanitizer can see it.
+	 */
+	pthread_mutex_lock(&pool->lock);
 	release_list(pool, &pool->partial);
 	release_list(pool, &pool->full);
+	pthread_mutex_unlock(&pool->lock);
 	pthread_mutex_destroy(&pool->lock);
 }
 
