@@ -624,6 +624,27 @@ START_TEST(queue_full)
 }
 END_TEST
 
+/* More wishes than one turn grants. */
+START_TEST(many_wishes)
+{
+	enum { PEERS = 100 };
+	struct change c = { .kind = CHANGE_PEER,
+			    .flags = PEER_HAS_ENDPOINT | PEER_HAS_KEEPALIVE,
+			    .keepalive = 25, .endpoint = lab.gate.at4 };
+	uint8_t private_key[32] = { 0 };
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		private_key[5] = (uint8_t)i;
+		crypto_scalarmult_base(c.key, private_key);
+		lab_apply(&lab.home, &c);
+	}
+	lab_settle(&lab);
+	ck_assert_uint_eq(discard_sent(&lab.home), PEERS);
+	lab_wait(&lab, 6 * NSEC_PER_SEC);
+	ck_assert_uint_eq(discard_sent(&lab.home), PEERS);
+}
+END_TEST
+
 /* Control */
 
 START_TEST(no_identity)
@@ -691,6 +712,16 @@ START_TEST(new_private_key)
 }
 END_TEST
 
+static size_t count_objects(struct secret_pool *pool)
+{
+	size_t n;
+
+	pthread_mutex_lock(&pool->lock);
+	n = pool->objects;
+	pthread_mutex_unlock(&pool->lock);
+	return n;
+}
+
 START_TEST(revoked)
 {
 	struct change c = { .kind = CHANGE_PEER, .flags = PEER_REMOVE };
@@ -721,8 +752,9 @@ START_TEST(revoked)
 	lab_tun_in(&lab, &lab.gate, packet, sizeof(packet));
 	lab_dropped(&lab.gate, DROP_NO_TENANT, 1, false);
 	lab_sent_nothing(&lab.gate);
-	ck_assert_uint_eq(device_datapath(lab.gate.dev)->peers.keys.objects, 0);
-	ck_assert_uint_eq(device_datapath(lab.gate.dev)->peers.sessions.objects, 0);
+	/* Wiped, and given back. */
+	ck_assert_uint_eq(count_objects(&device_datapath(lab.gate.dev)->peers.keys), 0);
+	ck_assert_uint_eq(count_objects(&device_datapath(lab.gate.dev)->peers.sessions), 0);
 }
 END_TEST
 
@@ -796,6 +828,7 @@ int main(void)
 	tcase_add_test(tc, load_ends);
 	tcase_add_test(tc, source_rate);
 	tcase_add_test(tc, queue_full);
+	tcase_add_test(tc, many_wishes);
 	tcase_add_test(tc, no_identity);
 	tcase_add_test(tc, new_private_key);
 	tcase_add_test(tc, revoked);
