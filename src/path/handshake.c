@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <uv.h>
+#include <urcu/arch.h>
 
 #include "../../crypto/tai64n.h"
 #include "../base/clock.h"
@@ -37,6 +38,13 @@ struct handshake_thread {
 /* What noise asks of us while it reads an initiation. */
 struct lookup {
 	struct datapath *dp;
+/* As in worker.c: the barrier lets whoever waits see what was queued, or us that he waits. */
+static void wake(struct handshake_thread *ht)
+{
+	cmm_smp_mb();
+	uv_async_send(&ht->wake);
+}
+
 	struct identity *id;
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
@@ -426,7 +434,7 @@ free_ht:
 void handshake_stop(struct handshake_thread *ht)
 {
 	atomic_store(&ht->stop, true);
-	uv_async_send(&ht->wake);
+	wake(ht);
 	uv_thread_join(&ht->thread);
 	uv_loop_close(&ht->loop);
 	uv_sem_destroy(&ht->drained);
@@ -437,7 +445,7 @@ void handshake_stop(struct handshake_thread *ht)
 void handshake_drain(struct handshake_thread *ht)
 {
 	atomic_store(&ht->drain, true);
-	uv_async_send(&ht->wake);
+	wake(ht);
 	uv_sem_wait(&ht->drained);
 }
 
@@ -445,7 +453,7 @@ bool handshake_push(struct handshake_thread *ht, const struct handshake_message 
 {
 	if (!ring_push(&ht->messages, msg))
 		return false;
-	uv_async_send(&ht->wake);
+	wake(ht);
 	return true;
 }
 
@@ -463,7 +471,7 @@ void handshake_want(struct handshake_thread *ht, struct peer *peer, unsigned how
 	if (!peer_ref(peer))
 		return;
 	if (inbox_post(&ht->wishes, &peer->to_handshake, how))
-		uv_async_send(&ht->wake);
+		wake(ht);
 	else
 		peer_unref(peer);
 }
