@@ -3,10 +3,11 @@
 #include "handshake.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <uv.h>
 #include <urcu/arch.h>
+#include <uv.h>
 
 #include "../../crypto/tai64n.h"
 #include "../base/clock.h"
@@ -17,7 +18,8 @@ enum {
 	/* 160 ms of work, where an initiator waits 5 s before it tries again */
 	QUEUE_CELLS = 2048,
 	QUEUE_LOAD = QUEUE_CELLS / 8, /* as the kernel: cookies from here on */
-	TURN_MESSAGES = 16            /* between looks at our own peers' wishes */
+	TURN_MESSAGES = 16,           /* in turn with our own peers' wishes, */
+	TURN_WISHES = 16              /* lest a hundred thousand of these hold up all answers */
 };
 
 /* Load is remembered this long, lest every second message pass for nothing (as the kernel). */
@@ -29,15 +31,13 @@ struct handshake_thread {
 	uv_async_t wake;
 	struct ring messages;
 	struct inbox wishes;
+	struct inbox_item *taken; /* this thread: wishes not granted yet, the oldest first */
 	_Atomic uint64_t loaded_until;
 	_Atomic bool stop;
 	_Atomic bool drain;
 	uv_sem_t drained;
 };
 
-/* What noise asks of us while it reads an initiation. */
-struct lookup {
-	struct datapath *dp;
 /* As in worker.c: the barrier lets whoever waits see what was queued, or us that he waits. */
 static void wake(struct handshake_thread *ht)
 {
@@ -45,6 +45,9 @@ static void wake(struct handshake_thread *ht)
 	uv_async_send(&ht->wake);
 }
 
+/* What noise asks of us while it reads an initiation. */
+struct lookup {
+	struct datapath *dp;
 	struct identity *id;
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
@@ -335,50 +338,73 @@ static void consume(const struct handshake_message *m)
 
 /* The thread */
 
-static void grant_wishes(struct handshake_thread *ht)
+/* Up to n, each in a turn of its own: three scalar multiplications. */
+static void grant_wishes(struct handshake_thread *ht, size_t n)
 {
-	struct inbox_item *item = inbox_take_all(&ht->wishes);
-
-	while (item) {
+	if (!ht->taken)
+		ht->taken = inbox_take_all(&ht->wishes);
+	while (n-- && ht->taken) {
+		struct inbox_item *item = ht->taken;
 		struct peer *peer = container_of(item, struct peer, to_handshake);
-		struct inbox_item *next = item->next;
-		unsigned how = inbox_claim(item);
+		unsigned how;
 
+		ht->taken = item->next;
+		how = inbox_claim(item);
 		rcu_turn_begin();
 		initiate(peer->dp, peer, !(how & PEER_HANDSHAKE_WANT));
 		peer_unref(peer);
 		rcu_turn_end();
-		item = next;
 	}
 }
 
-/* Up to n messages, each in a turn of its own: four scalar multiplications are long enough. */
-static void consume_messages(struct handshake_thread *ht, size_t n)
+/*
+ * Up to n messages, each in a turn of its own: four scalar multiplications are long
+ * enough. Returns how many there were.
+ */
+static size_t consume_messages(struct handshake_thread *ht, size_t n)
 {
 	struct handshake_message msg;
+	size_t done;
 
-	while (n-- && ring_pop(&ht->messages, &msg)) {
+	for (done = 0; done < n && ring_pop(&ht->messages, &msg); done++) {
 		rcu_turn_begin();
 		consume(&msg);
 		rcu_turn_end();
 	}
+	return done;
 }
 
-static void on_wake(uv_async_t *wake)
+/* All that was queued before: what was taken already, and what has come since. */
+static void drain(struct handshake_thread *ht)
 {
-	struct handshake_thread *ht = wake->data;
+	size_t n = ring_count(&ht->messages);
 
-	grant_wishes(ht);
-	consume_messages(ht, TURN_MESSAGES);
-	if (atomic_exchange(&ht->drain, false)) {
-		consume_messages(ht, ring_count(&ht->messages));
-		grant_wishes(ht);
-		uv_sem_post(&ht->drained);
+	while (n) {
+		size_t done = consume_messages(ht, n);
+
+		n -= done;
+		/* A worker is still writing the oldest, and ours may lie behind it. */
+		if (!done)
+			sched_yield();
 	}
+	if (ht->taken)
+		grant_wishes(ht, SIZE_MAX);
+	grant_wishes(ht, SIZE_MAX);
+	uv_sem_post(&ht->drained);
+}
+
+static void on_wake(uv_async_t *async)
+{
+	struct handshake_thread *ht = async->data;
+
+	grant_wishes(ht, TURN_WISHES);
+	(void)consume_messages(ht, TURN_MESSAGES);
+	if (atomic_exchange(&ht->drain, false))
+		drain(ht);
 	if (atomic_load(&ht->stop))
-		uv_close((uv_handle_t *)wake, NULL);
-	else if (ring_count(&ht->messages))
-		uv_async_send(wake);
+		uv_close((uv_handle_t *)async, NULL);
+	else if (ht->taken || ring_count(&ht->messages))
+		uv_async_send(async);
 }
 
 static void run(void *arg)
