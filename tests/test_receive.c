@@ -317,7 +317,7 @@ START_TEST(inner_lies)
 END_TEST
 
 /* Congestion seen on the way is told to who can hear it. */
-START_TEST(ecn)
+START_TEST(congestion)
 {
 	for (uint8_t inner_ecn = 0; inner_ecn < 4; inner_ecn++) {
 		for (uint8_t outer = 0; outer < 4; outer++) {
@@ -539,7 +539,7 @@ int main(void)
 	tcase_add_test(tc, roaming);
 	tcase_add_loop_test(tc, source_check, 0, ARRAY_SIZE(sources));
 	tcase_add_loop_test(tc, inner_lies, 0, ARRAY_SIZE(lies));
-	tcase_add_test(tc, ecn);
+	tcase_add_test(tc, congestion);
 	tcase_add_test(tc, previous_keys);
 	tcase_add_test(tc, expired_keys);
 	tcase_add_test(tc, late_rekey);
