@@ -117,13 +117,33 @@ START_TEST(responder_waits)
 	lab_forward(&lab, &lab.home, lab_sent_one(&lab.gate, MESSAGE_RESPONSE, RESPONSE));
 	data = lab_sent_one(&lab.home, MESSAGE_DATA, 96);
 	lab_tun_in(&lab, &lab.gate, early, sizeof(early));
-	/* Instead of data, a handshake of its own, as the kernel does. */
-	free(lab_sent_one(&lab.gate, MESSAGE_INITIATION, INITIATION));
+	/* Nor does it begin a handshake of its own, as long as the answer may be on its way. */
+	lab_wait(&lab, REKEY_TIMEOUT - NSEC_PER_SEC);
 	lab_sent_nothing(&lab.gate);
 	lab_forward(&lab, &lab.gate, data);
 	lab_forward(&lab, &lab.home, lab_sent_one(&lab.gate, MESSAGE_DATA, 96));
 	lab_tun_out(&lab.home, early, sizeof(early));
 	lab_dropped_nothing(&lab.gate);
+}
+END_TEST
+
+/* The response is lost and home falls silent: what waits at the gate makes it begin. */
+START_TEST(responder_begins)
+{
+	uint8_t packet[64];
+
+	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+	lab_forward(&lab, &lab.gate, lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	free(lab_sent_one(&lab.gate, MESSAGE_RESPONSE, RESPONSE));
+	lab_packet(packet, "8.8.8.8", "10.0.0.2", sizeof(packet));
+	lab_tun_in(&lab, &lab.gate, packet, sizeof(packet));
+	lab_sent_nothing(&lab.gate);
+	lab_wait(&lab, REKEY_TIMEOUT + REKEY_TIMEOUT_JITTER_MAX + 20 * NSEC_PER_MSEC);
+	lab_forward(&lab, &lab.home, lab_sent_one(&lab.gate, MESSAGE_INITIATION, INITIATION));
+	free(lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	lab_carry(&lab);
+	lab_tun_out(&lab.home, packet, sizeof(packet));
 }
 END_TEST
 
@@ -815,6 +835,7 @@ int main(void)
 	tcase_add_loop_test(alone, step_by_step, 0, 4);
 	tcase_add_test(tc, keepalive_confirms);
 	tcase_add_test(tc, responder_waits);
+	tcase_add_test(tc, responder_begins);
 	tcase_add_loop_test(tc, crossing, 0, 2);
 	tcase_add_test(tc, staged_in_order);
 	tcase_add_test(tc, changed_psk);

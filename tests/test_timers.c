@@ -254,6 +254,41 @@ START_TEST(attempts_begin_anew)
 }
 END_TEST
 
+/* A response holds up initiations of ours as an initiation does. */
+START_TEST(after_a_response)
+{
+	unsigned actions;
+	struct timers t;
+
+	timers_init(&t, ns(0));
+	timers_response_sent(&t, ns(0));
+	ck_assert(!timers_awaits_answer(&t));
+	ck_assert(!timers_may_initiate(&t, ns(4999), false));
+	ck_assert(timers_may_initiate(&t, ns(5000), false));
+
+	/* One that is needed comes then, unless the handshake is complete, */
+	ck_assert(timers_initiate_later(&t));
+	ck_assert(!timers_initiate_later(&t));
+	ck_assert_uint_eq(timers_look(&t, ns(0), 0, &actions), ns(5000));
+	ck_assert_uint_eq(actions, 0);
+	(void)timers_look(&t, ns(5000), 0, &actions);
+	ck_assert_uint_eq(actions, TIMER_RETRY);
+	ck_assert(timers_may_initiate(&t, ns(5000), true));
+	timers_handshake_complete(&t);
+	(void)timers_look(&t, ns(5000), 0, &actions);
+	ck_assert_uint_eq(actions, 0);
+
+	/* and a retry that was due before comes then, with its jitter. */
+	timers_initiation_sent(&t, ns(6000), UINT32_MAX);
+	timers_response_sent(&t, ns(7000));
+	(void)timers_look(&t, ns(12333), 0, &actions);
+	ck_assert_uint_eq(actions, 0);
+	(void)timers_look(&t, ns(12334), 0, &actions);
+	ck_assert_uint_eq(actions, TIMER_RETRY);
+	ck_assert(timers_may_initiate(&t, ns(12334), true));
+}
+END_TEST
+
 /* Timers as the kernel arms and cancels them: each is a deadline, 0 when it is off. */
 struct naive {
 	uint64_t retransmit, unanswered, keepalive, persistent, wipe;
@@ -501,6 +536,7 @@ int main(void)
 	tcase_add_test(tc, give_up);
 	tcase_add_test(tc, may_initiate);
 	tcase_add_test(tc, attempts_begin_anew);
+	tcase_add_test(tc, after_a_response);
 	tcase_add_loop_test(tc, against_naive_timers, 1, 9);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

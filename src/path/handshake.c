@@ -126,6 +126,21 @@ static void stop_waiting(struct datapath *dp, struct peer *peer, struct session 
 	dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
 }
 
+/*
+ * We have answered just now, and packets wait for the proof that the answer
+ * arrived. Should it not come, we begin.
+ */
+static void wait_for_peer(struct datapath *dp, struct peer *peer, struct session *session,
+			  uint64_t now)
+{
+	const struct keypair *pair = keypairs_current(&session->keys);
+
+	if (!session_is_staging(session) || (pair && keypair_can_send(pair, now)))
+		return;
+	if (timers_initiate_later(&session->timers))
+		dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
+}
+
 static void initiate(struct datapath *dp, struct peer *peer, bool retry)
 {
 	struct noise_upcalls up = { .random = noise_random_sodium };
@@ -144,8 +159,10 @@ static void initiate(struct datapath *dp, struct peer *peer, bool retry)
 		stop_waiting(dp, peer, session);
 		return;
 	}
-	if (!timers_may_initiate(&session->timers, now, retry))
+	if (!timers_may_initiate(&session->timers, now, retry)) {
+		wait_for_peer(dp, peer, session, now);
 		return;
+	}
 	remote = prepare_remote(peer, session, id);
 	if (peer_list_handshake(peer, session, &index))
 		return;
@@ -230,7 +247,7 @@ static void respond(struct datapath *dp, struct peer *peer, struct session *sess
 		return;
 	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
 	if (!send_message(dp, peer, &msg, sizeof(msg)))
-		timers_sent(&session->timers, now, false);
+		timers_response_sent(&session->timers, now);
 }
 
 static void consume_initiation(const struct handshake_message *m, struct identity *id,

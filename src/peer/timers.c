@@ -52,7 +52,7 @@ void timers_received(struct timers *t, uint64_t now, bool data)
 
 bool timers_may_initiate(struct timers *t, uint64_t now, bool retry)
 {
-	uint64_t last = get(&t->initiation_sent);
+	uint64_t last = get(&t->handshake_sent);
 
 	if (!retry)
 		atomic_store_explicit(&t->attempts, 0, memory_order_relaxed);
@@ -67,9 +67,38 @@ void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random)
 
 	atomic_store_explicit(&t->jitter, jitter, memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->attempts, 1, memory_order_relaxed);
-	set(&t->initiation_sent, now);
+	set(&t->handshake_sent, now);
 	set(&t->retry_at, now + REKEY_TIMEOUT + jitter);
 	timers_sent(t, now, false);
+}
+
+/* The end of REKEY_TIMEOUT since the last handshake message of ours, with its jitter. */
+static uint64_t next_attempt(const struct timers *t)
+{
+	return get(&t->handshake_sent) + REKEY_TIMEOUT +
+	       atomic_load_explicit(&t->jitter, memory_order_relaxed);
+}
+
+void timers_response_sent(struct timers *t, uint64_t now)
+{
+	uint64_t retry_at = get(&t->retry_at);
+
+	set(&t->handshake_sent, now);
+	/* Not when a worker has just found the handshake complete. */
+	if (retry_at)
+		(void)atomic_compare_exchange_strong_explicit(&t->retry_at, &retry_at,
+							      next_attempt(t),
+							      memory_order_relaxed,
+							      memory_order_relaxed);
+	timers_sent(t, now, false);
+}
+
+bool timers_initiate_later(struct timers *t)
+{
+	uint64_t none = 0;
+
+	return atomic_compare_exchange_strong_explicit(&t->retry_at, &none, next_attempt(t),
+						       memory_order_relaxed, memory_order_relaxed);
 }
 
 void timers_keys_made(struct timers *t, uint64_t now)

@@ -24,8 +24,8 @@ struct timers {
 	_Atomic uint64_t traversal;      /* last authenticated packet, either way */
 	_Atomic bool received_more;      /* data came after unacknowledged was set */
 	/* handshake thread; the home worker clears retry_at when it gives up */
-	_Atomic uint64_t initiation_sent; /* the last one, for REKEY_TIMEOUT */
-	_Atomic uint64_t retry_at;        /* an initiation is in flight until then */
+	_Atomic uint64_t handshake_sent;  /* last initiation or response, for REKEY_TIMEOUT */
+	_Atomic uint64_t retry_at;        /* an initiation is in flight, or wished for, until then */
 	_Atomic unsigned attempts;        /* initiations since somebody last wanted one */
 	_Atomic uint64_t wipe_from;       /* newest keys, or birth of the session */
 	_Atomic uint32_t jitter;          /* ns, < REKEY_TIMEOUT_JITTER_MAX */
@@ -52,14 +52,28 @@ void timers_sent(struct timers *t, uint64_t now, bool data);
 void timers_received(struct timers *t, uint64_t now, bool data);
 
 /*
- * May an initiation be sent (§6.1: at most one per REKEY_TIMEOUT)? A retry is
- * the wheel's own and counts as a further attempt, any other wish starts the
- * count anew. Handshake thread.
+ * May an initiation be sent (§6.1: at most one per REKEY_TIMEOUT, and none so soon after
+ * a response)? A retry is the wheel's own and counts as a further attempt, any other
+ * wish starts the count anew. Handshake thread.
  */
 must_check bool timers_may_initiate(struct timers *t, uint64_t now, bool retry);
 
 /* An initiation was sent; random is any random number. Handshake thread. */
 void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random);
+
+/*
+ * A response was sent: an initiation of ours now would only cross what the other
+ * side sends next, so that it, and a retry that is due sooner, waits as the kernel's
+ * does. Handshake thread.
+ */
+void timers_response_sent(struct timers *t, uint64_t now);
+
+/*
+ * An initiation was refused so soon after a response, and is needed unless that
+ * response was good for keys: it becomes a retry. True unless one is to come anyway.
+ * Handshake thread.
+ */
+bool timers_initiate_later(struct timers *t);
 
 /* Keys were derived (either role). Handshake thread. */
 void timers_keys_made(struct timers *t, uint64_t now);
@@ -77,7 +91,7 @@ void timers_expect_more(struct timers *t, uint64_t now);
 /* No new keys for so long that those there are must be wiped (§6.3)? Home worker. */
 must_check bool timers_keys_ended(const struct timers *t, uint64_t now);
 
-/* Is an initiation in flight? Home worker. */
+/* Is an initiation in flight, or to be sent later? Home worker. */
 must_check bool timers_awaits_answer(const struct timers *t);
 
 /*
