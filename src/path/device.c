@@ -56,13 +56,13 @@ static int init_queues(struct device *dev, unsigned n)
 	dev->dp.queues = calloc(n, sizeof(*dev->dp.queues));
 	if (!dev->dp.queues)
 		return -ENOMEM;
-	dev->dp.n_queues = n;
 	for (unsigned i = 0; i < n; i++) {
 		struct queue *q = &dev->dp.queues[i];
 
 		q->dp = &dev->dp;
 		q->number = i;
 		q->tun.fd = -1;
+		dev->dp.n_queues = i + 1; /* so many are to be freed */
 		q->reader = calloc(1, sizeof(*q->reader));
 		if (!q->reader)
 			return -ENOMEM;
