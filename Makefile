@@ -92,6 +92,7 @@ FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_peer := tests/fake_clock.c
+FAKES_reload := tests/fake_device.c
 
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:
