@@ -8,6 +8,7 @@
 
 #include "../base/log.h"
 #include "owner.h"
+#include "stamp.h"
 
 static const char *tun_owner(const char *ifname, char buf[OWNER_STRLEN])
 {
@@ -89,4 +90,27 @@ int complain_add_address(struct netlink *nl, int index, const struct config_addr
 	else
 		log_error("%s: cannot add %s: %s", ifname, text, strerror(-err));
 	return err;
+}
+
+bool complain_faults(uint64_t *said, const struct fault_list *faults)
+{
+	uint64_t hash = STAMP_HASH_INIT, before = *said;
+	char text[LOG_TEXT_MAX];
+
+	*said = 0;
+	if (!faults->n && !faults->n_errors)
+		return false;
+	for (size_t i = 0; i < faults->n; i++) {
+		fault_format(&faults->faults[i], text, sizeof(text));
+		hash = stamp_hash(hash, text, strlen(text));
+	}
+	*said = hash | !hash;
+	if (*said == before)
+		return false;
+	for (size_t i = 0; i < faults->n; i++)
+		log_at(faults->faults[i].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s",
+		       fault_format(&faults->faults[i], text, sizeof(text)));
+	if (faults->n_errors > faults->n)
+		log_error("%zu faults more", faults->n_errors - faults->n);
+	return true;
 }

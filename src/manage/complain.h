@@ -7,6 +7,7 @@
 #define BERTH_MANAGE_COMPLAIN_H
 
 #include "../../tun/netlink.h"
+#include "../config/fault.h"
 #include "../config/value.h"
 
 /* device_open() failed with err. */
@@ -22,5 +23,12 @@ void complain_port(const char *ifname, uint16_t port, int err);
  */
 must_check int complain_add_address(struct netlink *nl, int index,
 				    const struct config_address *address, const char *ifname);
+
+/*
+ * Logs faults, unless *said tells that these very ones were the last ones logged,
+ * and remembers them there (0: none): files are read again all the time. True if
+ * something was logged.
+ */
+bool complain_faults(uint64_t *said, const struct fault_list *faults);
 
 #endif

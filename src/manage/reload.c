@@ -4,491 +4,399 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <search.h>
-#include <sodium.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/clock.h"
 #include "../base/log.h"
-#include "../config/claims.h"
 #include "../config/config.h"
-#include "../config/diff.h"
-#include "../config/folder.h"
 #include "../config/tenant_file.h"
+#include "complain.h"
+#include "enforce.h"
+#include "scan.h"
+#include "settle.h"
+#include "stamp.h"
 #include "watch.h"
 
-/* A file of config.d, as long as there is something to remember of it. In a tree by name. */
-struct file_entry {
-	char *name;
-	struct config_tenant *conf; /* in force, NULL: none */
-	struct tunnel *tunnel;
-	bool refused;               /* what the file says now is not in force */
-	struct config_tenant *next; /* within a batch: what is to be in force */
-	bool in_batch, listed;
-};
+/* A file that looks revoked without an event having said so is looked at again. */
+enum { SECOND_LOOK_MS = 1000 };
 
 struct reload {
-	uv_loop_t *loop;
-	struct workers *ws;
-	const struct config_router *router;
-	struct gateway *gateway;
+	const char *folder; /* config.d */
 	struct watch *watch;
+	struct entries entries;
 	struct claims *claims;
-	void *entries; /* tsearch tree */
-	struct reload_counts counts;
-	bool read_once; /* the first reading is over */
+	struct enforce enforce;
+	struct scan scan;
+	uv_timer_t second_look;
+	dev_t dev; /* of the folder that was listed last; 0: none was */
+	ino_t ino;
+	uint64_t said_folder; /* hash of its faults that were logged */
+	size_t n_refused;
+	bool starting;   /* the first scan is not over */
+	bool everything; /* the scan reads what seems unchanged, too */
+	bool again;      /* when the scan is over, another one is due */
+	bool again_everything;
+	bool doubts;     /* the scan has seen what only a second one is believed */
+	unsigned closing;
 };
 
-/* Entries */
-
-static int compare_entries(const void *a, const void *b)
+static void set_refused(struct reload *r, struct file_entry *e, bool refused)
 {
-	return strcmp(((const struct file_entry *)a)->name, ((const struct file_entry *)b)->name);
+	r->n_refused += refused;
+	r->n_refused -= e->refused;
+	e->refused = refused;
 }
 
-static struct file_entry *find(const struct reload *r, const char *name)
+static void stop_waiting(struct file_entry *e)
 {
-	struct file_entry key = { .name = (char *)(uintptr_t)name };
-	struct file_entry **found = tfind(&key, &r->entries, compare_entries);
-
-	return found ? *found : NULL;
-}
-
-static struct file_entry *find_or_add(struct reload *r, const char *name)
-{
-	struct file_entry *e = find(r, name);
-
-	if (e)
-		return e;
-	e = calloc(1, sizeof(*e));
-	if (!e)
-		return NULL;
-	e->name = strdup(name);
-	if (!e->name || !tsearch(e, &r->entries, compare_entries)) {
-		free(e->name);
-		free(e);
-		return NULL;
-	}
-	return e;
-}
-
-/* Nothing in force and nothing wrong: the file is gone, or might as well be. */
-static void forget_if_empty(struct reload *r, struct file_entry *e)
-{
-	if (e->conf || e->refused || e->tunnel)
-		return;
-	tdelete(e, &r->entries, compare_entries);
-	free(e->name);
-	free(e);
-}
-
-static bool is_tunnel(const struct config_tenant *conf)
-{
-	return conf && conf->kind == TENANT_TUNNEL;
+	tenant_free(e->wanted);
+	e->wanted = NULL;
+	cds_list_del_init(&e->waiting);
 }
 
 /* Reading */
 
-static void log_faults(const struct fault_list *faults)
+/* The file cannot come into force as it is; what was said before it is kept. */
+static void refuse_file(struct reload *r, struct file_entry *e, const struct fault_list *faults)
 {
-	char text[LOG_TEXT_MAX];
+	bool said = complain_faults(&e->said_faults, faults);
 
-	for (size_t i = 0; i < faults->n; i++)
-		log_at(faults->faults[i].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s",
-		       fault_format(&faults->faults[i], text, sizeof(text)));
-	if (faults->n_errors > faults->n)
-		log_error("%zu faults more", faults->n_errors - faults->n);
-}
-
-/*
- * Reads a tenant's file into e->next, with e->in_batch set when that is to
- * come into force. A file that is broken changes nothing.
- */
-static void read_entry(struct reload *r, struct file_entry *e, int dirfd)
-{
-	struct fault_list faults = { 0 };
-	struct config_tenant *conf;
-	int err = tenant_file_read(&conf, dirfd, r->router->tenants, e->name, &faults);
-
-	if (!err) {
-		err = config_check_tenant(r->router, conf, &faults);
-		if (err)
-			tenant_free(conf);
-	}
-	if (err == -EAGAIN)
-		watch_touch(r->watch, e->name); /* somebody is still writing */
-	log_faults(&faults);
-	fault_list_free(&faults);
-	if (err && err != -EAGAIN) {
-		if (!e->refused)
-			r->counts.refused++;
-		e->refused = true;
-		if (err == -ENOMEM)
-			log_error("tenant %s: no memory to read its file", e->name);
-		if (e->conf)
-			log_warning("tenant %s: keeps its last good configuration", e->name);
-	}
-	if (err)
-		return;
-	e->next = conf;
-	e->in_batch = true;
-}
-
-/* Claims */
-
-static int claim(struct reload *r, struct file_entry *e, const struct config_tenant *conf, bool say)
-{
-	struct fault_list faults = { 0 };
-	int err = claims_try(r->claims, conf, &faults);
-
-	if (err && say)
-		log_faults(&faults);
-	fault_list_free(&faults);
-	if (err == -ENOMEM)
-		log_error("tenant %s: no memory", e->name);
-	return err;
-}
-
-static void refuse(struct reload *r, struct file_entry *e)
-{
-	tenant_free(e->next);
-	e->next = NULL;
-	e->in_batch = false;
-	if (!e->refused)
-		r->counts.refused++;
-	e->refused = true;
-	if (e->conf)
+	stop_waiting(e);
+	set_refused(r, e, true);
+	e->stamp = 0; /* a key file that we do not know of may mend it */
+	if (said && tenant_in_force(e->conf))
 		log_warning("tenant %s: keeps its last good configuration", e->name);
 }
 
-/* Some wait for what others of them hold: let all go and try anew. True when all fit. */
-static bool claim_exchange(struct reload *r, struct file_entry **batch, size_t n)
+/*
+ * A scan may see a file in the moment between its being emptied and its being
+ * written, if the events of that were lost. Such a revocation must be seen
+ * twice; that of a file which is gone need not.
+ */
+static bool is_doubtful(struct reload *r, struct file_entry *e, const struct config_tenant *conf,
+			const struct stamp *stamp)
 {
-	bool fits = true;
-
-	for (size_t i = 0; i < n; i++)
-		claims_release(r->claims, batch[i]->name);
-	for (size_t i = 0; i < n && fits; i++)
-		fits = !claim(r, batch[i], batch[i]->next, false);
-	if (fits)
-		return true;
-	for (size_t i = 0; i < n; i++)
-		claims_release(r->claims, batch[i]->name);
-	/* They held these together before, so they can again. */
-	for (size_t i = 0; i < n; i++)
-		if (batch[i]->conf)
-			(void)!claim(r, batch[i], batch[i]->conf, true);
-	return false;
+	if (conf->state != TENANT_REVOKED || !tenant_in_force(e->conf) || !stamp->there ||
+	    e->doubt == stamp->number) {
+		e->doubt = 0;
+		return false;
+	}
+	e->doubt = stamp->number;
+	r->doubts = true;
+	return true;
 }
 
 /*
- * Lays claim to what the batch wants. What is free now is had at once; then
- * what has become free thereby; then those that exchange something among
- * themselves. The others are refused, with a fault for each.
+ * The files beside the tenant's own that make it what it is: key files, and
+ * what its own is a link to.
  */
-static void claim_batch(struct reload *r, struct file_entry **batch, size_t n)
+static void watch_others(struct reload *r, const struct config_tenant *conf, bool link)
 {
-	struct file_entry **left = calloc(n, sizeof(*left));
-	size_t n_left = 0, before;
+	char **paths = calloc(conf->n_key_files + 1, sizeof(*paths));
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (batch[i]->in_batch && (!left || claim(r, batch[i], batch[i]->next, !left))) {
-			if (left)
-				left[n_left++] = batch[i];
-			else
-				refuse(r, batch[i]);
-		}
-	do {
-		before = n_left;
-		n_left = 0;
-		for (size_t i = 0; i < before; i++)
-			if (claim(r, left[i], left[i]->next, false))
-				left[n_left++] = left[i];
-	} while (n_left && n_left < before);
-	if (n_left > 1 && claim_exchange(r, left, n_left))
-		n_left = 0;
-	for (size_t i = 0; i < n_left; i++) {
-		(void)!claim(r, left[i], left[i]->next, true); /* says whose it is */
-		refuse(r, left[i]);
+	for (size_t i = 0; paths && i < conf->n_key_files; i++)
+		paths[n++] = conf->key_files[i];
+	if (paths && link)
+		paths[n++] = conf->file;
+	if (!paths || watch_key_files(r->watch, conf->name, paths, n))
+		log_error("tenant %s: no memory to watch its key files", conf->name);
+	free(paths);
+}
+
+/* What the file says goes into e->wanted. False: nothing new is to come into force. */
+static bool read_entry(struct reload *r, struct file_entry *e, int dirfd, bool scanning)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *conf;
+	struct stamp stamp;
+	int err = tenant_file_read(&conf, dirfd, r->folder, e->name, &faults);
+
+	if (!err && config_check_tenant(r->enforce.router, conf, &faults)) {
+		tenant_free(conf);
+		err = -EINVAL;
 	}
-	free(left);
+	if (err == -EAGAIN) {
+		watch_touch(r->watch, e->name); /* somebody is still writing */
+	} else if (err) {
+		if (err == -ENOMEM)
+			log_error("tenant %s: no memory to read its file", e->name);
+		refuse_file(r, e, &faults);
+	}
+	if (err)
+		goto out;
+	/* Taken after reading: if it is not fresh, it is of what was read. */
+	stamp = stamp_take(dirfd, e->name, conf->key_files, conf->n_key_files);
+	if (scanning && is_doubtful(r, e, conf, &stamp)) {
+		tenant_free(conf);
+		err = -EAGAIN;
+		goto out;
+	}
+	(void)complain_faults(&e->said_faults, &faults);
+	watch_others(r, conf, stamp.link);
+	e->stamp = stamp.fresh ? 0 : stamp.number;
+	tenant_free(e->wanted);
+	e->wanted = conf;
+	e->explained = false;
+	if (!entry_is_waiting(e))
+		cds_list_add_tail(&e->waiting, &r->entries.waiting);
+out:
+	fault_list_free(&faults);
+	return !err;
 }
 
 /* Coming into force */
 
-static bool in_force(const struct config_tenant *conf)
+/* Others have what the file claims: it waits for them to let go. */
+static void keep_waiting(struct reload *r, struct file_entry *e)
 {
-	return conf && conf->state == TENANT_OK;
-}
+	struct fault_list faults = { 0 };
 
-/* The gateway's part of the batch, as one list of changes. */
-static void apply_to_gateway(struct reload *r, struct file_entry **batch, size_t n)
-{
-	struct change_list list = { 0 };
-	size_t failed = 0;
-	int err = 0;
-
-	for (size_t i = 0; i < n && !err; i++) {
-		struct file_entry *e = batch[i];
-		const struct config_tenant *old = is_tunnel(e->conf) ? NULL : e->conf;
-		const struct config_tenant *new = is_tunnel(e->next) ? NULL : e->next;
-
-		if (e->in_batch)
-			err = diff_tenant(old, new, &list);
-	}
-	/* The claims have settled whose every address is: two that swap take from each other. */
-	for (size_t i = 0; i < list.n; i++)
-		list.changes[i].flags |= PEER_MAY_TAKE;
-	if (!err && list.n)
-		err = device_apply(gateway_device(r->gateway), list.changes, list.n, &failed);
-	if (err)
-		log_error("%s: tenant %s: %s", r->router->name,
-			  failed < list.n ? list.changes[failed].name : "?", strerror(-err));
-	change_list_free(&list);
-}
-
-static void apply_tunnel(struct reload *r, struct file_entry *e)
-{
-	int err;
-
-	if (e->tunnel && is_tunnel(e->next) && in_force(e->next) &&
-	    tunnel_update(e->tunnel, e->next))
+	set_refused(r, e, true);
+	if (e->explained)
 		return;
-	if (e->tunnel) {
-		tunnel_close(e->tunnel);
-		e->tunnel = NULL;
-		r->counts.tunnels--;
-	}
-	if (!is_tunnel(e->next) || !in_force(e->next))
-		return;
-	err = tunnel_open(&e->tunnel, r->loop, r->ws, e->next, !r->router->no_offload);
-	if (err)
-		log_error("tunnel %s: %s", e->name, strerror(-err));
-	else
-		r->counts.tunnels++;
+	e->explained = true;
+	settle_explain(r->claims, e, &faults);
+	if (complain_faults(&e->said_conflict, &faults) && tenant_in_force(e->conf))
+		log_warning("tenant %s: keeps its last good configuration", e->name);
+	fault_list_free(&faults);
 }
 
-static void log_change(struct reload *r, const struct file_entry *e)
+static void after_batch(struct reload *r, struct file_entry *e)
 {
-	bool was = in_force(e->conf), is = in_force(e->next);
-	const char *kind = is_tunnel(is ? e->next : e->conf) ? "tunnel" : "tenant";
-	const struct config_ranges *ips = is ? &e->next->peers[0].allowed_ips : NULL;
-	char address[PREFIX_STRLEN] = "no address";
-
-	if (ips && ips->n)
-		prefix_format(&ips->v[0].prefix, address);
-	if (is && !was)
-		log_at(r->read_once ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s %s: added, %s%s", kind,
-		       e->name, address, ips->n > 1 ? " and more" : "");
-	else if (was && !is)
-		log_info("%s %s: revoked", kind, e->name);
-	else if (was)
-		log_debug("%s %s: read again", kind, e->name);
-}
-
-static void count_change(struct reload *r, const struct file_entry *e)
-{
-	bool was = in_force(e->conf), is = in_force(e->next);
-
-	r->counts.tenants += (size_t)(is && !is_tunnel(e->next));
-	r->counts.tenants -= (size_t)(was && !is_tunnel(e->conf));
-	r->counts.revoked += was && !is;
-}
-
-/* What was read becomes what is. */
-static void settle(struct reload *r, struct file_entry *e)
-{
-	struct config_tenant *old = e->conf;
-
-	if (is_tunnel(e->conf) || is_tunnel(e->next))
-		apply_tunnel(r, e);
-	log_change(r, e);
-	count_change(r, e);
-	if (watch_key_files(r->watch, e->name, e->next->key_files, e->next->n_key_files))
-		log_error("tenant %s: no memory to watch its key files", e->name);
-	if (e->refused)
-		r->counts.refused--;
-	e->refused = false;
-	e->conf = e->next;
-	e->next = NULL;
-	e->in_batch = false;
-	/* A tunnel has borrowed it until now. */
-	tenant_free(old);
-	if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
-		tenant_free(e->conf);
-		e->conf = NULL;
-	}
-}
-
-struct retry {
-	struct reload *r;
-};
-
-/* What was refused may fit now that somebody has let something go. */
-static void touch_refused(const void *node, VISIT visit, void *closure)
-{
-	const struct file_entry *e = *(struct file_entry *const *)node;
-
-	if ((visit == postorder || visit == leaf) && e->refused)
-		watch_touch(((struct retry *)closure)->r->watch, e->name);
-}
-
-/* Does this entry let go of a key or an address that it held? */
-static bool releases(const struct file_entry *e)
-{
-	return e->in_batch && in_force(e->conf) && e->conf->kind == TENANT_OF_GATEWAY &&
-	       !e->refused;
-}
-
-static void bring_into_force(struct reload *r, struct file_entry **batch, size_t n)
-{
-	struct retry retry = { .r = r };
-	bool released = false;
-
-	claim_batch(r, batch, n);
-	if (r->gateway)
-		apply_to_gateway(r, batch, n);
-	for (size_t i = 0; i < n; i++) {
-		released |= releases(batch[i]);
-		if (batch[i]->in_batch)
-			settle(r, batch[i]);
-		else
-			tenant_free(batch[i]->next);
-		batch[i]->next = NULL;
-	}
-	if (released && r->counts.refused)
-		twalk_r(r->entries, touch_refused, &retry);
-	for (size_t i = 0; i < n; i++)
-		forget_if_empty(r, batch[i]);
-}
-
-static void reload_names(struct reload *r, int dirfd, const char *const *names, size_t n)
-{
-	struct file_entry **batch = calloc(n ? n : 1, sizeof(*batch));
-	uint64_t start = clock_now();
-	size_t n_batch = 0;
-
-	if (!batch) {
-		log_error("no memory to read %zu tenants: they stay as they are", n);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct file_entry *e = find_or_add(r, names[i]);
-
-		if (!e) {
-			log_error("tenant %s: no memory", names[i]);
-			continue;
+	if (e->granted) {
+		e->said_conflict = 0;
+		stop_waiting(e);
+		set_refused(r, e, false);
+		/* With key files it is kept, so that they are looked at. */
+		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
+			tenant_free(e->conf);
+			e->conf = NULL;
 		}
-		read_entry(r, e, dirfd);
-		batch[n_batch++] = e;
+	} else if (e->wanted) {
+		keep_waiting(r, e);
+	} else {
+		stop_waiting(e);
+		set_refused(r, e, true);
+		e->stamp = 0; /* the next scan tries again */
 	}
-	bring_into_force(r, batch, n_batch);
+}
+
+/* All who want something, those first who have waited longest. */
+static void bring_into_force(struct reload *r)
+{
+	size_t n = 0, i = 0;
+	struct file_entry **batch, *e;
+
+	cds_list_for_each_entry(e, &r->entries.waiting, waiting)
+		n++;
+	batch = calloc(n + 1, sizeof(*batch));
+	if (!batch) {
+		log_error("no memory to bring %zu tenants into force: they wait", n);
+		return;
+	}
+	cds_list_for_each_entry(e, &r->entries.waiting, waiting)
+		batch[i++] = e;
+	settle_claims(r->claims, batch, n);
+	enforce(&r->enforce, batch, n);
+	for (i = 0; i < n; i++)
+		after_batch(r, batch[i]);
+	for (i = 0; i < n; i++)
+		entries_forget_if_empty(&r->entries, batch[i]);
 	free(batch);
+}
+
+static void reload_names(struct reload *r, int dirfd, const char *const *names, size_t n,
+			 bool scanning)
+{
+	uint64_t start = clock_now();
+	bool news = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct file_entry *e = entries_find_or_add(&r->entries, names[i]);
+
+		if (!e)
+			log_error("tenant %s: no memory", names[i]);
+		else if (read_entry(r, e, dirfd, scanning))
+			news = true;
+		else
+			entries_forget_if_empty(&r->entries, e);
+	}
+	if (news)
+		bring_into_force(r);
 	log_debug("%zu files read and applied in %.1f ms", n,
 		  (double)(clock_now() - start) / NSEC_PER_MSEC);
 }
 
+/* Looking at everything */
+
+static const struct config_tenant *latest(const struct file_entry *e)
+{
+	return e->wanted ? e->wanted : e->conf;
+}
+
+static bool on_look(void *arg, const char *name, int dirfd)
+{
+	struct reload *r = arg;
+	const struct file_entry *e = entries_find(&r->entries, name);
+	const struct config_tenant *conf = e ? latest(e) : NULL;
+	struct stamp stamp;
+
+	if (conf && watch_pending(r->watch, name))
+		return false; /* it will be told of, when it is whole */
+	if (r->everything || !conf || !e->stamp)
+		return true;
+	stamp = stamp_take(dirfd, name, conf->key_files, conf->n_key_files);
+	return stamp.number != e->stamp;
+}
+
+static void on_read(void *arg, const char *const *names, size_t n, int dirfd)
+{
+	reload_names(arg, dirfd, names, n, true);
+}
+
+struct gone {
+	struct reload *r;
+	const struct folder *folder;
+	size_t next;
+	const char **names;
+	size_t n;
+};
+
+/* Both are in order of names. */
+static void gather_gone(struct file_entry *e, void *arg)
+{
+	struct gone *g = arg;
+	int order = 1;
+
+	while (g->next < g->folder->n) {
+		order = strcmp(g->folder->names[g->next], e->name);
+		if (order >= 0)
+			break;
+		g->next++;
+	}
+	if ((g->next == g->folder->n || order) && !watch_pending(g->r->watch, e->name))
+		g->names[g->n++] = e->name;
+}
+
+/* What they held is free for the others. */
+static void revoke_gone(struct reload *r, const struct folder *folder)
+{
+	struct gone g = { .r = r, .folder = folder };
+
+	g.names = calloc(r->entries.n + 1, sizeof(*g.names));
+	if (!g.names) {
+		log_error("%s: no memory to see which tenants are gone", r->folder);
+		return;
+	}
+	entries_each(&r->entries, gather_gone, &g);
+	if (g.n)
+		reload_names(r, folder->dirfd, g.names, g.n, true);
+	free(g.names);
+}
+
+/*
+ * An empty folder of another file system, where there were tenants: theirs is
+ * not mounted. Who means it says so by SIGHUP.
+ */
+static bool is_unmounted(const struct reload *r, const struct folder *folder,
+			 const struct stat *st)
+{
+	return !folder->n && r->enforce.tenants + r->enforce.tunnels && r->dev &&
+	       st->st_dev != r->dev && !r->everything;
+}
+
+static void begin_scan(struct reload *r, bool everything)
+{
+	struct fault_list faults = { 0 };
+	struct folder folder;
+	struct stat st;
+	int err;
+
+	if (r->scan.running) {
+		r->again = true;
+		r->again_everything |= everything;
+		return;
+	}
+	r->everything = everything;
+	err = folder_read(&folder, r->folder, &faults);
+	if (!err && fstat(folder.dirfd, &st))
+		err = -errno;
+	if (!err && is_unmounted(r, &folder, &st)) {
+		fault_add(&faults, r->folder, 0, "is empty and not the file system that it was: "
+			  "not mounted? All tenants stay as they are; SIGHUP revokes them");
+		err = -ENODEV;
+	}
+	(void)complain_faults(&r->said_folder, &faults);
+	fault_list_free(&faults);
+	if (err) {
+		folder_free(&folder);
+		return; /* all tenants stay as they are */
+	}
+	r->dev = st.st_dev;
+	r->ino = st.st_ino;
+	revoke_gone(r, &folder);
+	scan_start(&r->scan, &folder);
+}
+
+static void on_second_look(uv_timer_t *timer)
+{
+	begin_scan(timer->data, false);
+}
+
+static void on_scanned(void *arg)
+{
+	struct reload *r = arg;
+	bool everything = r->again_everything;
+
+	if (r->starting)
+		log_info("%s: %zu tenants, %zu tunnels%s", r->folder, r->enforce.tenants,
+			 r->enforce.tunnels,
+			 r->n_refused ? "; some files are faulty, see above" : "");
+	r->starting = r->enforce.starting = false;
+	if (r->doubts)
+		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
+	r->doubts = false;
+	if (!r->again)
+		return;
+	r->again = r->again_everything = false;
+	begin_scan(r, everything);
+}
+
 /* What the watcher tells us */
 
-static int open_folder(const struct reload *r)
+static void on_rescan(void *arg)
 {
-	return open(r->router->tenants, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	begin_scan(arg, false);
+}
+
+static bool is_folder_known(const struct reload *r, int dirfd)
+{
+	struct stat st;
+
+	return !fstat(dirfd, &st) && st.st_dev == r->dev && st.st_ino == r->ino;
 }
 
 static void on_changed(void *arg, const char *const *names, size_t n)
 {
 	struct reload *r = arg;
-	int dirfd = open_folder(r);
+	const char **now = calloc(n, sizeof(*now));
+	int dirfd = open(r->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t n_now = 0;
 
-	if (dirfd < 0) {
-		log_error("cannot open %s: %s; all tenants stay as they are", r->router->tenants,
-			  strerror(errno));
-		return;
-	}
-	reload_names(r, dirfd, names, n);
-	close(dirfd);
-}
-
-struct gathering {
-	const char **names;
-	size_t n;
-};
-
-/* Entries whose file is not in the folder any more. */
-static void gather_unlisted(const void *node, VISIT visit, void *closure)
-{
-	struct file_entry *e = *(struct file_entry *const *)node;
-	struct gathering *g = closure;
-
-	if (visit != postorder && visit != leaf)
-		return;
-	if (!e->listed)
-		g->names[g->n++] = e->name;
-	e->listed = false;
-}
-
-static void count_entry(const void *node, VISIT visit, void *closure)
-{
-	(void)node;
-	*(size_t *)closure += visit == postorder || visit == leaf;
-}
-
-static void rescan(struct reload *r, const struct folder *folder)
-{
-	struct gathering g = { 0 };
-	size_t known = 0;
-	char **names;
-
-	twalk_r(r->entries, count_entry, &known);
-	g.names = calloc(known + 1, sizeof(*g.names));
-	names = calloc(known + folder->n + 1, sizeof(*names));
-	if (!g.names || !names) {
-		log_error("no memory to read %s", r->router->tenants);
-		goto out;
-	}
-	for (size_t i = 0; i < folder->n; i++) {
-		struct file_entry *e = find(r, folder->names[i]);
-
-		if (e)
-			e->listed = true;
-	}
-	twalk_r(r->entries, gather_unlisted, &g);
-	/* Those that are gone first: what they held is free for the others. */
-	for (size_t i = 0; i < g.n; i++)
-		names[i] = strdup(g.names[i]);
-	for (size_t i = 0; i < folder->n; i++)
-		names[g.n + i] = folder->names[i];
-	for (size_t i = 0; i < g.n; i++)
-		if (!names[i])
-			goto free_names;
-	reload_names(r, folder->dirfd, (const char *const *)names, g.n + folder->n);
-free_names:
-	for (size_t i = 0; i < g.n; i++)
-		free(names[i]);
-out:
-	free(names);
-	free(g.names);
-}
-
-static void on_rescan(void *arg)
-{
-	struct reload *r = arg;
-	struct fault_list faults = { 0 };
-	struct folder folder;
-	int err = folder_read(&folder, r->router->tenants, &faults);
-
-	log_faults(&faults);
-	fault_list_free(&faults);
-	if (err)
-		return; /* all tenants stay as they are */
-	rescan(r, &folder);
-	if (!r->read_once)
-		log_info("%s: %zu tenants, %zu tunnels%s", r->router->tenants, r->counts.tenants,
-			 r->counts.tunnels,
-			 r->counts.refused ? "; some files are faulty, see above" : "");
-	r->read_once = true;
-	folder_free(&folder);
+	/* At the start it is the order of names that decides who was first. */
+	for (size_t i = 0; now && i < n; i++)
+		if (!r->starting || !scan_ahead(&r->scan, names[i]))
+			now[n_now++] = names[i];
+	if (dirfd < 0 || !now || !is_folder_known(r, dirfd))
+		begin_scan(r, false);
+	else
+		reload_names(r, dirfd, now, n_now, false);
+	if (dirfd >= 0)
+		close(dirfd);
+	free(now);
 }
 
 /* Life */
@@ -496,21 +404,34 @@ static void on_rescan(void *arg)
 int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 		const struct config_router *router, struct gateway *gateway)
 {
-	static const struct watch_ops ops = { .changed = on_changed, .rescan = on_rescan };
+	static const struct watch_ops watch_ops = { .changed = on_changed, .rescan = on_rescan };
+	static const struct scan_ops scan_ops = { .look = on_look,
+						  .read = on_read,
+						  .done = on_scanned };
 	struct reload *r = calloc(1, sizeof(*r));
 	int err = -ENOMEM;
 
 	if (!r)
 		return -ENOMEM;
-	*r = (struct reload){ .loop = loop, .ws = ws, .router = router, .gateway = gateway };
+	*r = (struct reload){ .folder = router->tenants, .starting = true };
 	r->claims = claims_new();
 	if (!r->claims)
 		goto free_r;
-	err = watch_open(&r->watch, loop, router->tenants, &ops, r);
+	r->enforce = (struct enforce){ .loop = loop,
+				       .ws = ws,
+				       .router = router,
+				       .gateway = gateway,
+				       .claims = r->claims,
+				       .starting = true };
+	entries_init(&r->entries);
+	err = watch_open(&r->watch, loop, r->folder, &watch_ops, r);
 	if (err) {
-		log_error("cannot watch %s: %s", router->tenants, strerror(-err));
+		log_error("cannot watch %s: %s", r->folder, strerror(-err));
 		goto free_r;
 	}
+	scan_init(&r->scan, loop, &scan_ops, r);
+	uv_timer_init(loop, &r->second_look);
+	r->second_look.data = r;
 	*out = r;
 	return 0;
 
@@ -520,40 +441,63 @@ free_r:
 	return err;
 }
 
+static void release(struct reload *r)
+{
+	if (!--r->closing)
+		free(r);
+}
+
+static void on_scan_closed(uv_handle_t *handle)
+{
+	struct scan *scan = handle->data;
+
+	release(container_of(scan, struct reload, scan));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	release(handle->data);
+}
+
 void reload_close(struct reload *r)
 {
 	watch_close(r->watch);
-	while (r->entries) {
-		struct file_entry *e = *(struct file_entry **)r->entries;
-
-		if (e->tunnel)
-			tunnel_close(e->tunnel);
-		tdelete(e, &r->entries, compare_entries);
-		tenant_free(e->conf);
-		free(e->name);
-		free(e);
-	}
+	entries_free(&r->entries, enforce_close);
 	claims_free(r->claims);
-	free(r);
+	r->closing = 2;
+	scan_close(&r->scan, on_scan_closed);
+	uv_close((uv_handle_t *)&r->second_look, on_timer_closed);
+}
+
+static void forget_said(struct file_entry *e, void *arg)
+{
+	(void)arg;
+	e->said_faults = 0;
+	e->said_conflict = 0;
 }
 
 void reload_all(struct reload *r)
 {
-	on_rescan(r);
+	/* Whoever asks wants to hear all that is wrong. */
+	r->said_folder = 0;
+	entries_each(&r->entries, forget_said, NULL);
+	begin_scan(r, true);
 }
+
+/* Asking */
 
 struct tunnel_visit {
 	void (*fn)(const char *name, struct device *dev, void *arg);
 	void *arg;
 };
 
-static void visit_tunnel(const void *node, VISIT visit, void *closure)
+static void visit_tunnel(struct file_entry *e, void *arg)
 {
-	const struct file_entry *e = *(struct file_entry *const *)node;
-	const struct tunnel_visit *v = closure;
+	const struct tunnel_visit *v = arg;
+	struct device *dev = e->tunnel ? tunnel_device(e->tunnel) : NULL;
 
-	if ((visit == postorder || visit == leaf) && e->tunnel && tunnel_device(e->tunnel))
-		v->fn(e->name, tunnel_device(e->tunnel), v->arg);
+	if (dev)
+		v->fn(e->name, dev, v->arg);
 }
 
 void reload_each_tunnel(struct reload *r,
@@ -561,18 +505,21 @@ void reload_each_tunnel(struct reload *r,
 {
 	struct tunnel_visit v = { .fn = fn, .arg = arg };
 
-	twalk_r(r->entries, visit_tunnel, &v);
+	entries_each(&r->entries, visit_tunnel, &v);
 }
 
 int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY_LEN],
 		struct device **dev)
 {
-	struct file_entry *e = find(r, name);
+	const struct file_entry *e = entries_find(&r->entries, name);
 
-	if (!e || !in_force(e->conf))
+	if (!e || !tenant_in_force(e->conf))
 		return -ENOENT;
-	memcpy(public_key, e->conf->peers[0].public_key, NOISE_KEY_LEN);
-	if (e->conf->kind == TENANT_OF_GATEWAY)
+	/* A tunnel may have no peer at all. */
+	memset(public_key, 0, NOISE_KEY_LEN);
+	if (e->conf->n_peers)
+		memcpy(public_key, e->conf->peers[0].public_key, NOISE_KEY_LEN);
+	if (!tenant_is_tunnel(e->conf))
 		return 0;
 	*dev = e->tunnel ? tunnel_device(e->tunnel) : NULL;
 	return 1;
@@ -580,5 +527,8 @@ int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY
 
 void reload_counts(const struct reload *r, struct reload_counts *out)
 {
-	*out = r->counts;
+	*out = (struct reload_counts){ .tenants = r->enforce.tenants,
+				       .tunnels = r->enforce.tunnels,
+				       .refused = r->n_refused,
+				       .revoked = r->enforce.revoked };
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What files say comes into force: peers of the gateway, tunnels of our own,
+ * a line in the log, a counter. Control thread.
+ */
+#ifndef BERTH_MANAGE_ENFORCE_H
+#define BERTH_MANAGE_ENFORCE_H
+
+#include "../config/claims.h"
+#include "entries.h"
+#include "gateway.h"
+#include "tunnel.h"
+
+struct enforce {
+	uv_loop_t *loop;
+	struct workers *ws;
+	const struct config_router *router;
+	struct gateway *gateway; /* NULL: no tenants but tunnels */
+	struct claims *claims;
+	bool starting; /* what is added is no news */
+
+	size_t tenants, tunnels; /* in force */
+	uint64_t revoked;        /* ever */
+};
+
+/*
+ * Brings into force what the granted ones of the n entries want: e->conf
+ * becomes it, e->wanted is NULL afterwards. When this returns, the last packet
+ * of a revoked tenant has passed. An entry that the device has no memory for is
+ * taken out whole: it is not granted any more, and has no conf, no wanted and no claims.
+ */
+void enforce(struct enforce *f, struct file_entry *const *batch, size_t n);
+
+/* Closes what the entry has opened. */
+void enforce_close(struct file_entry *e);
+
+#endif

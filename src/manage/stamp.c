@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The state of files as a number. */
+#include "stamp.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "../base/clock.h"
+#include "../config/change.h"
+
+enum { TICK_SEC = 2 }; /* FAT; all others are finer */
+
+uint64_t stamp_hash(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *byte = data;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static bool is_fresh(const struct timespec *t, const struct timespec *now)
+{
+	return t->tv_sec + TICK_SEC >= now->tv_sec;
+}
+
+/* False: there is none. */
+static bool add_file(struct stamp *s, int dirfd, const char *path, const struct timespec *now)
+{
+	struct stat st;
+	int64_t fields[7] = { 0 };
+
+	if (!fstatat(dirfd, path, &st, 0)) {
+		fields[0] = (int64_t)st.st_dev;
+		fields[1] = (int64_t)st.st_ino;
+		fields[2] = st.st_size;
+		fields[3] = st.st_mtim.tv_sec;
+		fields[4] = st.st_mtim.tv_nsec;
+		fields[5] = st.st_ctim.tv_sec;
+		fields[6] = st.st_ctim.tv_nsec;
+		s->fresh |= is_fresh(&st.st_mtim, now) || is_fresh(&st.st_ctim, now);
+	}
+	s->number = stamp_hash(s->number, fields, sizeof(fields));
+	return fields[1] != 0;
+}
+
+struct stamp stamp_take(int dirfd, const char *name, char *const *files, size_t n)
+{
+	struct stamp s = { .number = STAMP_HASH_INIT };
+	char entry[TENANT_NAME_MAX + sizeof(".conf")];
+	struct timespec now;
+	struct stat st;
+
+	clock_realtime(&now);
+	snprintf(entry, sizeof(entry), "%s.conf", name);
+	s.link = !fstatat(dirfd, entry, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode);
+	s.there = add_file(&s, dirfd, entry, &now);
+	for (size_t i = 0; i < n; i++)
+		(void)add_file(&s, AT_FDCWD, files[i], &now);
+	s.number |= !s.number;
+	return s;
+}
