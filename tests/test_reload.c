@@ -1,0 +1,967 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every rule of "What a change does": real files in a real folder, a real
+ * loop, and a gateway made of values (fake_device.c). Nothing waits for a
+ * time: what must come is waited for with a generous bound, and what must not
+ * come has not when a later change (the fence) has.
+ */
+#include <check.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "../src/base/encoding.h"
+#include "../src/base/log.h"
+#include "../src/manage/reload.h"
+#include "config_files.h"
+#include "fake_device.h"
+#include "require.h"
+
+enum { BOUND_MS = 20000, FENCE_KEY = 60000 };
+
+static uv_loop_t loop;
+static struct reload *reload;
+static struct config_router router;
+static char logged[65536];
+static unsigned fences;
+
+static void on_line(enum log_level level, const char *text, void *arg)
+{
+	size_t len = strlen(logged);
+
+	(void)level, (void)arg;
+	snprintf(logged + len, sizeof(logged) - len, "%s\n", text);
+}
+
+static void too_late(uv_timer_t *timer)
+{
+	ck_abort_msg("waited in vain for %s; the gateway has\n%sand the log\n%s",
+		     (const char *)timer->data, fake_peers(), logged);
+}
+
+#define wait_for(what)                                          \
+	do {                                                    \
+		uv_timer_t guard_;                              \
+		uv_timer_init(&loop, &guard_);                  \
+		guard_.data = (void *)(uintptr_t)#what;         \
+		uv_timer_start(&guard_, too_late, BOUND_MS, 0); \
+		while (!(what))                                 \
+			uv_run(&loop, UV_RUN_ONCE);             \
+		uv_close((uv_handle_t *)&guard_, NULL);         \
+		uv_run(&loop, UV_RUN_NOWAIT);                   \
+	} while (0)
+
+/* Key number n in base64; in the model its first two bytes are n. */
+static const char *key_text(unsigned n)
+{
+	static char text[4][KEY_BASE64_STRLEN];
+	static unsigned turn;
+	uint8_t key[32] = { (uint8_t)(n >> 8), (uint8_t)n, 1 };
+
+	turn = (turn + 1) % 4;
+	return key_to_base64(key, text[turn]);
+}
+
+static const char *tenant_text(unsigned key, const char *ips)
+{
+	static char text[512];
+
+	snprintf(text, sizeof(text), "[Peer]\nPublicKey = %s\nAllowedIPs = %s\n", key_text(key),
+		 ips);
+	return text;
+}
+
+/* Into config.d/NAME.conf, in place. */
+static void put(const char *name, unsigned key, const char *ips)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "config.d/%s.conf", name);
+	files_put(path, 0600, tenant_text(key, ips));
+}
+
+static void run(const char *command)
+{
+	ck_assert_msg(!system(command), "failed: %s", command);
+}
+
+/* All that has happened before has come into force when this returns. */
+static void fence(void)
+{
+	unsigned key = FENCE_KEY + ++fences;
+	const struct fake_peer *peer;
+
+	put("zz-fence", key, "");
+	wait_for((peer = fake_peer("zz-fence")) && peer->key[1] == (uint8_t)key);
+}
+
+/* What the gateway has, the fence left out: "name key prefix...;" each. */
+static const char *state(void)
+{
+	static char text[256 * 1024];
+	char *fence_at;
+
+	strcpy(text, fake_peers());
+	fence_at = strstr(text, "zz-fence");
+	if (fence_at)
+		*fence_at = '\0';
+	for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ';';
+	return text;
+}
+
+#define expect(text)                                  \
+	do {                                          \
+		fence();                              \
+		ck_assert_str_eq(state(), text);      \
+	} while (0)
+
+static unsigned session(const char *name)
+{
+	const struct fake_peer *peer = fake_peer(name);
+
+	return peer ? peer->session : 0;
+}
+
+static struct reload_counts counts(void)
+{
+	struct reload_counts c;
+
+	reload_counts(reload, &c);
+	return c;
+}
+
+static bool has_logged(const char *text)
+{
+	return strstr(logged, text) != NULL;
+}
+
+static void open_reload(void)
+{
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(has_logged("tunnels"));
+	logged[0] = '\0';
+}
+
+static void close_reload(void)
+{
+	reload_close(reload);
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+static void begin(void)
+{
+	static const struct log_hook hook = { .line = on_line };
+	struct fault_list faults = { 0 };
+	struct rules_where where = { "berth.conf", 1, "Prefix", &faults };
+
+	files_begin();
+	log_set_hook(&hook);
+	router = (struct config_router){ .file = (char *)(uintptr_t)"berth.conf",
+					 .gateway = true,
+					 .name = "berth0",
+					 .tenants = (char *)(uintptr_t)"config.d" };
+	ck_assert_int_eq(value_ranges(&where, "2001:db8::/64, 203.0.113.0/24", &router.prefixes), 0);
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+}
+
+static void begin_open(void)
+{
+	begin();
+	open_reload();
+}
+
+static void end(void)
+{
+	close_reload();
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	for (size_t i = 0; i < FAKE_TUNNELS; i++)
+		ck_assert(!fake.tunnels[i].there);
+	free(router.prefixes.v);
+	log_set_hook(NULL);
+	files_end();
+}
+
+/* Changes */
+
+START_TEST(files_come_change_and_go)
+{
+	unsigned made;
+
+	put("a", 1, "2001:db8::1/128, 203.0.113.1");
+	expect("a 0001 203.0.113.1/32 2001:db8::1/128;");
+	ck_assert(has_logged("tenant a: added, 203.0.113.1/32 and more"));
+	made = session("a");
+	put("a", 1, "2001:db8::2");
+	expect("a 0001 2001:db8::2/128;");
+	ck_assert_uint_eq(session("a"), made);
+	put("b", 2, "2001:db8::1");
+	expect("a 0001 2001:db8::2/128;b 0002 2001:db8::1/128;");
+	put("a", 3, "2001:db8::2");
+	expect("a 0003 2001:db8::2/128;b 0002 2001:db8::1/128;");
+	ck_assert_uint_ne(session("a"), made);
+	ck_assert_uint_eq(counts().tenants, 3);
+	run("rm config.d/a.conf");
+	expect("b 0002 2001:db8::1/128;");
+	ck_assert(has_logged("tenant a: revoked"));
+	ck_assert_uint_eq(counts().tenants, 2);
+	ck_assert_uint_eq(counts().revoked, 1);
+}
+END_TEST
+
+/* The same content, whichever way it is written, changes nothing at all. */
+static const char *const rewrites[] = {
+	"cat a.orig >config.d/a.conf",
+	"cp a.orig config.d/.a.new; mv config.d/.a.new config.d/a.conf",
+	"mv config.d/a.conf config.d/a.conf~; cat a.orig >config.d/a.conf",
+	"mv config.d/a.conf x; mv x config.d/a.conf",
+	"touch config.d/a.conf",
+	"ln -f a.orig config.d/a.conf",
+	"ln -sf ../a.orig config.d/a.conf",
+	"(echo '# a comment'; cat a.orig) >config.d/a.conf",
+	"sed s/PublicKey/publickey/ a.orig >config.d/a.conf",
+	"cp a.orig new; mkdir d; mv new d/a.conf; mv config.d old; mv d config.d",
+	"echo \"$(awk '/PublicKey/ {print $3}' a.orig)\" >k; "
+	"sed 's,PublicKey.*,PublicKeyFile = ../k,' a.orig >config.d/a.conf",
+};
+
+START_TEST(the_same_content_is_no_change)
+{
+	unsigned made;
+	size_t changes;
+
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	run("cp config.d/a.conf a.orig");
+	changes = fake.n_changes;
+	run(rewrites[_i]);
+	fence();
+	ck_assert_uint_eq(session("a"), made);
+	/* Those of the fence only, one removal and one addition. */
+	ck_assert_uint_le(fake.n_changes, changes + 3);
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+static const struct {
+	const char *how, *undo;
+} revocations[] = {
+	{ "rm config.d/a.conf", NULL },
+	{ ": >config.d/a.conf", NULL },
+	{ "mv config.d/a.conf config.d/.a.conf", "mv config.d/.a.conf config.d/a.conf" },
+	{ "mv config.d/a.conf .", "mv a.conf config.d/a.conf" },
+	{ "mv config.d/a.conf config.d/a.conf.bak", "mv config.d/a.conf.bak config.d/a.conf" },
+	{ "sed -i '/PublicKey/d' config.d/a.conf", NULL },
+	{ "sed -i 's/PublicKey.*/PublicKey =/' config.d/a.conf", NULL },
+	{ "sed -i 's/PublicKey.*/PublicKey =/; s/AllowedIPs.*/AllowedIPs = junk/' config.d/a.conf",
+	  NULL },
+	{ "echo '# nothing' >config.d/a.conf", NULL },
+	{ "ln -sf /nowhere config.d/a.conf", "rm config.d/a.conf; cp a.orig config.d/a.conf" },
+	{ "rm config.d/a.conf; ln -s ../later config.d/a.conf", "cp a.orig later" },
+};
+
+START_TEST(revoked_in_every_way)
+{
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	run("cp config.d/a.conf a.orig");
+	fence();
+	run(revocations[_i].how);
+	expect("b 0002 2001:db8::2/128;");
+	ck_assert(has_logged("tenant a: revoked"));
+	ck_assert_uint_eq(counts().revoked, 1);
+	ck_assert_uint_eq(counts().refused, 0);
+	run(revocations[_i].undo ? revocations[_i].undo : "cat a.orig >config.d/a.conf");
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;");
+}
+END_TEST
+
+static const struct {
+	const char *how, *undo;
+} key_revocations[] = {
+	{ "rm keys/a.pub", "echo $KEY >keys/a.pub" },
+	{ "mv keys/a.pub keys/b.pub", "mv keys/b.pub keys/a.pub" },
+	{ ": >keys/a.pub", "echo $KEY >keys/a.pub" },
+	{ "mv keys old", "mv old keys" },
+	{ "rm -r keys", "mkdir keys; echo $KEY >keys/a.pub" },
+	{ "rm real/a.pub", "echo $KEY >real/a.pub" },
+};
+
+START_TEST(a_public_key_file_is_the_key)
+{
+	setenv("KEY", key_text(1), 1);
+	run("mkdir keys real; echo $KEY >keys/a.pub");
+	if (strstr(key_revocations[_i].how, "real"))
+		run("mv keys/a.pub real/a.pub; ln -s ../real/a.pub keys/a.pub");
+	files_put("config.d/a.conf", 0600,
+		  "[Peer]\nPublicKeyFile = ../keys/a.pub\nAllowedIPs = 2001:db8::1\n");
+	wait_for(fake_peer("a"));
+	run(key_revocations[_i].how);
+	wait_for(!fake_peer("a"));
+	ck_assert(has_logged("tenant a: revoked"));
+	run(key_revocations[_i].undo);
+	wait_for(fake_peer("a"));
+	ck_assert_uint_eq(counts().refused, 0);
+	run("rm config.d/a.conf");
+	expect("");
+}
+END_TEST
+
+START_TEST(a_public_key_file_changes)
+{
+	setenv("KEY", key_text(1), 1);
+	setenv("KEY2", key_text(2), 1);
+	run("echo $KEY >a.pub");
+	files_put("config.d/a.conf", 0600, "[Peer]\nPublicKeyFile = ../a.pub\n");
+	wait_for(fake_peer("a"));
+	run("echo junk >a.pub");
+	wait_for(counts().refused == 1);
+	ck_assert(has_logged("config.d/a.conf:2: "));
+	ck_assert(has_logged("tenant a: keeps its last good configuration"));
+	run("echo $KEY2 >a.pub");
+	wait_for(fake_peer("a") && fake_peer("a")->key[1] == 2);
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(a_slow_writer_revokes_nobody)
+{
+	char text[256];
+	unsigned made;
+	int fd;
+
+	strcpy(text, tenant_text(1, "2001:db8::1"));
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	fd = open("config.d/a.conf", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	fence();
+	reload_all(reload); /* not even then */
+	fence();
+	ck_assert_uint_eq(session("a"), made);
+	ck_assert_int_eq(write(fd, text, 20), 20);
+	fence();
+	reload_all(reload);
+	fence();
+	ck_assert_uint_eq(session("a"), made);
+	ck_assert_int_gt(write(fd, text + 20, strlen(text) - 20), 0);
+	close(fd);
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
+/* Faults */
+
+static const struct {
+	const char *sed, *said;
+} breakages[] = {
+	{ "s/PublicKey.*/PublicKey = junk/", "config.d/a.conf:2: PublicKey" },
+	{ "s/AllowedIPs.*/AllowedIPs = 2001:db8::zz/", "config.d/a.conf:3: AllowedIPs" },
+	{ "s/AllowedIPs/AllowdIPs/", "config.d/a.conf:3: " },
+	{ "s/AllowedIPs.*/AllowedIPs = 2001:db9::1/", "is in no Prefix of berth.conf" },
+	{ "s/AllowedIPs.*/AllowedIPs = ::\\/0/", "is in no Prefix of berth.conf" },
+	{ "$aPresharedKeyFile = nowhere", "config.d/a.conf:4: " },
+	{ "$aRateLimit = 1mbit", "config.d/a.conf:4: " },
+};
+
+START_TEST(a_broken_file_keeps_the_last_good_one)
+{
+	unsigned made;
+	char command[256];
+
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	snprintf(command, sizeof(command), "cp config.d/a.conf a.orig; sed -i '%s' config.d/a.conf",
+		 breakages[_i].sed);
+	run(command);
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), made);
+	ck_assert_msg(has_logged(breakages[_i].said), "%s not in\n%s", breakages[_i].said, logged);
+	ck_assert(has_logged("tenant a: keeps its last good configuration"));
+	ck_assert_uint_eq(counts().refused, 1);
+	/* Once is enough, until somebody asks. */
+	logged[0] = '\0';
+	run("touch config.d/a.conf");
+	fence();
+	run("touch 'config.d/no name.conf'"); /* asks for a scan, and is told */
+	wait_for(has_logged("no name.conf"));
+	fence();
+	ck_assert(!has_logged("a.conf"));
+	reload_all(reload);
+	wait_for(has_logged(breakages[_i].said));
+	/* And a broken file that goes is a file that goes. */
+	run("rm 'config.d/no name.conf' config.d/a.conf");
+	expect("");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(two_files_with_one_key)
+{
+	put("b", 1, "2001:db8::1");
+	fence();
+	put("a", 1, "2001:db8::2");
+	expect("b 0001 2001:db8::1/128;");
+	ck_assert(has_logged("config.d/a.conf:2: PublicKey: "));
+	ck_assert(has_logged("already in config.d/b.conf"));
+	ck_assert_uint_eq(counts().refused, 1);
+	/* When the rival goes, the file is good. */
+	run("rm config.d/b.conf");
+	expect("a 0001 2001:db8::2/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(overlapping_addresses)
+{
+	put("b", 1, "2001:db8::/80");
+	fence();
+	put("a", 2, "2001:db8::1");
+	put("c", 3, "2001:db8::/64, 203.0.113.1");
+	expect("b 0001 2001:db8::/80;");
+	ck_assert(has_logged("config.d/a.conf:3: AllowedIPs: 2001:db8::1/128 overlaps 2001:db8::/80"));
+	ck_assert(has_logged("config.d/c.conf:3: AllowedIPs: 2001:db8::/64 overlaps"));
+	/* The rival changes its mind: who waited first has it. */
+	put("b", 1, "203.0.113.2");
+	expect("a 0002 2001:db8::1/128;b 0001 203.0.113.2/32;");
+	run("rm config.d/a.conf");
+	expect("b 0001 203.0.113.2/32;c 0003 203.0.113.1/32 2001:db8::/64;");
+}
+END_TEST
+
+START_TEST(who_wanted_it_first_waits_first)
+{
+	put("m", 1, "2001:db8::1");
+	fence();
+	put("z", 2, "2001:db8::1");
+	fence();
+	put("a", 3, "2001:db8::1");
+	fence();
+	ck_assert_uint_eq(counts().refused, 2);
+	/* To touch a file is not to come anew. */
+	run("touch config.d/z.conf");
+	fence();
+	run("rm config.d/m.conf");
+	expect("z 0002 2001:db8::1/128;");
+	run("rm config.d/z.conf");
+	expect("a 0003 2001:db8::1/128;");
+}
+END_TEST
+
+START_TEST(a_refused_file_becomes_another)
+{
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	put("b", 2, "2001:db8::1");
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;");
+	ck_assert(has_logged("tenant b: keeps its last good configuration"));
+	files_put("config.d/b.conf", 0600, "junk");
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;");
+	/* It does not wait any more. */
+	run("rm config.d/a.conf");
+	expect("b 0002 2001:db8::2/128;");
+	put("a", 1, "2001:db8::2");
+	fence();
+	files_put("config.d/a.conf", 0600, "");
+	expect("b 0002 2001:db8::2/128;");
+	put("b", 2, "2001:db8::3");
+	expect("b 0002 2001:db8::3/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+/* Exchanges */
+
+START_TEST(two_swap_addresses)
+{
+	unsigned a, b;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	put("w", 9, "2001:db8::2"); /* who waits for it has no part in this */
+	fence();
+	a = session("a");
+	b = session("b");
+	put("a", 1, "2001:db8::2");
+	if (_i)
+		fence(); /* seen one by one: the first waits for the second */
+	put("b", 2, "2001:db8::1");
+	expect("a 0001 2001:db8::2/128;b 0002 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), a);
+	ck_assert_uint_eq(session("b"), b);
+	ck_assert_uint_eq(counts().refused, 1);
+	/* By renaming: names change, so these are others. */
+	run("mv config.d/a.conf t; mv config.d/b.conf config.d/a.conf; mv t config.d/b.conf");
+	expect("a 0002 2001:db8::1/128;b 0001 2001:db8::2/128;");
+}
+END_TEST
+
+START_TEST(three_rotate)
+{
+	put("a", 1, "2001:db8::1, 203.0.113.1");
+	put("b", 2, "2001:db8::2, 203.0.113.2");
+	put("c", 3, "2001:db8::3");
+	put("x", 8, "2001:db8::8");
+	fence();
+	put("x", 8, "2001:db8::1"); /* wants in, and is not let */
+	fence();
+	put("a", 1, "2001:db8::2, 203.0.113.1");
+	put("b", 2, "2001:db8::3, 203.0.113.2");
+	put("c", 3, "2001:db8::1");
+	expect("a 0001 203.0.113.1/32 2001:db8::2/128;b 0002 203.0.113.2/32 2001:db8::3/128;"
+	       "c 0003 2001:db8::1/128;x 0008 2001:db8::8/128;");
+	/* Keys rotate as well. */
+	put("a", 2, "2001:db8::2");
+	put("b", 3, "2001:db8::3");
+	put("c", 1, "2001:db8::1");
+	expect("a 0002 2001:db8::2/128;b 0003 2001:db8::3/128;c 0001 2001:db8::1/128;"
+	       "x 0008 2001:db8::8/128;");
+}
+END_TEST
+
+START_TEST(a_file_is_renamed)
+{
+	put("a", 1, "2001:db8::1");
+	fence();
+	logged[0] = '\0';
+	run("mv config.d/a.conf config.d/b.conf");
+	expect("b 0001 2001:db8::1/128;");
+	ck_assert(has_logged("tenant a: revoked"));
+	ck_assert(has_logged("tenant b: added"));
+	ck_assert(!has_logged("already in"));
+}
+END_TEST
+
+/* Tunnels */
+
+static void put_tunnel(const char *name, const char *ifname)
+{
+	char path[64], text[512];
+
+	snprintf(path, sizeof(path), "config.d/%s.conf", name);
+	snprintf(text, sizeof(text), "[Interface]\nPrivateKey = %s\n[Container]\nName = %s\n",
+		 key_text(77), ifname);
+	files_put(path, 0600, text);
+}
+
+START_TEST(tunnels)
+{
+	uint8_t key[32];
+	struct device *dev;
+	unsigned made;
+
+	put("a", 1, "2001:db8::1");
+	put_tunnel("t", "wg0"); /* without a peer */
+	fence();
+	ck_assert_ptr_nonnull(fake_tunnel("t"));
+	ck_assert_uint_eq(counts().tunnels, 1);
+	ck_assert_int_eq(reload_find(reload, "t", key, &dev), 1);
+	ck_assert_int_eq(reload_find(reload, "a", key, &dev), 0);
+	ck_assert_uint_eq(key[1], 1);
+	made = fake_tunnel("t")->session;
+	run("touch config.d/t.conf");
+	put_tunnel("u", "wg0"); /* there is one */
+	fence();
+	ck_assert_uint_eq(fake_tunnel("t")->session, made);
+	ck_assert_ptr_null(fake_tunnel("u"));
+	ck_assert(has_logged("config.d/u.conf:4: Name: the interface 'wg0'"));
+	/* A name is given away and taken. */
+	put_tunnel("u", "wg1");
+	fence();
+	put_tunnel("t", "wg1");
+	put_tunnel("u", "wg0");
+	fence();
+	ck_assert_str_eq(fake_tunnel("t")->ifname, "wg1");
+	ck_assert_str_eq(fake_tunnel("u")->ifname, "wg0");
+	/* From one kind to the other and back. */
+	put("u", 5, "2001:db8::5");
+	put_tunnel("a", "wg7");
+	expect("u 0005 2001:db8::5/128;");
+	ck_assert_ptr_null(fake_tunnel("u"));
+	ck_assert_ptr_nonnull(fake_tunnel("a"));
+	put("a", 1, "2001:db8::1");
+	run("rm config.d/t.conf");
+	expect("a 0001 2001:db8::1/128;u 0005 2001:db8::5/128;");
+	ck_assert_uint_eq(counts().tunnels, 0);
+	put_tunnel("t", "wg0"); /* and is closed at the end */
+	fence();
+}
+END_TEST
+
+/* The folder */
+
+START_TEST(an_unreadable_folder_changes_nothing)
+{
+	unsigned made;
+
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	run("mv config.d away");
+	logged[0] = '\0';
+	reload_all(reload);
+	wait_for(has_logged("config.d"));
+	ck_assert_uint_eq(session("a"), made);
+	run("rm away/a.conf; mv away config.d");
+	wait_for(!fake_peer("a"));
+}
+END_TEST
+
+START_TEST(a_folder_takes_the_place_of_another)
+{
+	unsigned b;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	b = session("b");
+	run("cp -a config.d new; rm new/a.conf; mv config.d old; mv new config.d");
+	put("c", 3, "2001:db8::1");
+	wait_for(!fake_peer("a") && fake_peer("c"));
+	expect("b 0002 2001:db8::2/128;c 0003 2001:db8::1/128;");
+	ck_assert_uint_eq(session("b"), b);
+}
+END_TEST
+
+START_TEST(an_unmounted_folder_changes_nothing)
+{
+	unsigned made;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		printf("test_reload: skipped the unmounted folder: run it as root\n");
+		return;
+	}
+	ck_assert_int_eq(mount("none", "config.d", "tmpfs", 0, NULL), 0);
+	put("a", 1, "2001:db8::1");
+	close_reload();
+	open_reload();
+	made = session("a");
+	logged[0] = '\0';
+	ck_assert_int_eq(umount2("config.d", MNT_DETACH), 0);
+	wait_for(has_logged("not mounted?"));
+	ck_assert_uint_eq(session("a"), made);
+	reload_all(reload);
+	wait_for(!fake_peer("a"));
+}
+END_TEST
+
+/* What events miss */
+
+/* Makes the watcher ask for a scan of what has changed. */
+static void ask_for_scan(void)
+{
+	run("touch 'config.d/no name.conf'; rm 'config.d/no name.conf'");
+	fence();
+}
+
+START_TEST(a_scan_finds_what_events_missed)
+{
+	size_t changes;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	put("c", 3, "2001:db8::3");
+	fence();
+	run("ln config.d/a.conf a; ln config.d/b.conf b; ln config.d/c.conf c");
+	fence();
+	/* Through another name: no event of ours. A swap, and a new address. */
+	files_put("a", 0600, tenant_text(1, "2001:db8::2"));
+	files_put("b", 0600, tenant_text(2, "2001:db8::1"));
+	files_put("c", 0600, tenant_text(3, "2001:db8::4"));
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;c 0003 2001:db8::3/128;");
+	ask_for_scan();
+	expect("a 0001 2001:db8::2/128;b 0002 2001:db8::1/128;c 0003 2001:db8::4/128;");
+	changes = fake.n_changes;
+	ask_for_scan();
+	ck_assert_uint_le(fake.n_changes, changes + 2);
+}
+END_TEST
+
+START_TEST(a_scan_believes_an_empty_file_the_second_time)
+{
+	unsigned a;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	a = session("a");
+	run("ln config.d/a.conf a; ln config.d/b.conf b");
+	fence();
+	run(": >a; : >b");
+	ask_for_scan();
+	ck_assert_ptr_nonnull(fake_peer("a"));
+	ck_assert_ptr_nonnull(fake_peer("b"));
+	files_put("a", 0600, tenant_text(1, "2001:db8::1"));
+	wait_for(!fake_peer("b"));
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), a);
+}
+END_TEST
+
+/* Starting */
+
+START_TEST(at_the_start_the_first_by_name_is_first)
+{
+	char name[16], ips[32];
+
+	/* Over several slices of the scan, each address twice. */
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i % 300);
+		put(name, i + 1, ips);
+	}
+	open_reload();
+	ck_assert_uint_eq(counts().tenants, 300);
+	ck_assert_uint_eq(counts().refused, 300);
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		require(!!fake_peer(name) == (i < 300));
+	}
+	/* A change of somebody in the middle of all this. */
+	run("rm config.d/t0000.conf");
+	wait_for(fake_peer("t0300"));
+	run("rm config.d/t*.conf");
+	expect("");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(changes_during_the_start)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t1199"));
+	/* One that was read, one that was not, one that claims what a later one has. */
+	run("rm config.d/t0001.conf config.d/t1198.conf");
+	put("t1197", 2000, "2001:db8::4ad");
+	put("zz", 2001, "2001:db8::4ac");
+	wait_for(has_logged("tunnels"));
+	fence();
+	ck_assert_ptr_null(fake_peer("t0001"));
+	ck_assert_ptr_null(fake_peer("t1198"));
+	ck_assert_ptr_null(fake_peer("zz"));
+	ck_assert_uint_eq(fake_peer("t1197")->key[0] << 8 | fake_peer("t1197")->key[1], 2000);
+	ck_assert_uint_eq(counts().tenants, 1199);
+}
+END_TEST
+
+START_TEST(closed_while_it_scans)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t0599"));
+}
+END_TEST
+
+START_TEST(no_memory_in_the_device)
+{
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	strcpy(fake.fail_name, "a");
+	put("a", 1, "2001:db8::3");
+	put("b", 2, "2001:db8::4");
+	put("c", 3, "2001:db8::5");
+	expect("b 0002 2001:db8::4/128;c 0003 2001:db8::5/128;");
+	ck_assert(has_logged("tenant a: not in force"));
+	ck_assert_uint_eq(counts().refused, 1);
+	ck_assert_uint_eq(counts().tenants, 3);
+	/* The next scan tries again. */
+	ask_for_scan();
+	expect("a 0001 2001:db8::3/128;b 0002 2001:db8::4/128;c 0003 2001:db8::5/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+/* At random */
+
+enum { NAMES = 10, KEYS = 12, ADDRESSES = 12, ROUNDS = 60 };
+
+/* What a file says, and what a peer is. */
+struct says {
+	enum { NOTHING, BROKEN, PEER } what;
+	unsigned key;
+	unsigned addresses; /* a set of bits */
+	unsigned session;
+};
+
+static const char *random_name(unsigned i)
+{
+	static char name[2];
+
+	name[0] = (char)('a' + i);
+	return name;
+}
+
+static void random_write(unsigned i, const struct says *s, unsigned way)
+{
+	char ips[ADDRESSES * 24] = "", path[32], tmp[32];
+	const char *text = s->what == NOTHING ? "[Peer]\nPublicKey =\n" : "[Peer]\njunk\n";
+	size_t len = 0;
+
+	for (unsigned k = 0; k < ADDRESSES; k++)
+		if (s->addresses & 1U << k)
+			len += (size_t)sprintf(ips + len, "%s2001:db8::%x", len ? "," : "", k + 1);
+	if (s->what == PEER)
+		text = tenant_text(s->key, ips);
+	snprintf(path, sizeof(path), "config.d/%s.conf", random_name(i));
+	snprintf(tmp, sizeof(tmp), "config.d/.%s.tmp", random_name(i));
+	if (s->what == NOTHING && way & 1) {
+		unlink(path);
+	} else if (way & 2) {
+		files_put(tmp, 0600, text);
+		require(!rename(tmp, path));
+	} else {
+		files_put(path, 0600, text);
+	}
+}
+
+static struct says peer_says(unsigned i)
+{
+	const struct fake_peer *p = fake_peer(random_name(i));
+	struct says s = { NOTHING, 0, 0, 0 };
+
+	if (!p)
+		return s;
+	s = (struct says){ PEER, p->key[1], 0, p->session };
+	for (size_t k = 0; k < p->n_prefixes; k++)
+		s.addresses |= 1U << (p->prefixes[k].addr[15] - 1);
+	return s;
+}
+
+static bool same(const struct says *a, const struct says *b)
+{
+	return a->what == b->what &&
+	       (a->what != PEER || (a->key == b->key && a->addresses == b->addresses));
+}
+
+static bool conflict(const struct says *a, const struct says *b)
+{
+	return a->what == PEER && b->what == PEER &&
+	       (a->key == b->key || a->addresses & b->addresses);
+}
+
+static void check_random(const struct says *file, const struct says *before, const bool *changed)
+{
+	struct says now[NAMES];
+
+	for (unsigned i = 0; i < NAMES; i++)
+		now[i] = peer_says(i);
+	for (unsigned i = 0; i < NAMES; i++) {
+		bool in_the_way = false;
+
+		for (unsigned k = 0; k < NAMES; k++) {
+			require(k == i || !conflict(&now[i], &now[k]));
+			in_the_way |= k != i && conflict(&file[i], &now[k]);
+		}
+		if (file[i].what == NOTHING)
+			require(now[i].what == NOTHING);
+		else if (file[i].what == BROKEN || in_the_way)
+			require(same(&now[i], &before[i]));
+		else
+			require(same(&now[i], &file[i]));
+		/* The first stays, and does not even notice. */
+		if (!changed[i] && same(&file[i], &before[i]))
+			require(now[i].session == before[i].session);
+	}
+}
+
+START_TEST(at_random)
+{
+	struct says file[NAMES] = { 0 }, before[NAMES];
+	bool conflicts = _i & 1;
+
+	srandom(4711 + (unsigned)_i);
+	for (int round = 0; round < ROUNDS; round++) {
+		bool changed[NAMES] = { false };
+
+		for (unsigned i = 0; i < NAMES; i++)
+			before[i] = peer_says(i);
+		for (unsigned n = 1 + (unsigned)random() % 4; n; n--) {
+			unsigned i = (unsigned)random() % NAMES, r = (unsigned)random() % 10;
+
+			if (changed[i])
+				continue;
+			changed[i] = true;
+			file[i] = (struct says){ r < 7 ? PEER : r < 8 && conflicts ? BROKEN : NOTHING,
+						 1 + (unsigned)random() % KEYS,
+						 (unsigned)(random() & random() & random()) %
+							 (1U << ADDRESSES), 0 };
+			if (!conflicts) {
+				file[i].key = i + 1 + NAMES * ((unsigned)random() % 2);
+				file[i].addresses = 1U << i;
+			}
+			random_write(i, &file[i], (unsigned)random());
+		}
+		fence();
+		check_random(file, before, changed);
+	}
+	if (!conflicts) {
+		/* A fresh start finds the same. */
+		char text[4096];
+
+		strcpy(text, fake_peers());
+		close_reload();
+		memset(&fake, 0, sizeof(fake));
+		open_reload();
+		ck_assert_str_eq(text, fake_peers());
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("reload");
+	TCase *tc = tcase_create("changes"), *start = tcase_create("start");
+
+	tcase_add_checked_fixture(tc, begin_open, end);
+	tcase_set_timeout(tc, 90);
+	tcase_add_test(tc, files_come_change_and_go);
+	tcase_add_loop_test(tc, the_same_content_is_no_change, 0, ARRAY_SIZE(rewrites));
+	tcase_add_loop_test(tc, revoked_in_every_way, 0, ARRAY_SIZE(revocations));
+	tcase_add_loop_test(tc, a_public_key_file_is_the_key, 0, ARRAY_SIZE(key_revocations));
+	tcase_add_test(tc, a_public_key_file_changes);
+	tcase_add_test(tc, a_slow_writer_revokes_nobody);
+	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));
+	tcase_add_test(tc, two_files_with_one_key);
+	tcase_add_test(tc, overlapping_addresses);
+	tcase_add_test(tc, who_wanted_it_first_waits_first);
+	tcase_add_test(tc, a_refused_file_becomes_another);
+	tcase_add_loop_test(tc, two_swap_addresses, 0, 2);
+	tcase_add_test(tc, three_rotate);
+	tcase_add_test(tc, a_file_is_renamed);
+	tcase_add_test(tc, tunnels);
+	tcase_add_test(tc, an_unreadable_folder_changes_nothing);
+	tcase_add_test(tc, a_folder_takes_the_place_of_another);
+	tcase_add_test(tc, an_unmounted_folder_changes_nothing);
+	tcase_add_test(tc, a_scan_finds_what_events_missed);
+	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
+	tcase_add_test(tc, no_memory_in_the_device);
+	tcase_add_loop_test(tc, at_random, 0, 4);
+	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(start, begin, end);
+	tcase_set_timeout(start, 90);
+	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
+	tcase_add_test(start, changes_during_the_start);
+	tcase_add_test(start, closed_while_it_scans);
+	suite_add_tcase(suite, start);
+	return files_run_all(suite);
+}
