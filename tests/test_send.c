@@ -243,6 +243,37 @@ START_TEST(not_ip)
 }
 END_TEST
 
+/* As Linux does with a packet whose kind has no name in a virtio_net_hdr: it is consumed. */
+static ssize_t read_indescribable(int fd, const struct iovec *iov, int count)
+{
+	struct fake_packet *p = wire_read(fd);
+
+	(void)iov;
+	(void)count;
+	errno = p ? EINVAL : EAGAIN;
+	free(p);
+	return -1;
+}
+
+START_TEST(indescribable)
+{
+	struct tun_queue *tun = &device_datapath(lab.home.dev)->queues[0].tun;
+	const struct tun_ops *usual = tun->ops;
+	struct tun_ops ops = { .readv = read_indescribable, .writev = usual->writev };
+	uint8_t packet[64];
+
+	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+	tun->ops = &ops;
+	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+	lab_dropped(&lab.home, DROP_OUT_MALFORMED, 1, false);
+	tun->ops = usual;
+	/* The device lives on. */
+	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+	lab_carry(&lab);
+	lab_tun_out(&lab.gate, packet, sizeof(packet));
+}
+END_TEST
+
 /* With offloads, a super-packet that describes itself wrongly. */
 START_TEST(not_a_super_packet)
 {
@@ -515,6 +546,7 @@ int main(void)
 	tcase_add_test(tc, no_endpoint);
 	tcase_add_test(tc, error_rate);
 	tcase_add_test(tc, not_ip);
+	tcase_add_test(tc, indescribable);
 	tcase_add_test(alone, not_a_super_packet);
 	tcase_add_test(tc, network_refuses);
 	tcase_add_test(tc, too_many_wait);

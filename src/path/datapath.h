@@ -172,7 +172,7 @@ unsigned receive_burst(struct queue *q, int fd);
 
 /*
  * send.c: one burst from the TUN device. Returns the number of packets, 0 when
- * there were none; negative: the device is gone. Worker, RCU turn.
+ * there were none or none good; negative: the device is gone. Worker, RCU turn.
  */
 int send_burst(struct queue *q);
 

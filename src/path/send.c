@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Outbound: from packets of the TUN device to datagrams. datapath.h draws it. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "../base/log.h"
@@ -305,6 +306,11 @@ int send_burst(struct queue *q)
 	n = tun_read_burst(&q->tun, q->reader, &b->layout, b->arena, BURST_ARENA, b->spans,
 			   BURST_PACKETS, &used);
 	count_unreadable(q);
+	if (n == -EINVAL || n == -ENOMEM) {
+		/* One packet that the kernel could not describe to us, and has dropped. */
+		datapath_drop(q->dp, NULL, DROP_OUT_MALFORMED, 1);
+		return 0;
+	}
 	if (n <= 0)
 		return n;
 	if (unlikely(!rcu_read(&q->udp))) {
