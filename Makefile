@@ -59,7 +59,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -68,6 +68,7 @@ $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
+$(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -153,15 +154,25 @@ SANITIZE_tsan := thread
 
 lint: levels
 	$(Q)tools/deps lint
-	$(Q)$(MAKE) --no-print-directory BUILD=build/gcc CC=gcc WERROR=1 all tests
-	$(Q)$(MAKE) --no-print-directory BUILD=build/clang CC=clang WERROR=1 all tests
+	$(Q)$(MAKE) --no-print-directory BUILD=build/gcc CC=gcc WERROR=1 all tests benches
+	$(Q)$(MAKE) --no-print-directory BUILD=build/clang CC=clang WERROR=1 all tests benches
 	$(Q)tools/lint "$(CPPFLAGS)"
+	$(Q)tools/bench/count build/gcc/bench/micro
 	$(Q)shellcheck -x $(SCRIPTS)
 
 bench: deps
 	$(Q)tools/deps bench
 	$(Q)$(MAKE) --no-print-directory all $(BENCH)
 	$(Q)tools/bench/bench
+
+benches: $(BENCH)
+
+bench-micro: $(BUILD)/bench/micro
+	$(Q)$<
+
+bench-count: $(BUILD)/bench/micro
+	$(Q)tools/deps bench
+	$(Q)tools/bench/count $< $(if $(WRITE),--write)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
@@ -183,12 +194,14 @@ help:
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
+	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench install clean help
+.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
+	bench-micro bench-count install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below: the rules above would call make for each.
