@@ -301,9 +301,10 @@ START_TEST(network_refuses)
 	uint8_t packet[64], msg[96];
 
 	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+	/* First: the worker does not wait for us to have injected all. */
+	wire_fail(lab.home.udp4, -ENOBUFS, 3);
 	for (unsigned i = 0; i < 5; i++)
 		wire_inject(lab.home.tun, NULL, 0, packet, sizeof(packet));
-	wire_fail(lab.home.udp4, -ENOBUFS, 3);
 	lab_settle(&lab);
 	lab_dropped(&lab.home, DROP_SEND_FAILED, 3, true);
 	for (unsigned i = 0; i < 2; i++)
