@@ -9,7 +9,11 @@
 #include "handshake.h"
 #include "icmp.h"
 
-enum { NO_NEXT = UINT16_MAX };
+enum {
+	NO_NEXT = UINT16_MAX,
+	/* Of staging in one turn: others may stage as fast as we send, for as long as they like. */
+	FLUSH_ROUNDS = 4
+};
 
 /* Where the packets of one run went, for the accounts after the flush. */
 struct tally {
@@ -372,7 +376,7 @@ bool send_staged(struct queue *q, struct peer *peer)
 {
 	struct session *session = rcu_read(&peer->session);
 	struct staged *staged;
-	unsigned sent, total = 0;
+	unsigned sent, total = 0, rounds = 0;
 
 	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return false;
@@ -384,6 +388,12 @@ bool send_staged(struct queue *q, struct peer *peer)
 		/* The key may have run out on the way; what it left is staged again. */
 		if (!sent || !has_key(q, peer, session)) {
 			peer_stop_flushing(peer, session);
+			break;
+		}
+		if (++rounds == FLUSH_ROUNDS) {
+			/* What has come meanwhile keeps its order: it is still staged. */
+			peer_stop_flushing(peer, session);
+			q->dp->ops->wake_worker(q->dp, peer, PEER_WORK_FLUSH);
 			break;
 		}
 	}
