@@ -167,9 +167,17 @@ void lab_wait(struct lab *lab, uint64_t ns)
 
 struct fake_packet *lab_sent(struct side *side)
 {
-	struct fake_packet *p = wire_take(side->udp4);
+	struct datapath *dp = device_datapath(side->dev);
+	struct fake_packet *p = NULL;
 
-	return p ? p : wire_take(side->udp6);
+	for (unsigned i = 0; i < dp->n_queues && !p; i++) {
+		struct udp_sockets *udp = atomic_load(&dp->queues[i].udp);
+
+		p = wire_take(udp->fd4);
+		if (!p)
+			p = wire_take(udp->fd6);
+	}
+	return p;
 }
 
 struct fake_packet *lab_sent_one_at(int line, struct side *side, uint32_t type, size_t len)
