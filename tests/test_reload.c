@@ -14,9 +14,10 @@
 #include "../src/manage/reload.h"
 #include "config_files.h"
 #include "fake_device.h"
+#include "loop_wait.h"
 #include "require.h"
 
-enum { BOUND_MS = 20000, FENCE_KEY = 60000 };
+enum { FENCE_KEY = 60000 };
 
 static uv_loop_t loop;
 static struct reload *reload;
@@ -32,23 +33,15 @@ static void on_line(enum log_level level, const char *text, void *arg)
 	snprintf(logged + len, sizeof(logged) - len, "%s\n", text);
 }
 
-static void too_late(uv_timer_t *timer)
+static const char *show_all(void)
 {
-	ck_abort_msg("waited in vain for %s; the gateway has\n%sand the log\n%s",
-		     (const char *)timer->data, fake_peers(), logged);
+	static char text[sizeof(logged) + 256 * 1024 + 64];
+
+	snprintf(text, sizeof(text), "the gateway has\n%sand the log\n%s", fake_peers(), logged);
+	return text;
 }
 
-#define wait_for(what)                                          \
-	do {                                                    \
-		uv_timer_t guard_;                              \
-		uv_timer_init(&loop, &guard_);                  \
-		guard_.data = (void *)(uintptr_t)#what;         \
-		uv_timer_start(&guard_, too_late, BOUND_MS, 0); \
-		while (!(what))                                 \
-			uv_run(&loop, UV_RUN_ONCE);             \
-		uv_close((uv_handle_t *)&guard_, NULL);         \
-		uv_run(&loop, UV_RUN_NOWAIT);                   \
-	} while (0)
+#define wait_for(what) loop_wait(&loop, what, show_all)
 
 /* Key number n in base64; in the model its first two bytes are n. */
 static const char *key_text(unsigned n)

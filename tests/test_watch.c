@@ -13,8 +13,9 @@
 
 #include "../src/manage/watch.h"
 #include "config_files.h"
+#include "loop_wait.h"
 
-enum { BOUND_MS = 20000, MANY = 10000 };
+enum { MANY = 10000 };
 
 extern char **environ;
 
@@ -69,22 +70,7 @@ static void on_rescan(void *arg)
 
 static const struct watch_ops ops = { .changed = on_changed, .rescan = on_rescan };
 
-static void too_late(uv_timer_t *timer)
-{
-	ck_abort_msg("waited in vain for %s", (const char *)timer->data);
-}
-
-#define wait_for(what)                                              \
-	do {                                                        \
-		uv_timer_t guard_;                                  \
-		uv_timer_init(&loop, &guard_);                      \
-		guard_.data = (void *)(uintptr_t)#what;             \
-		uv_timer_start(&guard_, too_late, BOUND_MS, 0);     \
-		while (!(what))                                     \
-			uv_run(&loop, UV_RUN_ONCE);                 \
-		uv_close((uv_handle_t *)&guard_, NULL);             \
-		uv_run(&loop, UV_RUN_NOWAIT);                       \
-	} while (0)
+#define wait_for(what) loop_wait(&loop, what, NULL)
 
 /* All that has happened before is told when this returns, if ever. */
 static void fence(void)
