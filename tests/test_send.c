@@ -264,9 +264,11 @@ START_TEST(indescribable)
 
 	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
 	tun->ops = &ops;
+	lab_settle(&lab); /* the worker has seen it */
 	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
 	lab_dropped(&lab.home, DROP_OUT_MALFORMED, 1, false);
 	tun->ops = usual;
+	lab_settle(&lab);
 	/* The device lives on. */
 	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
 	lab_carry(&lab);

@@ -25,7 +25,7 @@ struct timers {
 	_Atomic bool received_more;      /* data came after unacknowledged was set */
 	/* handshake thread; the home worker clears retry_at when it gives up */
 	_Atomic uint64_t handshake_sent;  /* last initiation or response, for REKEY_TIMEOUT */
-	_Atomic uint64_t retry_at;        /* an initiation is in flight, or wished for, until then */
+	_Atomic uint64_t retry_at;        /* one is in flight, or wished for, until then */
 	_Atomic unsigned attempts;        /* initiations since somebody last wanted one */
 	_Atomic uint64_t wipe_from;       /* newest keys, or birth of the session */
 	_Atomic uint32_t jitter;          /* ns, < REKEY_TIMEOUT_JITTER_MAX */
@@ -33,9 +33,9 @@ struct timers {
 
 /* What a look may find due. */
 enum timer_action {
-	TIMER_RETRY = 1 << 0,         /* send the initiation again, forget the local address */
+	TIMER_RETRY = 1 << 0,         /* initiate again, and forget the local address */
 	TIMER_GIVE_UP = 1 << 1,       /* no answer for REKEY_ATTEMPT_TIME: drop what waits */
-	TIMER_NEW_HANDSHAKE = 1 << 2, /* data unanswered: start a handshake, forget the local address */
+	TIMER_NEW_HANDSHAKE = 1 << 2, /* data unanswered: a handshake, and the same */
 	TIMER_KEEPALIVE = 1 << 3,     /* §6.5 passive keepalive */
 	TIMER_KEEPALIVE_AGAIN = 1 << 4, /* with the former: call timers_expect_more() after it */
 	TIMER_PERSISTENT = 1 << 5,      /* persistent keepalive */
