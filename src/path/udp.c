@@ -179,7 +179,12 @@ static void put_cmsg(struct msghdr *msg, int level, int type, const void *data, 
 	msg->msg_controllen += CMSG_SPACE(len);
 }
 
-/* Local address, ECN and segment size; control was zeroed. */
+/*
+ * Local address, ECN and segment size; control was zeroed. Which interface is for the
+ * routes to say, as with the kernel's WireGuard: forced back to the one that packets
+ * come in by, Linux takes every destination there for a neighbour, and where the way
+ * out is another one nothing would ever arrive. Link-local addresses need it.
+ */
 static void write_control(struct msghdr *msg, const struct endpoint *to, uint8_t ecn,
 			  uint16_t segment)
 {
@@ -187,17 +192,17 @@ static void write_control(struct msghdr *msg, const struct endpoint *to, uint8_t
 
 	msg->msg_controllen = 0;
 	if (to->addr.sa_family == AF_INET) {
-		struct in_pktinfo info = { .ipi_spec_dst = to->src4,
-					   .ipi_ifindex = (int)to->src_ifindex };
+		struct in_pktinfo info = { .ipi_spec_dst = to->src4 };
 
 		if (to->src4.s_addr)
 			put_cmsg(msg, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 		if (ecn)
 			put_cmsg(msg, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 	} else {
-		struct in6_pktinfo info = { .ipi6_addr = to->src6,
-					    .ipi6_ifindex = to->src_ifindex };
+		struct in6_pktinfo info = { .ipi6_addr = to->src6 };
 
+		if (IN6_IS_ADDR_LINKLOCAL(&to->src6))
+			info.ipi6_ifindex = to->src_ifindex;
 		if (!IN6_IS_ADDR_UNSPECIFIED(&to->src6))
 			put_cmsg(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 		if (ecn)
