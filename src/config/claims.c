@@ -11,6 +11,7 @@
  * ranges that overlap a given one are neighbours in that order, so a search
  * for it ends at one of them if there is any. That one is the holder to name.
  */
+#include <assert.h>
 #include <errno.h>
 #include <search.h>
 #include <stdio.h>
@@ -97,31 +98,43 @@ static void copy_ranges(struct holder *holder, const struct config_ranges *range
 }
 
 /* Namespace and interface as one text. No blank is in the first word and the last. */
-static int print_link(char *buf, size_t len, const struct config_tunnel *tunnel)
+static void print_link(char *buf, size_t len, const struct config_tunnel *tunnel)
 {
-	return snprintf(buf, len, "%d %s %s", tunnel->netns_kind,
-			tunnel->netns ? tunnel->netns : "", tunnel->ifname);
+	(void)snprintf(buf, len, "%d %s %s", tunnel->netns_kind,
+		       tunnel->netns ? tunnel->netns : "", tunnel->ifname);
+}
+
+/* Room for that, and the NUL; an enum prints as one digit. */
+static size_t link_room(const struct config_tunnel *tunnel)
+{
+	return sizeof("1  ") + (tunnel->netns ? strlen(tunnel->netns) : 0) +
+	       strlen(tunnel->ifname);
 }
 
 static struct holder *holder_new(const struct config_tenant *tenant)
 {
 	bool tunnel = tenant->kind == TENANT_TUNNEL;
-	const struct config_ranges *ranges = tunnel ? NULL : &tenant->peers[0].allowed_ips;
+	const struct config_peer *peer = tenant->peers; /* of a tenant there is one */
 	size_t name_len = strlen(tenant->name) + 1;
-	size_t link_len = tunnel ? print_link(NULL, 0, tenant->tunnel) + 1 : 0;
-	size_t fixed = sizeof(struct holder) + (ranges ? ranges->n : 0) * sizeof(struct held);
-	struct holder *holder = calloc(1, fixed + name_len + link_len);
-	char *texts = (char *)holder + fixed;
+	size_t link_len = tunnel ? link_room(tenant->tunnel) : 0;
+	size_t fixed = sizeof(struct holder);
+	struct holder *holder;
+	char *texts;
 
+	assert(tunnel || peer);
+	if (!tunnel)
+		fixed += peer->allowed_ips.n * sizeof(struct held);
+	holder = calloc(1, fixed + name_len + link_len);
 	if (!holder)
 		return NULL;
+	texts = (char *)holder + fixed;
 	holder->name = memcpy(texts, tenant->name, name_len);
 	if (tunnel) {
 		print_link(texts + name_len, link_len, tenant->tunnel);
 		holder->link = texts + name_len;
 	} else {
-		memcpy(holder->public_key, tenant->peers[0].public_key, VALUE_KEY_LEN);
-		copy_ranges(holder, ranges);
+		memcpy(holder->public_key, peer->public_key, VALUE_KEY_LEN);
+		copy_ranges(holder, &peer->allowed_ips);
 	}
 	return holder;
 }

@@ -24,6 +24,7 @@
  */
 #include "allowedips.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -378,6 +379,7 @@ int allowedips_insert(struct allowedips *table, const struct prefix *p, void *va
 	} else if (is_branch(node) && node->bit == p->cidr && shared == p->cidr) {
 		rcu_publish(&branch_of(node)->route, r);
 	} else {
+		assert(near); /* a node has a route at or below it */
 		b = join(r, node, near, shared);
 		if (!b) {
 			free(r);
@@ -436,6 +438,7 @@ int allowedips_remove(struct allowedips *table, const struct prefix *p, const vo
 	if (!r || rcu_read(&r->value) != value)
 		return -ENOENT;
 
+	assert(node); /* or there were no route */
 	if (prefix_is_host(p))
 		hostmap_remove(hosts, hostmap_hash(hosts, k.w[0], k.w[1]), r);
 	if (is_branch(node))
