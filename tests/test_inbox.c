@@ -22,7 +22,7 @@ static _Atomic unsigned running;
 
 START_TEST(order)
 {
-	struct inbox in = { 0 };
+	struct inbox in = { NULL };
 	struct inbox_item items[5] = { 0 }, *item;
 
 	ck_assert_ptr_null(inbox_take_all(&in));
