@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_addr.h>
 
 #include "../base/log.h"
 #include "owner.h"
@@ -67,20 +66,10 @@ void complain_port(const char *ifname, uint16_t port, int err)
 		log_error("%s: cannot open UDP port %u: %s", ifname, port, strerror(-err));
 }
 
-int complain_add_address(struct netlink *nl, int index, const struct config_address *address,
-			 const char *ifname)
+void complain_address(const char *ifname, const struct config_address *address, int err)
 {
-	struct netlink_addr a = { .ifindex = index,
-				  .family = address->family,
-				  .prefixlen = address->length,
-				  .flags = address->family == AF_INET6 ? IFA_F_NODAD : 0 };
 	char text[INET6_ADDRSTRLEN];
-	int err;
 
-	memcpy(a.addr, address->addr, sizeof(a.addr));
-	err = netlink_addr_add(nl, &a);
-	if (!err)
-		return 0;
 	inet_ntop(address->family, address->addr, text, sizeof(text));
 	/* What Linux says when IPv6 is disabled on the interface, or not there at all. */
 	if (address->family == AF_INET6 && (err == -EACCES || err == -EPERM ||
@@ -89,7 +78,6 @@ int complain_add_address(struct netlink *nl, int index, const struct config_addr
 			  "sysctl -w net.ipv6.conf.all.disable_ipv6=0", ifname, text);
 	else
 		log_error("%s: cannot add %s: %s", ifname, text, strerror(-err));
-	return err;
 }
 
 bool complain_faults(uint64_t *said, const struct fault_list *faults)

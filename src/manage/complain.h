@@ -6,7 +6,6 @@
 #ifndef BERTH_MANAGE_COMPLAIN_H
 #define BERTH_MANAGE_COMPLAIN_H
 
-#include "../../tun/netlink.h"
 #include "../config/fault.h"
 #include "../config/value.h"
 
@@ -16,13 +15,8 @@ void complain_tun(const char *ifname, int err);
 /* The port could not be had. */
 void complain_port(const char *ifname, uint16_t port, int err);
 
-/*
- * Adds an address to a link, without duplicate address detection: it is ours
- * alone by construction, and a TUN device has nobody to ask. Logs what fails. 0 or
- * -errno.
- */
-must_check int complain_add_address(struct netlink *nl, int index,
-				    const struct config_address *address, const char *ifname);
+/* link_add_address() failed with err. */
+void complain_address(const char *ifname, const struct config_address *address, int err);
 
 /*
  * Logs faults, unless *said tells that these very ones were the last ones logged,

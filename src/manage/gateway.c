@@ -11,6 +11,7 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "complain.h"
+#include "link.h"
 #include "routes.h"
 
 enum {
@@ -260,9 +261,11 @@ static int open_link(struct gateway *gw)
 	if (err)
 		goto out;
 	for (uint32_t i = 0; i < r->addresses.n; i++) {
-		err = complain_add_address(gw->nl, index, &r->addresses.v[i], r->name);
-		if (err)
+		err = link_add_address(gw->nl, index, &r->addresses.v[i]);
+		if (err) {
+			complain_address(r->name, &r->addresses.v[i], err);
 			return err;
+		}
 	}
 	err = netlink_link_set_up(gw->nl, index);
 out:

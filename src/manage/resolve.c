@@ -153,6 +153,10 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, struct device *dev,
 			return err;
 		}
 	}
+	if (!r->lookups) {
+		free(r);
+		return 0;
+	}
 	*out = r;
 	return 0;
 }

@@ -1,144 +1,73 @@
 /* SPDX-License-Identifier: MIT */
-/* Tunnels of our own, inside the namespaces of their containers. */
+/* Tunnels of our own: made, followed, changed and taken back. */
 #include "tunnel.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../tun/netns.h"
 #include "../base/log.h"
 #include "../config/diff.h"
-#include "../config/router.h"
 #include "complain.h"
 #include "resolve.h"
-#include "routes.h"
+#include "tunnel_link.h"
 
-enum { RETRY_MS = 1000 };
+enum { TICK_MS = 1000 }; /* tries again; looks whether the namespace is another one */
+
+/* What making it has come to: for saying once what failed. */
+enum stage { STAGE_NAMESPACE, STAGE_DEVICE, STAGE_PORT, STAGE_LINK, STAGE_PEERS, STAGE_DONE };
 
 struct tunnel {
 	uv_loop_t *loop;
 	struct workers *ws;
 	bool offload;
-	char *name; /* of the file */
 	const struct config_tenant *conf; /* borrowed */
-	struct device *device;
-	struct netlink *nl; /* inside the namespace */
-	int ifindex;
-	struct routes *routes;
+	struct device *device;            /* NULL: it waits */
+	dev_t netns_dev;                  /* of the namespace it is in */
+	ino_t netns_ino;
 	struct resolver *resolver;
-	uv_timer_t retry;
-	uv_async_t gone_async;
-	int last_error; /* said already */
+	uv_timer_t tick;
+	uv_async_t gone;
+	_Atomic bool is_gone; /* of this device, not of one before; set by any thread */
+	enum stage said_stage; /* the failure that was logged last */
+	int said_err;          /* 0: none */
 	unsigned closing;
 };
 
 /* Opening */
 
-/* As written, or what fits an outer path of 1,500 with IPv6. */
-static uint16_t tunnel_mtu(const struct config_tenant *conf)
-{
-	return conf->tunnel->mtu ? conf->tunnel->mtu : ROUTER_MTU_DEFAULT;
-}
-
-/* The namespace as netns_open() takes it; -1 for ours. */
-static int open_namespace(const struct config_tunnel *conf)
-{
-	char pid[32];
-
-	switch (conf->netns_kind) {
-	case TUNNEL_NETNS_HOST:
-		return -1;
-	case TUNNEL_NETNS_PID:
-		snprintf(pid, sizeof(pid), "pid:%s", conf->netns);
-		return netns_open(pid);
-	case TUNNEL_NETNS_NAME:
-	case TUNNEL_NETNS_PATH:
-		return netns_open(conf->netns);
-	}
-	return -EINVAL;
-}
-
 static void on_gone(void *arg)
 {
 	struct tunnel *t = arg;
 
-	uv_async_send(&t->gone_async);
+	atomic_store(&t->is_gone, true);
+	uv_async_send(&t->gone);
 }
 
 static int make_device(struct tunnel *t, int netns)
 {
-	struct device_options options = { .name = t->conf->tunnel->ifname,
-					  .netns = netns,
+	/* In the namespace it gets its own name; here it must not be in anybody's way. */
+	struct device_options options = { .name = netns >= 0 ? "berth-%d"
+							     : t->conf->tunnel->ifname,
+					  .netns = -1,
 					  .tun_fd = -1,
-					  .mtu = tunnel_mtu(t->conf),
+					  .mtu = t->conf->tunnel->mtu,
 					  .offload = t->offload,
 					  .observer = { .arg = t, .gone = on_gone } };
-	int err = device_open(&t->device, t->ws, &options);
 
-	if (err && err != t->last_error)
-		complain_tun(options.name, err);
-	return err;
+	return device_open(&t->device, t->ws, &options);
 }
 
-static int add_addresses(struct tunnel *t, const struct config_tunnel *conf)
+/* Sockets come up also when the file names no port: the kernel picks one. */
+static int open_port(struct tunnel *t)
 {
-	for (uint32_t i = 0; i < conf->addresses.n; i++) {
-		int err = complain_add_address(t->nl, t->ifindex, &conf->addresses.v[i], t->name);
+	struct change port = { .kind = CHANGE_LISTEN_PORT,
+			       .number = t->conf->tunnel->listen_port };
+	size_t failed;
 
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Everything that the peers may be sent goes into the tunnel (Table = auto). */
-static void add_routes(struct tunnel *t, const struct config_tenant *conf)
-{
-	if (conf->tunnel->no_routes)
-		return;
-	for (size_t i = 0; i < conf->n_peers; i++)
-		for (uint32_t k = 0; k < conf->peers[i].allowed_ips.n; k++)
-			routes_add(t->routes, &conf->peers[i].allowed_ips.v[k].prefix);
-}
-
-static void remove_routes(struct tunnel *t, const struct config_tenant *conf)
-{
-	if (conf->tunnel->no_routes)
-		return;
-	for (size_t i = 0; i < conf->n_peers; i++)
-		for (uint32_t k = 0; k < conf->peers[i].allowed_ips.n; k++)
-			routes_remove(t->routes, &conf->peers[i].allowed_ips.v[k].prefix);
-}
-
-/* Address, MTU, routes; and `lo`, which nobody else puts up in a fresh namespace. */
-static int make_link(struct tunnel *t, int netns)
-{
-	int err = netlink_open(&t->nl, netns);
-	int lo;
-
-	if (err)
-		return err;
-	t->ifindex = netlink_link_index(t->nl, device_name(t->device));
-	if (t->ifindex < 0)
-		return t->ifindex;
-	t->routes = routes_new(t->nl, t->ifindex, t->name);
-	if (!t->routes)
-		return -ENOMEM;
-	err = netlink_link_set_mtu(t->nl, t->ifindex, tunnel_mtu(t->conf));
-	if (!err)
-		err = add_addresses(t, t->conf->tunnel);
-	if (!err)
-		err = netlink_link_set_up(t->nl, t->ifindex);
-	if (err)
-		return err;
-	lo = netns >= 0 ? netlink_link_index(t->nl, "lo") : 0;
-	if (lo > 0)
-		err = netlink_link_set_up(t->nl, lo);
-	add_routes(t, t->conf);
-	routes_flush(t->routes);
-	return err;
+	return device_apply(t->device, &port, 1, &failed);
 }
 
 static int apply(struct tunnel *t, const struct config_tenant *old,
@@ -148,26 +77,13 @@ static int apply(struct tunnel *t, const struct config_tenant *old,
 	size_t failed = 0;
 	int err = diff_tenant(old, new, &list);
 
-	if (!err)
+	if (!err && list.n)
 		err = device_apply(t->device, list.changes, list.n, &failed);
 	if (err && failed < list.n && list.changes[failed].kind == CHANGE_LISTEN_PORT)
-		complain_port(t->name, (uint16_t)list.changes[failed].number, err);
+		complain_port(new->name, (uint16_t)list.changes[failed].number, err);
 	else if (err)
-		log_error("tunnel %s: %s", t->name, strerror(-err));
+		log_error("tunnel %s: %s", new->name, strerror(-err));
 	change_list_free(&list);
-	return err;
-}
-
-/* Sockets come up also when the file names no port: the kernel picks one. */
-static int open_port(struct tunnel *t)
-{
-	struct change port = { .kind = CHANGE_LISTEN_PORT,
-			       .number = t->conf->tunnel->listen_port };
-	size_t failed;
-	int err = device_apply(t->device, &port, 1, &failed);
-
-	if (err)
-		complain_port(t->name, t->conf->tunnel->listen_port, err);
 	return err;
 }
 
@@ -178,64 +94,127 @@ static void unmake(struct tunnel *t)
 	if (t->device)
 		device_close(t->device);
 	t->device = NULL;
-	routes_free(t->routes);
-	t->routes = NULL;
-	netlink_close(t->nl);
-	t->nl = NULL;
+	atomic_store(&t->is_gone, false);
 }
 
-static void say_once(struct tunnel *t, int err)
+/* Each failure in its own words, and once, however often it is tried again. */
+static void complain(struct tunnel *t, enum stage stage, int err,
+		     const struct tunnel_link_failure *failure)
 {
 	const struct config_tunnel *conf = t->conf->tunnel;
+	const char *name = t->conf->name;
 
-	if (err == t->last_error)
+	if (stage == t->said_stage && err == t->said_err)
 		return;
-	t->last_error = err;
-	if (err == -ENOENT && conf->netns)
+	t->said_stage = stage;
+	t->said_err = err;
+	if (stage == STAGE_NAMESPACE && err == -ENOENT)
 		log_warning("tunnel %s: network namespace %s is not there yet: waiting for it",
-			    t->name, conf->netns);
-	else
-		log_error("tunnel %s: cannot be set up: %s; trying again every second", t->name,
-			  strerror(-err));
+			    name, conf->netns);
+	else if (stage == STAGE_NAMESPACE)
+		log_error("tunnel %s: %s is no network namespace that can be entered: %s", name,
+			  conf->netns, strerror(-err));
+	else if (stage == STAGE_DEVICE)
+		complain_tun(conf->ifname, err);
+	else if (stage == STAGE_PORT)
+		complain_port(name, conf->listen_port, err);
+	else if (failure->what == TUNNEL_LINK_NAME)
+		log_error("tunnel %s: namespace %s has an interface %s already: give this one "
+			  "another name by Name in [Container]", name, conf->netns, conf->ifname);
+	else if (failure->what == TUNNEL_LINK_ADDRESS)
+		complain_address(name, failure->address, err);
+	else if (stage == STAGE_LINK)
+		log_error("tunnel %s: cannot set up %s: %s", name, conf->ifname, strerror(-err));
 }
 
-static int make(struct tunnel *t)
+static int make_in(struct tunnel *t, int netns, enum stage *stage,
+		   struct tunnel_link_failure *failure)
 {
-	int netns = open_namespace(t->conf->tunnel);
-	int err = 0;
+	int err;
 
-	if (netns < 0 && t->conf->tunnel->netns_kind != TUNNEL_NETNS_HOST)
-		err = netns;
+	*stage = STAGE_DEVICE;
+	err = make_device(t, netns);
+	if (err)
+		return err;
+	*stage = STAGE_PORT;
+	err = open_port(t);
+	if (err)
+		return err;
+	*stage = STAGE_LINK;
+	err = tunnel_link_make(t->conf, device_name(t->device), netns, failure);
+	if (err)
+		return err;
+	*stage = STAGE_PEERS;
+	err = apply(t, NULL, t->conf);
+	return err ? err : resolver_new(&t->resolver, t->loop, t->device, t->conf);
+}
+
+/* Which namespace is it? Numbers that no other one has as long as it lives. */
+static void remember_namespace(struct tunnel *t, int netns)
+{
+	struct stat st = { 0 };
+
+	if (netns >= 0 && fstat(netns, &st))
+		st = (struct stat){ 0 };
+	t->netns_dev = st.st_dev;
+	t->netns_ino = st.st_ino;
+}
+
+/* True if it is up now. */
+static bool make(struct tunnel *t)
+{
+	const struct config_tunnel *conf = t->conf->tunnel;
+	struct tunnel_link_failure failure = { .what = TUNNEL_LINK_OTHER };
+	enum stage stage = STAGE_NAMESPACE;
+	int err, netns = tunnel_link_namespace(conf, &err);
+
 	if (!err)
-		err = make_device(t, netns);
+		err = make_in(t, netns, &stage, &failure);
 	if (!err)
-		err = open_port(t);
-	if (!err)
-		err = make_link(t, netns);
-	if (!err)
-		err = apply(t, NULL, t->conf);
-	if (!err)
-		err = resolver_new(&t->resolver, t->loop, t->device, t->conf);
+		remember_namespace(t, netns);
 	if (netns >= 0)
 		close(netns);
-	if (!err) {
-		t->last_error = 0;
-		log_info("tunnel %s: %s is up in %s %s", t->name, device_name(t->device),
-			 t->conf->tunnel->netns ? "namespace" : "this",
-			 t->conf->tunnel->netns ? t->conf->tunnel->netns : "machine");
-		return 0;
+	if (err) {
+		unmake(t);
+		complain(t, stage, err, &failure);
+		return false;
 	}
-	unmake(t);
-	say_once(t, err);
-	return err;
+	t->said_err = 0;
+	log_info("tunnel %s: %s is up in %s%s", t->conf->name, conf->ifname,
+		 conf->netns ? "namespace " : "this machine", conf->netns ? conf->netns : "");
+	return true;
 }
 
-static void on_retry(uv_timer_t *timer)
+/* Following */
+
+/*
+ * Is there another namespace in the place of ours? Ours may live on without
+ * its name as long as somebody is in there, and if nobody is, the device goes with it.
+ */
+static bool has_moved_on(const struct tunnel *t)
+{
+	struct stat st;
+	int err, netns = tunnel_link_namespace(t->conf->tunnel, &err);
+	bool other;
+
+	if (netns < 0)
+		return false;
+	other = !fstat(netns, &st) && (st.st_dev != t->netns_dev || st.st_ino != t->netns_ino);
+	close(netns);
+	return other;
+}
+
+static void on_tick(uv_timer_t *timer)
 {
 	struct tunnel *t = timer->data;
 
-	if (!make(t))
-		uv_timer_stop(timer);
+	if (t->device && has_moved_on(t)) {
+		log_info("tunnel %s: there is another namespace %s: going there", t->conf->name,
+			 t->conf->tunnel->netns);
+		unmake(t);
+	}
+	if (!t->device)
+		(void)make(t);
 }
 
 /* The container went, and its namespace with our device in it. */
@@ -243,98 +222,97 @@ static void on_gone_async(uv_async_t *async)
 {
 	struct tunnel *t = async->data;
 
-	if (!t->device)
+	if (!atomic_load(&t->is_gone))
 		return;
-	log_warning("tunnel %s: its interface is gone: making it anew", t->name);
+	log_warning("tunnel %s: its interface is gone: making it anew", t->conf->name);
 	unmake(t);
-	uv_timer_start(&t->retry, on_retry, 0, RETRY_MS);
+	(void)make(t);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-	struct tunnel *t = handle->data;
-
-	if (--t->closing)
-		return;
-	free(t->name);
-	free(t);
-}
+/* Life */
 
 int tunnel_open(struct tunnel **out, uv_loop_t *loop, struct workers *ws,
 		const struct config_tenant *conf, bool offload)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
-	int err = -ENOMEM;
+	int err;
 
 	if (!t)
 		return -ENOMEM;
 	*t = (struct tunnel){ .loop = loop, .ws = ws, .offload = offload, .conf = conf };
-	t->name = strdup(conf->name);
-	if (!t->name)
-		goto free_t;
-	err = uv_async_init(loop, &t->gone_async, on_gone_async);
-	if (err)
-		goto free_t;
-	uv_timer_init(loop, &t->retry);
-	t->gone_async.data = t;
-	t->retry.data = t;
-	if (make(t))
-		uv_timer_start(&t->retry, on_retry, RETRY_MS, RETRY_MS);
+	err = uv_async_init(loop, &t->gone, on_gone_async);
+	if (err) {
+		free(t);
+		return err;
+	}
+	uv_timer_init(loop, &t->tick);
+	t->gone.data = t;
+	t->tick.data = t;
+	(void)make(t);
+	uv_timer_start(&t->tick, on_tick, TICK_MS, TICK_MS);
 	*out = t;
 	return 0;
+}
 
-free_t:
-	free(t->name);
-	free(t);
+/* Do the same peers have the same endpoints? Then what was found out about names still holds. */
+static bool same_endpoints(const struct config_tenant *a, const struct config_tenant *b)
+{
+	if (a->n_peers != b->n_peers)
+		return false;
+	for (size_t i = 0; i < a->n_peers; i++) {
+		const struct config_peer *p = &a->peers[i], *q = &b->peers[i];
+
+		if (memcmp(p->public_key, q->public_key, VALUE_KEY_LEN) ||
+		    !p->endpoint != !q->endpoint ||
+		    (p->endpoint && strcmp(p->endpoint, q->endpoint)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where we are, or where the others are, has changed: they learn it from the
+ * next packet, so there is one at once. To switch the keepalive on sends it.
+ */
+static int say_hello(struct tunnel *t)
+{
+	for (size_t i = 0; i < t->conf->n_peers; i++) {
+		const struct config_peer *peer = &t->conf->peers[i];
+		struct change c[3];
+		size_t failed;
+		int err;
+
+		for (size_t k = 0; k < ARRAY_SIZE(c); k++) {
+			c[k] = (struct change){ .kind = CHANGE_PEER,
+						.flags = PEER_UPDATE_ONLY | PEER_HAS_KEEPALIVE };
+			memcpy(c[k].key, peer->public_key, sizeof(c[k].key));
+		}
+		c[1].keepalive = 1;
+		c[2].keepalive = peer->keepalive;
+		err = device_apply(t->device, c, ARRAY_SIZE(c), &failed);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int update_link(struct tunnel *t, const struct config_tenant *old, unsigned what)
+{
+	int err, netns;
+
+	if (!what)
+		return 0;
+	if (what & DIFF_LINK_MTU)
+		device_set_mtu(t->device, t->conf->tunnel->mtu);
+	netns = tunnel_link_namespace(t->conf->tunnel, &err);
+	if (!err)
+		err = tunnel_link_update(old, t->conf, netns, what);
+	if (netns >= 0)
+		close(netns);
+	if (err)
+		log_error("tunnel %s: cannot change %s in place: %s", t->conf->name,
+			  t->conf->tunnel->ifname, strerror(-err));
 	return err;
-}
-
-static bool has_address(const struct config_tunnel *conf, const struct config_address *a)
-{
-	for (uint32_t i = 0; i < conf->addresses.n; i++)
-		if (!memcmp(&conf->addresses.v[i], a, sizeof(*a)))
-			return true;
-	return false;
-}
-
-static void remove_addresses(struct tunnel *t, const struct config_tunnel *old,
-			     const struct config_tunnel *new)
-{
-	for (uint32_t i = 0; i < old->addresses.n; i++) {
-		const struct config_address *a = &old->addresses.v[i];
-		struct netlink_addr gone = { .ifindex = t->ifindex,
-					     .family = a->family,
-					     .prefixlen = a->length };
-
-		if (has_address(new, a))
-			continue;
-		memcpy(gone.addr, a->addr, sizeof(gone.addr));
-		(void)!netlink_addr_del(t->nl, &gone);
-	}
-}
-
-/* The link's side of an update; what fails is logged, and the rest goes on. */
-static void update_link(struct tunnel *t, const struct config_tenant *old, unsigned what)
-{
-	uint16_t mtu = tunnel_mtu(t->conf);
-
-	if (what & DIFF_LINK_MTU) {
-		if (netlink_link_set_mtu(t->nl, t->ifindex, mtu))
-			log_error("tunnel %s: cannot set MTU %u: %s", t->name, mtu,
-				  netlink_error(t->nl));
-		device_set_mtu(t->device, mtu);
-	}
-	if (what & DIFF_LINK_ADDRESSES) {
-		remove_addresses(t, old->tunnel, t->conf->tunnel);
-		(void)!add_addresses(t, t->conf->tunnel);
-	}
-	if (what & (DIFF_LINK_ROUTES | DIFF_LINK_ADDRESSES)) {
-		/* Routes may have gone with the address they were made for. */
-		remove_routes(t, old);
-		routes_flush(t->routes);
-		add_routes(t, t->conf);
-		routes_flush(t->routes);
-	}
 }
 
 bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
@@ -342,29 +320,44 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	const struct config_tenant *old = t->conf;
 	unsigned what = diff_link(old, new);
 
-	if (!t->device || what & DIFF_LINK_PLACE)
+	if (!t->device) {
+		/* It waits; perhaps the new one need not. */
+		t->conf = new;
+		(void)make(t);
+		return true;
+	}
+	if (what & DIFF_LINK_PLACE || has_moved_on(t))
 		return false;
 	t->conf = new;
-	update_link(t, old, what);
-	resolver_free(t->resolver);
-	t->resolver = NULL;
-	return !apply(t, old, new) && !resolver_new(&t->resolver, t->loop, t->device, new);
+	if (update_link(t, old, what) || apply(t, old, new))
+		return false;
+	if (!same_endpoints(old, new)) {
+		resolver_free(t->resolver);
+		if (resolver_new(&t->resolver, t->loop, t->device, new))
+			return false;
+	} else if (old->tunnel->listen_port == new->tunnel->listen_port) {
+		return true;
+	}
+	return !say_hello(t);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct tunnel *t = handle->data;
+
+	if (!--t->closing)
+		free(t);
 }
 
 void tunnel_close(struct tunnel *t)
 {
 	unmake(t);
 	t->closing = 2;
-	uv_close((uv_handle_t *)&t->retry, on_handle_closed);
-	uv_close((uv_handle_t *)&t->gone_async, on_handle_closed);
+	uv_close((uv_handle_t *)&t->tick, on_handle_closed);
+	uv_close((uv_handle_t *)&t->gone, on_handle_closed);
 }
 
 struct device *tunnel_device(struct tunnel *t)
 {
 	return t->device;
-}
-
-const char *tunnel_name(const struct tunnel *t)
-{
-	return t->name;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tunnel of our own: the home side of a berth. Its TUN device is made inside
+ * A tunnel of our own: the home side of a berth. Its TUN device lives inside
  * the container's network namespace, its UDP socket stays outside with us, so
  * the container never holds the key. Control thread.
  */
@@ -18,15 +18,18 @@ struct tunnel;
  * Makes the tunnel that conf (TENANT_TUNNEL, good) describes: device, address,
  * routes, peers. When its namespace is not there yet, or anything else is in the
  * way, that is logged once and tried again until it works or the tunnel is
- * closed. conf stays the caller's and must live until tunnel_update() has brought
- * another or tunnel_close() has returned. 0 or -errno.
+ * closed. It follows its namespace: when that is deleted and made again, so is
+ * the tunnel. conf stays the caller's and must live until tunnel_update() has
+ * brought another or tunnel_close() has returned. 0 or -errno.
  */
 must_check int tunnel_open(struct tunnel **out, uv_loop_t *loop, struct workers *ws,
 			   const struct config_tenant *conf, bool offload);
 
 /*
- * Leads from what it was to new with as little disturbance as there can be: peers, keys, addresses, routes and MTU change in place. False
- * when it must be made anew (another namespace or name, or it failed before).
+ * Leads from what it was to new, with as little disturbance as there can be:
+ * peers, keys, addresses, routes and MTU change in place, sessions go on. False
+ * when it must be made anew (another namespace or name; something failed, which
+ * was logged): close it, then.
  */
 must_check bool tunnel_update(struct tunnel *t, const struct config_tenant *new);
 
@@ -35,7 +38,5 @@ void tunnel_close(struct tunnel *t);
 
 /* NULL while it waits for its namespace. */
 struct device *tunnel_device(struct tunnel *t);
-
-const char *tunnel_name(const struct tunnel *t);
 
 #endif

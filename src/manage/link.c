@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses of our interfaces. */
+#include "link.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <sys/socket.h>
+
+static struct netlink_addr on_link(int index, const struct config_address *address)
+{
+	struct netlink_addr a = { .ifindex = index,
+				  .family = address->family,
+				  .prefixlen = address->length,
+				  .flags = address->family == AF_INET6 ? IFA_F_NODAD : 0 };
+
+	memcpy(a.addr, address->addr, sizeof(a.addr));
+	return a;
+}
+
+int link_add_address(struct netlink *nl, int index, const struct config_address *address)
+{
+	struct netlink_addr a = on_link(index, address);
+
+	return netlink_addr_add(nl, &a);
+}
+
+int link_remove_address(struct netlink *nl, int index, const struct config_address *address)
+{
+	struct netlink_addr a = on_link(index, address);
+	int err = netlink_addr_del(nl, &a);
+
+	return err == -EADDRNOTAVAIL ? 0 : err;
+}

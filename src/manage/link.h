@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Addresses of our interfaces, as the configuration writes them. Control
+ * thread; errors are those of tun/netlink.h, nothing is logged.
+ */
+#ifndef BERTH_MANAGE_LINK_H
+#define BERTH_MANAGE_LINK_H
+
+#include "../../tun/netlink.h"
+#include "../config/value.h"
+
+/*
+ * Without duplicate address detection: the address is ours alone by
+ * construction, and a TUN device has nobody to ask. One that is there is no error.
+ */
+must_check int link_add_address(struct netlink *nl, int index,
+				const struct config_address *address);
+
+/* One that is not there is no error. */
+must_check int link_remove_address(struct netlink *nl, int index,
+				   const struct config_address *address);
+
+#endif
