@@ -379,6 +379,22 @@ static bool is_folder_known(const struct reload *r, int dirfd)
 	return !fstat(dirfd, &st) && st.st_dev == r->dev && st.st_ino == r->ino;
 }
 
+/*
+ * At the start it is the order of names that decides who was first: a name that
+ * the scan comes to is left to it, and one that is new comes after it. What is
+ * in force changes and goes at once.
+ */
+static bool is_its_turn(struct reload *r, const char *name)
+{
+	const struct file_entry *e = entries_find(&r->entries, name);
+
+	if (!r->starting || (e && e->conf))
+		return true;
+	if (!scan_ahead(&r->scan, name))
+		watch_touch(r->watch, name);
+	return false;
+}
+
 static void on_changed(void *arg, const char *const *names, size_t n)
 {
 	struct reload *r = arg;
@@ -386,9 +402,8 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 	int dirfd = open(r->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	size_t n_now = 0;
 
-	/* At the start it is the order of names that decides who was first. */
 	for (size_t i = 0; now && i < n; i++)
-		if (!r->starting || !scan_ahead(&r->scan, names[i]))
+		if (is_its_turn(r, names[i]))
 			now[n_now++] = names[i];
 	if (dirfd < 0 || !now || !is_folder_known(r, dirfd))
 		begin_scan(r, false);
