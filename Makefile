@@ -115,7 +115,6 @@ FORCE:
 # Seen by the scripts.
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
-export UDPBLAST = $(abspath $(BUILD)/bench/udpblast)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)

@@ -15,6 +15,7 @@
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
 lab_begin_berth iperf3
+UDPBLAST=$(dirname "$BERTHD")/bench/udpblast
 [ -x "$UDPBLAST" ] || lab_die "$UDPBLAST is not there: make check-net"
 
 GW=$(lab_if gw)
@@ -74,7 +75,7 @@ blast()
 	need "$what" blast_to_file -f 8 -t $MS "$@"
 	lab_say "              $(jq -r '"\(.received) of \(.sent) packets arrived"' \
 		"$LAB_DIR/blast.json")"
-	check "$what: packets arrived" at_least "$(jq .received "$LAB_DIR/blast.json")" 1000
+	check "$what: packets arrived" at_least "$(jq .received "$LAB_DIR/blast.json")" 100
 	check "$what: none out of order" is "$(jq .reordered "$LAB_DIR/blast.json")" 0
 }
 
