@@ -9,6 +9,9 @@
 
 #include "../base/log.h"
 
+/* Further ones of a batch are counted. */
+enum { REFUSALS_SAID = 10, ROOM_KEPT = 1024 };
+
 struct wish {
 	enum netlink_op op;
 	struct prefix prefix;
@@ -115,22 +118,69 @@ static int is_prefix(const struct netlink_route *route, void *arg)
 	return 1;
 }
 
-/* There is a route to that very prefix: ours from before, or somebody else's? */
-static void explain_existing(struct routes *r, const struct prefix *p)
+static bool is_ours(const struct routes *r, const struct netlink_route *route)
+{
+	return route->oif == r->ifindex && route->protocol == NETLINK_PROTO_BERTH;
+}
+
+/* The route that the kernel has to that very prefix. False: none, by now. */
+static bool find_existing(struct routes *r, const struct prefix *p, struct netlink_route *out)
 {
 	struct netlink_route_filter filter = { .family = p->family, .table = RT_TABLE_MAIN };
+	struct netlink_lookup lookup = { .family = p->family, .fib_match = true };
 	struct search s = { .prefix = p };
+
+	/* A look-up is quick, and mostly tells; the list is of all routes there are. */
+	memcpy(lookup.dst, p->addr, sizeof(lookup.dst));
+	if (!netlink_route_get(r->nl, &lookup, out) && out->dst_len == p->cidr && is_ours(r, out))
+		return true;
+	if (netlink_route_list(r->nl, &filter, is_prefix, &s) != 1)
+		return false;
+	*out = s.found;
+	return true;
+}
+
+/* True if it is somebody else's. */
+static bool is_foreign(struct routes *r, const struct prefix *p, bool say)
+{
+	struct netlink_route found;
 	char prefix[PREFIX_STRLEN], link[IFNAMSIZ] = "?";
 
-	if (netlink_route_list(r->nl, &filter, is_prefix, &s) != 1)
-		return; /* gone meanwhile */
-	if (s.found.oif == r->ifindex && s.found.protocol == NETLINK_PROTO_BERTH)
-		return;
-	if (netlink_link_name(r->nl, s.found.oif, link))
-		snprintf(link, sizeof(link), "%d", s.found.oif);
+	if (!find_existing(r, p, &found) || is_ours(r, &found))
+		return false;
+	if (!say)
+		return true;
+	if (netlink_link_name(r->nl, found.oif, link))
+		snprintf(link, sizeof(link), "%d", found.oif);
+	prefix_format(p, prefix);
 	log_error("%s: there is a route to %s via %s already (protocol %u), which is not ours: "
-		  "left alone, so the tenant is not reached; remove it with 'ip route del %s'",
-		  r->name, prefix_format(p, prefix), link, s.found.protocol, prefix);
+		  "left alone, so packets to there do not come to us; remove it with "
+		  "'ip route del %s'", r->name, prefix, link, found.protocol, prefix);
+	return true;
+}
+
+static void explain_refused(struct routes *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n_refused; i++)
+		n += is_foreign(r, &r->wishes[r->refused[i]].prefix, n < REFUSALS_SAID);
+	if (n > REFUSALS_SAID)
+		log_error("%s: and %zu routes more that are not ours", r->name, n - REFUSALS_SAID);
+}
+
+/* A start has a hundred thousand wishes; a change after it, one. */
+static void forget_wishes(struct routes *r)
+{
+	r->n = 0;
+	free(r->refused);
+	r->refused = NULL;
+	r->n_refused = 0;
+	if (r->room <= ROOM_KEPT)
+		return;
+	free(r->wishes);
+	r->wishes = NULL;
+	r->room = 0;
 }
 
 void routes_flush(struct routes *r)
@@ -139,9 +189,7 @@ void routes_flush(struct routes *r)
 
 	if (!r->n)
 		return;
-	free(r->refused);
 	r->refused = calloc(r->n, sizeof(*r->refused));
-	r->n_refused = 0;
 	refused = netlink_batch_begin(r->nl, on_refused, r);
 	if (!refused) {
 		for (size_t i = 0; i < r->n; i++) {
@@ -154,7 +202,6 @@ void routes_flush(struct routes *r)
 	if (refused < 0)
 		log_error("%s: cannot tell the kernel of %zu routes: %s", r->name, r->n,
 			  strerror(-refused));
-	for (size_t i = 0; i < r->n_refused; i++)
-		explain_existing(r, &r->wishes[r->refused[i]].prefix);
-	r->n = 0;
+	explain_refused(r);
+	forget_wishes(r);
 }
