@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "../base/log.h"
 #include "owner.h"
@@ -78,6 +79,42 @@ void complain_address(const char *ifname, const struct config_address *address, 
 			  "sysctl -w net.ipv6.conf.all.disable_ipv6=0", ifname, text);
 	else
 		log_error("%s: cannot add %s: %s", ifname, text, strerror(-err));
+}
+
+/* Is a sysctl set to this? Unreadable ones are somebody else's business. */
+static bool sysctl_is(const char *path, char value)
+{
+	FILE *f = fopen(path, "re");
+	int c = f ? fgetc(f) : EOF;
+
+	if (f)
+		fclose(f);
+	return c == value;
+}
+
+void complain_sysctls(const struct config_router *r)
+{
+	bool has4 = false, has6 = false;
+	char path[64 + IFNAMSIZ];
+
+	for (uint32_t i = 0; i < r->prefixes.n; i++) {
+		has4 |= r->prefixes.v[i].prefix.family == AF_INET;
+		has6 |= r->prefixes.v[i].prefix.family == AF_INET6;
+	}
+	if (has6 && sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '0'))
+		log_warning("%s: the kernel does not forward IPv6, so no tenant is reached: "
+			    "sysctl -w net.ipv6.conf.all.forwarding=1", r->name);
+	if (has4 && sysctl_is("/proc/sys/net/ipv4/ip_forward", '0'))
+		log_warning("%s: the kernel does not forward IPv4, so no tenant is reached: "
+			    "sysctl -w net.ipv4.ip_forward=1", r->name);
+	if (!*r->uplink)
+		return;
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", r->uplink);
+	if (has6 && sysctl_is(path, '1') &&
+	    sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '1'))
+		log_warning("%s: with forwarding on, %s ignores router advertisements and may "
+			    "lose its default route: sysctl -w net.ipv6.conf.%s.accept_ra=2",
+			    r->name, r->uplink, r->uplink);
 }
 
 bool complain_faults(uint64_t *said, const struct fault_list *faults)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sentences for what goes wrong when an interface is opened: what, why,
- * and what to do about it, in one line of the log. Control thread.
+ * The sentences for what goes wrong with files, interfaces and the machine: what,
+ * why, and what to do about it, in one line of the log. Control thread.
  */
 #ifndef BERTH_MANAGE_COMPLAIN_H
 #define BERTH_MANAGE_COMPLAIN_H
 
 #include "../config/fault.h"
-#include "../config/value.h"
+#include "../config/router.h"
 
 /* device_open() failed with err. */
 void complain_tun(const char *ifname, int err);
@@ -17,6 +17,12 @@ void complain_port(const char *ifname, uint16_t port, int err);
 
 /* link_add_address() failed with err. */
 void complain_address(const char *ifname, const struct config_address *address, int err);
+
+/*
+ * Warns of settings of the machine that keep packets from the router's
+ * tenants: they are the operator's, and not changed behind his back.
+ */
+void complain_sysctls(const struct config_router *router);
 
 /*
  * Logs faults, unless *said tells that these very ones were the last ones logged,

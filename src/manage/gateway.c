@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <net/if.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../tun/nlmon.h"
@@ -25,8 +24,11 @@ struct gateway {
 	const struct config_router *router;
 	struct device *device;
 	struct netlink *nl;
+	int ifindex;
+	bool down; /* somebody has set the interface down */
 	struct routes *routes;
-	struct neigh *neigh;
+	struct neigh *neigh; /* NULL: no uplink */
+	int said_uplink;     /* why it cannot be used, once it was logged */
 	struct nlmon *mon;
 	uv_poll_t mon_poll;
 	uv_timer_t announce_timer;
@@ -74,6 +76,12 @@ static void queue_announcement(struct gateway *gw, const struct prefix *p)
 {
 	if (!gw->neigh || !prefix_is_host(p))
 		return;
+	if (gw->n_announce == gw->room_announce && gw->next_announce) {
+		gw->n_announce -= gw->next_announce;
+		memmove(gw->announce, &gw->announce[gw->next_announce],
+			gw->n_announce * sizeof(*gw->announce));
+		gw->next_announce = 0;
+	}
 	if (gw->n_announce == gw->room_announce) {
 		size_t room = gw->room_announce ? 2 * gw->room_announce : 64;
 		struct prefix *grown = realloc(gw->announce, room * sizeof(*grown));
@@ -97,22 +105,79 @@ static void announce_peer(const struct device_peer *peer, void *arg)
 /* What neigh said about a change of the uplink. */
 static void follow(struct gateway *gw, int result)
 {
+	int err = min(result, 0);
+
 	if (result > 0) {
 		log_info("%s: uplink %s has changed: announcing all addresses anew",
 			 device_name(gw->device), gw->router->uplink);
 		device_each_peer(gw->device, announce_peer, gw);
-	} else if (result < 0) {
+	} else if (err && err != gw->said_uplink) {
 		log_error("%s: uplink %s cannot be used: %s", device_name(gw->device),
-			  gw->router->uplink, strerror(-result));
+			  gw->router->uplink, strerror(-err));
 	}
+	gw->said_uplink = err;
+}
+
+/* Our own interface */
+
+static int add_addresses(struct gateway *gw)
+{
+	const struct config_router *r = gw->router;
+
+	for (uint32_t i = 0; i < r->addresses.n; i++) {
+		int err = link_add_address(gw->nl, gw->ifindex, &r->addresses.v[i]);
+
+		if (err) {
+			complain_address(r->name, &r->addresses.v[i], err);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void add_peer_routes(const struct device_peer *peer, void *arg)
+{
+	struct gateway *gw = arg;
+
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		routes_add(gw->routes, &peer->allowed_ips[i]);
+}
+
+/* With an interface that is set down, the kernel takes its addresses and routes away. */
+static void on_own_link(struct gateway *gw, const struct netlink_link *link)
+{
+	bool down = !(link->flags & IFF_UP);
+
+	if (link->mtu && link->mtu <= UINT16_MAX)
+		device_set_mtu(gw->device, (uint16_t)link->mtu);
+	if (down && !gw->down)
+		log_warning("%s: somebody has set the interface down: no tenant is reached; "
+			    "'ip link set %s up'", link->name, link->name);
+	if (gw->down && !down) {
+		log_info("%s: up again: its routes are installed anew", link->name);
+		(void)!add_addresses(gw);
+		device_each_peer(gw->device, add_peer_routes, gw);
+		routes_flush(gw->routes);
+	}
+	gw->down = down;
+}
+
+static void refresh_own_link(struct gateway *gw)
+{
+	struct netlink_link link;
+
+	if (!netlink_link_get(gw->nl, gw->ifindex, &link))
+		on_own_link(gw, &link);
 }
 
 static void on_link(const struct netlink_link *link, bool deleted, void *arg)
 {
 	struct gateway *gw = arg;
 
-	(void)deleted;
-	follow(gw, neigh_link_changed(gw->neigh, link));
+	if (link->index == gw->ifindex && !deleted)
+		on_own_link(gw, link);
+	if (gw->neigh)
+		follow(gw, neigh_link_changed(gw->neigh, link));
 }
 
 static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
@@ -120,14 +185,17 @@ static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
 	struct gateway *gw = arg;
 
 	(void)deleted;
-	follow(gw, neigh_addr_changed(gw->neigh, addr));
+	if (gw->neigh)
+		follow(gw, neigh_addr_changed(gw->neigh, addr));
 }
 
 static void on_overrun(void *arg)
 {
 	struct gateway *gw = arg;
 
-	follow(gw, neigh_refresh(gw->neigh));
+	refresh_own_link(gw);
+	if (gw->neigh)
+		follow(gw, neigh_refresh(gw->neigh));
 }
 
 static void on_mon(uv_poll_t *poll, int status, int events)
@@ -161,13 +229,20 @@ static int open_neighbors(struct gateway *gw)
 		return err;
 	}
 	neigh_set_source(gw->neigh, gw->router->neighbor_source);
-	err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR);
+	return 0;
+}
+
+/* Links and addresses: those of the uplink, and our own. */
+static int open_monitor(struct gateway *gw)
+{
+	int err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR);
+
 	if (!err)
 		err = nlmon_ignore(gw->mon, netlink_port(gw->nl));
 	if (!err)
 		err = uv_poll_init(gw->loop, &gw->mon_poll, nlmon_fd(gw->mon));
 	if (err) {
-		log_error("%s: cannot follow the uplink: %s", device_name(gw->device),
+		log_error("%s: cannot follow the interfaces: %s", device_name(gw->device),
 			  strerror(-err));
 		return err;
 	}
@@ -254,19 +329,16 @@ static int open_link(struct gateway *gw)
 		err = index;
 		goto out;
 	}
+	gw->ifindex = index;
 	gw->routes = routes_new(gw->nl, index, device_name(gw->device));
 	if (!gw->routes)
 		return -ENOMEM;
 	err = netlink_link_set_mtu(gw->nl, index, r->mtu);
 	if (err)
 		goto out;
-	for (uint32_t i = 0; i < r->addresses.n; i++) {
-		err = link_add_address(gw->nl, index, &r->addresses.v[i]);
-		if (err) {
-			complain_address(r->name, &r->addresses.v[i], err);
-			return err;
-		}
-	}
+	err = add_addresses(gw);
+	if (err)
+		return err; /* said already */
 	err = netlink_link_set_up(gw->nl, index);
 out:
 	if (err)
@@ -293,43 +365,6 @@ static int open_protocol(struct gateway *gw)
 	else if (err)
 		log_error("%s: %s", r->name, strerror(-err));
 	return err;
-}
-
-/* Is a sysctl set to this? Unreadable ones are somebody else's business. */
-static bool sysctl_is(const char *path, char value)
-{
-	FILE *f = fopen(path, "re");
-	int c = f ? fgetc(f) : EOF;
-
-	if (f)
-		fclose(f);
-	return c == value;
-}
-
-/* What else the machine needs and we do not change behind the operator's back. */
-static void warn_about_sysctls(const struct config_router *r)
-{
-	bool has4 = false, has6 = false;
-	char path[64 + IFNAMSIZ];
-
-	for (uint32_t i = 0; i < r->prefixes.n; i++) {
-		has4 |= r->prefixes.v[i].prefix.family == AF_INET;
-		has6 |= r->prefixes.v[i].prefix.family == AF_INET6;
-	}
-	if (has6 && sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '0'))
-		log_warning("%s: the kernel does not forward IPv6, so no tenant is reached: "
-			    "sysctl -w net.ipv6.conf.all.forwarding=1", r->name);
-	if (has4 && sysctl_is("/proc/sys/net/ipv4/ip_forward", '0'))
-		log_warning("%s: the kernel does not forward IPv4, so no tenant is reached: "
-			    "sysctl -w net.ipv4.ip_forward=1", r->name);
-	if (!*r->uplink)
-		return;
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", r->uplink);
-	if (has6 && sysctl_is(path, '1') &&
-	    sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '1'))
-		log_warning("%s: with forwarding on, %s ignores router advertisements and may "
-			    "lose its default route: sysctl -w net.ipv6.conf.%s.accept_ra=2",
-			    r->name, r->uplink, r->uplink);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -367,12 +402,14 @@ int gateway_open(struct gateway **out, uv_loop_t *loop, struct workers *ws,
 	if (!err)
 		err = open_protocol(gw);
 	if (!err)
+		err = open_monitor(gw);
+	if (!err)
 		err = open_neighbors(gw);
 	if (err) {
 		gateway_close(gw);
 		return err;
 	}
-	warn_about_sysctls(router);
+	complain_sysctls(router);
 	*out = gw;
 	return 0;
 }
