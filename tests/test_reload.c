@@ -214,8 +214,8 @@ static const char *const rewrites[] = {
 	"(echo '# a comment'; cat a.orig) >config.d/a.conf",
 	"sed s/PublicKey/publickey/ a.orig >config.d/a.conf",
 	"cp a.orig new; mkdir d; mv new d/a.conf; mv config.d old; mv d config.d",
-	"echo \"$(awk '/PublicKey/ {print $3}' a.orig)\" >k; "
-	"sed 's,PublicKey.*,PublicKeyFile = ../k,' a.orig >config.d/a.conf",
+	("awk '/PublicKey/ { print $3 }' a.orig >k; "
+	 "sed 's,PublicKey.*,PublicKeyFile = ../k,' a.orig >config.d/a.conf"),
 };
 
 START_TEST(the_same_content_is_no_change)

@@ -9,7 +9,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth
+lab_begin_berth awk
 
 GW=$(lab_if gw) BOX=$(lab_ns box)
 A6=${PREFIX6}b0 B6=${PREFIX6}b1 A4=203.0.113.10 B4=203.0.113.11

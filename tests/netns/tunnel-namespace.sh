@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth
+lab_begin_berth nsenter
 
 GW=$(lab_if gw) BOX=$(lab_ns box)
 A6=${PREFIX6}b0
