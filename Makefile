@@ -91,6 +91,7 @@ LAB := $(addprefix tests/,path_lab.c fake_wire.c fake_udp.c fake_tun.c fake_cloc
 FAKES_receive := $(LAB)
 FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
+FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c

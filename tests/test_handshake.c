@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Handshakes between two routers: both roles, what is refused, and what a flood may cost. */
+/* Handshakes between two routers: both roles, what is refused, and what control may change. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "../crypto/tai64n.h"
-#include "../src/base/clock.h"
 #include "../src/path/handshake.h"
-#include "path_lab.h"
+#include "stranger.h"
 
 static const uint8_t psk1[32] = { 1, 2, 3 }, psk2[32] = { 4, 5, 6 };
 
-enum { INITIATION = 148, RESPONSE = 92, COOKIE = 64, KEEPALIVE = 32 };
+enum { INITIATION = 148, RESPONSE = 92, KEEPALIVE = 32 };
 
 static struct lab lab;
 
@@ -239,45 +237,6 @@ START_TEST(changed_psk)
 }
 END_TEST
 
-/* An initiator made by hand: everything that home could do, and what it never would. */
-struct stranger {
-	struct noise_local local;
-	struct noise_remote remote;
-	struct cookie_maker cookie;
-};
-
-static void stranger_init(struct stranger *s, const uint8_t private_key[32],
-			  const struct side *gate)
-{
-	ck_assert_int_eq(noise_local_init(&s->local, private_key), NOISE_OK);
-	ck_assert_int_eq(noise_remote_init(&s->remote, &s->local, gate->public_key, NULL),
-			 NOISE_OK);
-	cookie_maker_init(&s->cookie, gate->public_key);
-}
-
-/* A good initiation, with the clock this much ahead. */
-static void stranger_initiates(struct stranger *s, unsigned ahead, struct message_initiation *msg)
-{
-	struct noise_upcalls up = { .random = noise_random_sodium };
-	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
-	struct timespec now;
-
-	clock_realtime(&now);
-	now.tv_sec += ahead;
-	tai64n_encode(timestamp, &now);
-	ck_assert_int_eq(noise_create_initiation(&s->remote, &s->local, &up, 0x12345678, timestamp,
-						 msg), NOISE_OK);
-	cookie_add_macs(&s->cookie, msg, sizeof(*msg), clock_now());
-}
-
-/* Nothing but the macs is right. */
-static void stranger_babbles(struct stranger *s, struct message_initiation *msg)
-{
-	randombytes_buf(msg, sizeof(*msg));
-	msg->type = htole32(MESSAGE_INITIATION);
-	cookie_add_macs(&s->cookie, msg, sizeof(*msg), clock_now());
-}
-
 static void to_gate(const void *msg, size_t len)
 {
 	lab_deliver(&lab, &lab.gate, &lab.home.at4, 0, msg, len);
@@ -468,203 +427,6 @@ START_TEST(roaming)
 }
 END_TEST
 
-/* Load */
-
-/* So many initiations at once that cookies are asked for from now on. */
-static void flood(struct stranger *s)
-{
-	struct message_initiation msg;
-	struct endpoint from;
-
-	ck_assert_int_eq(endpoint_parse(&from, "203.0.113.9:99"), 0);
-	for (unsigned i = 0; i < 1024; i++) {
-		stranger_babbles(s, &msg);
-		wire_inject(lab.gate.udp4, &from, 0, &msg, sizeof(msg));
-	}
-	lab_settle(&lab);
-}
-
-static uint64_t count(const struct side *side, enum drop_reason reason)
-{
-	return counter_read(&device_datapath(side->dev)->drops.n[reason]);
-}
-
-static unsigned discard_sent(struct side *side)
-{
-	struct fake_packet *p;
-	unsigned n = 0;
-
-	for (; (p = lab_sent(side)); n++)
-		free(p);
-	return n;
-}
-
-START_TEST(cookies)
-{
-	static const uint8_t nobody[32] = { 9 };
-	struct fake_packet *p;
-	struct endpoint at;
-	struct stranger s;
-	uint8_t packet[64];
-
-	stranger_init(&s, nobody, &lab.gate);
-	flood(&s);
-	ck_assert_uint_eq(count(&lab.gate, DROP_UNDER_LOAD) + count(&lab.gate, DROP_BAD_HANDSHAKE),
-			  1024);
-	ck_assert_uint_gt(count(&lab.gate, DROP_UNDER_LOAD), 0);
-	ck_assert_uint_eq(discard_sent(&lab.gate), count(&lab.gate, DROP_UNDER_LOAD));
-	lab_mark(&lab.gate);
-
-	/* An honest one is asked for a cookie, */
-	lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
-	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
-	lab_forward(&lab, &lab.gate, lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
-	lab_dropped(&lab.gate, DROP_UNDER_LOAD, 1, false);
-	p = lab_sent_one(&lab.gate, MESSAGE_COOKIE_REPLY, COOKIE);
-	/* (damaged, it is nothing) */
-	p->data[40] ^= 1;
-	lab_deliver(&lab, &lab.home, &lab.gate.at4, 0, p->data, COOKIE);
-	lab_dropped(&lab.home, DROP_BAD_COOKIE, 1, true);
-	lab_deliver(&lab, &lab.home, &lab.gate.at4, 0, p->data, COOKIE);
-	lab_dropped(&lab.home, DROP_SOURCE_RATE, 1, false);
-	lab_wait(&lab, 20 * NSEC_PER_MSEC);
-	p->data[40] ^= 1;
-	/* which does not make the gate seem elsewhere, nor heard from, */
-	lab_deliver(&lab, &lab.home, &lab.home.at6, 0, p->data, COOKIE);
-	lab_dropped_nothing(&lab.home);
-	ck_assert_int_eq(peer_get_endpoint(lab.home.peer, &at), 0);
-	ck_assert(endpoint_same_remote(&at, &lab.gate.at4));
-	ck_assert_uint_eq(counter_read(&lab.home.peer->traffic.rx_packets), 0);
-	lab_sent_nothing(&lab.home);
-	/* (a second time it is nothing) */
-	lab_wait(&lab, 20 * NSEC_PER_MSEC);
-	lab_forward(&lab, &lab.home, p);
-	lab_dropped(&lab.home, DROP_BAD_COOKIE, 1, true);
-
-	/* and with it gets through, under load as before. */
-	lab_wait(&lab, 6 * NSEC_PER_SEC);
-	flood(&s);
-	discard_sent(&lab.gate);
-	lab_mark(&lab.gate);
-	p = lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION);
-	/* Its cookie covers the port. */
-	lab_deliver(&lab, &lab.gate, &lab.gate.at4, 0, p->data, p->len);
-	lab_dropped(&lab.gate, DROP_UNDER_LOAD, 1, false);
-	discard_sent(&lab.gate);
-	lab_forward(&lab, &lab.gate, p);
-	lab_dropped_nothing(&lab.gate);
-	/* (home has the same handshake thread as the gate: its load ends first) */
-	lab_wait(&lab, NSEC_PER_SEC + 1);
-	lab_forward(&lab, &lab.home, lab_sent_one(&lab.gate, MESSAGE_RESPONSE, RESPONSE));
-	lab_carry(&lab);
-	lab_tun_out(&lab.gate, packet, sizeof(packet));
-}
-END_TEST
-
-/* The load is forgotten a second later. */
-START_TEST(load_ends)
-{
-	static const uint8_t nobody[32] = { 9 };
-	struct stranger s;
-
-	stranger_init(&s, nobody, &lab.gate);
-	flood(&s);
-	discard_sent(&lab.gate);
-	lab_wait(&lab, NSEC_PER_SEC + 1);
-	lab_connect(&lab);
-}
-END_TEST
-
-/* A source with a cookie has its own rate, and uses up nobody else's. */
-START_TEST(source_rate)
-{
-	static const uint8_t nobody[32] = { 9 };
-	struct message_cookie_reply reply;
-	struct message_initiation msg;
-	struct fake_packet *p;
-	struct endpoint from;
-	struct stranger s;
-
-	stranger_init(&s, nobody, &lab.gate);
-	flood(&s);
-	discard_sent(&lab.gate);
-	for (unsigned source = 0; source < 3; source++) {
-		ck_assert_int_eq(endpoint_parse(&from, "203.0.113.1:9"), 0);
-		from.addr4.sin_addr.s_addr += htobe32(source);
-		stranger_init(&s, nobody, &lab.gate);
-		stranger_babbles(&s, &msg);
-		lab_deliver(&lab, &lab.gate, &from, 0, &msg, sizeof(msg));
-		p = lab_sent_one(&lab.gate, MESSAGE_COOKIE_REPLY, COOKIE);
-		memcpy(&reply, p->data, sizeof(reply));
-		free(p);
-		ck_assert_int_eq(cookie_consume_reply(&s.cookie, &reply, clock_now()), 0);
-		lab_mark(&lab.gate);
-		for (unsigned i = 0; i < 5; i++) {
-			stranger_babbles(&s, &msg);
-			lab_deliver(&lab, &lab.gate, &from, 0, &msg, sizeof(msg));
-			lab_dropped(&lab.gate, DROP_BAD_HANDSHAKE, 1, false);
-		}
-		for (unsigned i = 0; i < 20; i++) {
-			stranger_babbles(&s, &msg);
-			lab_deliver(&lab, &lab.gate, &from, 0, &msg, sizeof(msg));
-			lab_dropped(&lab.gate, DROP_SOURCE_RATE, 1, false);
-		}
-	}
-	lab_sent_nothing(&lab.gate);
-}
-END_TEST
-
-/* A queue that is full drops, and counts. */
-START_TEST(queue_full)
-{
-	struct message_cookie_reply cookie = { .type = htole32(MESSAGE_COOKIE_REPLY) };
-	struct message_initiation msg;
-	struct stranger s;
-	uint64_t before;
-
-	stranger_init(&s, lab.home.private_key, &lab.gate);
-	lab_connect(&lab);
-	rcu_turn_begin();
-	cookie.receiver_index = htole32(lab_key(&lab.gate)->pair.local_index);
-	rcu_turn_end();
-	before = count(&lab.gate, DROP_BAD_COOKIE);
-	for (unsigned i = 0; i < 200; i++) {
-		stranger_babbles(&s, &msg);
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, &msg, sizeof(msg));
-	}
-	for (unsigned i = 0; i < 4000; i++)
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, &cookie, sizeof(cookie));
-	lab_settle(&lab);
-	ck_assert_uint_eq(count(&lab.gate, DROP_BAD_COOKIE) - before +
-			  count(&lab.gate, DROP_SOURCE_RATE) +
-			  count(&lab.gate, DROP_HANDSHAKE_QUEUE_FULL), 4000);
-	/* One source does not fill what others wait in. */
-	ck_assert_uint_gt(count(&lab.gate, DROP_SOURCE_RATE), 3000);
-	ck_assert_uint_eq(count(&lab.gate, DROP_HANDSHAKE_QUEUE_FULL), 0);
-}
-END_TEST
-
-/* More wishes than one turn grants. */
-START_TEST(many_wishes)
-{
-	enum { PEERS = 100 };
-	struct change c = { .kind = CHANGE_PEER,
-			    .flags = PEER_HAS_ENDPOINT | PEER_HAS_KEEPALIVE,
-			    .keepalive = 25, .endpoint = lab.gate.at4 };
-	uint8_t private_key[32] = { 0 };
-
-	for (unsigned i = 0; i < PEERS; i++) {
-		private_key[5] = (uint8_t)i;
-		crypto_scalarmult_base(c.key, private_key);
-		lab_apply(&lab.home, &c);
-	}
-	lab_settle(&lab);
-	ck_assert_uint_eq(discard_sent(&lab.home), PEERS);
-	lab_wait(&lab, 6 * NSEC_PER_SEC);
-	ck_assert_uint_eq(discard_sent(&lab.home), PEERS);
-}
-END_TEST
-
 /* Control */
 
 START_TEST(no_identity)
@@ -852,11 +614,6 @@ int main(void)
 	tcase_add_test(tc, late_response);
 	tcase_add_test(tc, retry_without_source);
 	tcase_add_test(tc, roaming);
-	tcase_add_test(tc, cookies);
-	tcase_add_test(tc, load_ends);
-	tcase_add_test(tc, source_rate);
-	tcase_add_test(tc, queue_full);
-	tcase_add_test(tc, many_wishes);
 	tcase_add_test(tc, no_identity);
 	tcase_add_test(tc, new_private_key);
 	tcase_add_test(tc, revoked);
