@@ -326,7 +326,7 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 		if (err)
 			*failed = i;
 	}
-	/* Whoever found a removed peer before has let go of it after this, and its keys are wiped. */
+	/* After this, who found a removed peer has let go of it, and its keys are wiped. */
 	if (removed)
 		rcu_barrier();
 	if (dev->observer.applied)
