@@ -90,7 +90,8 @@ static void visit_node(const void *node, VISIT visit, void *closure)
 		v->fn(entry_of(node), v->arg);
 }
 
-void entries_each(const struct entries *entries, void (*fn)(struct file_entry *e, void *arg), void *arg)
+void entries_each(const struct entries *entries, void (*fn)(struct file_entry *e, void *arg),
+		  void *arg)
 {
 	struct visit v = { .fn = fn, .arg = arg };
 

@@ -51,7 +51,8 @@ struct file_entry *entries_find_or_add(struct entries *entries, const char *name
 void entries_forget_if_empty(struct entries *entries, struct file_entry *e);
 
 /* All of them in order of their names. fn must neither add nor forget any. */
-void entries_each(const struct entries *entries, void (*fn)(struct file_entry *e, void *arg), void *arg);
+void entries_each(const struct entries *entries, void (*fn)(struct file_entry *e, void *arg),
+		  void *arg);
 
 static inline bool entry_is_waiting(struct file_entry *e)
 {

@@ -57,7 +57,10 @@ void watch_keys_forget_writing(struct watch_keys *k);
 
 typedef void watch_keys_fn(void *owner, void *arg);
 
-/* Something happened in a folder: calls fn for each owner of the file. fn must not add or release. */
+/*
+ * Something happened in a folder: calls fn for each owner of the file. fn must
+ * not add or release.
+ */
 void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, watch_keys_fn *fn,
 		      void *arg);
 

@@ -52,10 +52,12 @@ check "another MTU: nothing is said" is "$(lab_since gw)" ""
 lab_ip vps -6 route add ${PREFIX6}b0/128 dev lo proto static
 lab_tenant gw bob ${PREFIX6}b0/128
 check "another's route: said whose" lab_wait_log gw "route to ${PREFIX6}b0/128 via lo already"
-check "another's route: left alone" has "$(lab_ip vps -6 route show ${PREFIX6}b0)" 'dev lo proto static'
+check "another's route: left alone" \
+	has "$(lab_ip vps -6 route show ${PREFIX6}b0)" 'dev lo proto static'
 rm "$LAB_DIR/gw.d/bob.conf"
 check "bob goes" lab_wait_no_peer "$GW" "${PUB[bob]}"
-check "another's route: still there" has "$(lab_ip vps -6 route show ${PREFIX6}b0)" 'dev lo proto static'
+check "another's route: still there" \
+	has "$(lab_ip vps -6 route show ${PREFIX6}b0)" 'dev lo proto static'
 
 # ---- the uplink goes and comes ----------------------------------------------------------
 

@@ -110,7 +110,8 @@ becomes "an address more" "$B6/128" address show dev wg0
 check "an address more: reached" lab_ping internet $B6
 box_file "Address=$A6/128, $B4/32"
 becomes "one for another" "$B4/32" address show dev wg0
-check "one for another: the old one goes" lab_wait 5 "$A4 to go" not shows "$A4" address show dev wg0
+check "one for another: the old one goes" \
+	lab_wait 5 "$A4 to go" not shows "$A4" address show dev wg0
 check "one for another: reached" lab_ping internet $B4
 check "one for another: the default route is there" shows default -4 route show default
 undisturbed "addresses"
@@ -133,7 +134,8 @@ check "in all this hardly a packet is lost" at_most "$lost" $((25 * LAB_SLOW))
 
 # Nobody sends: it is home that says where it is.
 box_file "Endpoint=$(lab_endpoint 4)"
-check "endpoint: IPv4 outside" lab_wait 5 "the gateway to see IPv4" has_endpoint '10\.31\.0\.2:'
+check "endpoint: IPv4 outside" \
+	lab_wait 5 "the gateway to see IPv4" has_endpoint '10\.31\.0\.2:'
 lab_start ping internet ping -n -i 0.02 -W 2 $A6
 box_file "Endpoint=$(lab_endpoint 4)" ListenPort=40001
 check "port: another one" lab_wait 5 "the port to change" has_endpoint ':40001$'

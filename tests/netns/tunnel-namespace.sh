@@ -77,7 +77,8 @@ works()
 
 box_file
 need "home starts" lab_router home home "$LAB_DIR/home.control"
-check "the namespace is not there: said" lab_wait_log home "namespace $BOX is not there yet: waiting"
+check "the namespace is not there: said" \
+	lab_wait_log home "namespace $BOX is not there yet: waiting"
 lab_netns box
 works "made later"
 check "it was said once" is "$(grep -c 'not there yet' "$(lab_log home)")" 1

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* From a file to what is in force. */
+#include "intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../base/clock.h"
+#include "../base/log.h"
+#include "../config/config.h"
+#include "../config/tenant_file.h"
+#include "complain.h"
+#include "settle.h"
+#include "stamp.h"
+
+static void set_refused(struct intake *in, struct file_entry *e, bool refused)
+{
+	in->n_refused += refused;
+	in->n_refused -= e->refused;
+	e->refused = refused;
+}
+
+static void stop_waiting(struct file_entry *e)
+{
+	tenant_free(e->wanted);
+	e->wanted = NULL;
+	cds_list_del_init(&e->waiting);
+}
+
+/* Reading */
+
+/* The file cannot come into force as it is; what was said before it is kept. */
+static void refuse_file(struct intake *in, struct file_entry *e, const struct fault_list *faults)
+{
+	bool said = complain_faults(&e->said_faults, faults);
+
+	stop_waiting(e);
+	set_refused(in, e, true);
+	e->stamp = 0; /* a key file that we do not know of may mend it */
+	if (said && tenant_in_force(e->conf))
+		log_warning("tenant %s: keeps its last good configuration", e->name);
+}
+
+/*
+ * A scan may see a file in the moment between its being emptied and its being
+ * written, if the events of that were lost. Such a revocation must be seen
+ * twice; that of a file which is gone need not.
+ */
+static bool is_doubtful(struct intake *in, struct file_entry *e, const struct config_tenant *conf,
+			const struct stamp *stamp)
+{
+	if (conf->state != TENANT_REVOKED || !tenant_in_force(e->conf) || !stamp->there ||
+	    e->doubt == stamp->number) {
+		e->doubt = 0;
+		return false;
+	}
+	e->doubt = stamp->number;
+	in->doubts = true;
+	return true;
+}
+
+/*
+ * The files beside the tenant's own that make it what it is: key files, and
+ * what its own is a link to.
+ */
+static void watch_others(struct intake *in, const struct config_tenant *conf, bool link)
+{
+	char **paths = calloc(conf->n_key_files + 1, sizeof(*paths));
+	size_t n = 0;
+
+	for (size_t i = 0; paths && i < conf->n_key_files; i++)
+		paths[n++] = conf->key_files[i];
+	if (paths && link)
+		paths[n++] = conf->file;
+	if (!paths || watch_key_files(in->watch, conf->name, paths, n))
+		log_error("tenant %s: no memory to watch its key files", conf->name);
+	free(paths);
+}
+
+/* What the file says goes into e->wanted. False: nothing new is to come into force. */
+static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool scanning)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *conf;
+	struct stamp stamp;
+	int err = tenant_file_read(&conf, dirfd, in->folder, e->name, &faults);
+
+	if (!err && config_check_tenant(in->enforce.router, conf, &faults)) {
+		tenant_free(conf);
+		err = -EINVAL;
+	}
+	if (err == -EAGAIN) {
+		watch_touch(in->watch, e->name); /* somebody is still writing */
+	} else if (err) {
+		if (err == -ENOMEM)
+			log_error("tenant %s: no memory to read its file", e->name);
+		refuse_file(in, e, &faults);
+	}
+	if (err)
+		goto out;
+	/* Taken after reading: if it is not fresh, it is of what was read. */
+	stamp = stamp_take(dirfd, e->name, conf->key_files, conf->n_key_files);
+	if (scanning && is_doubtful(in, e, conf, &stamp)) {
+		tenant_free(conf);
+		err = -EAGAIN;
+		goto out;
+	}
+	(void)complain_faults(&e->said_faults, &faults);
+	watch_others(in, conf, stamp.link);
+	e->stamp = stamp.fresh ? 0 : stamp.number;
+	tenant_free(e->wanted);
+	e->wanted = conf;
+	e->explained = false;
+	if (!entry_is_waiting(e))
+		cds_list_add_tail(&e->waiting, &in->entries.waiting);
+out:
+	fault_list_free(&faults);
+	return !err;
+}
+
+/* Coming into force */
+
+/* Others have what the file claims: it waits for them to let go. */
+static void keep_waiting(struct intake *in, struct file_entry *e)
+{
+	struct fault_list faults = { 0 };
+
+	set_refused(in, e, true);
+	if (e->explained)
+		return;
+	e->explained = true;
+	settle_explain(in->enforce.claims, e, &faults);
+	if (complain_faults(&e->said_conflict, &faults) && tenant_in_force(e->conf))
+		log_warning("tenant %s: keeps its last good configuration", e->name);
+	fault_list_free(&faults);
+}
+
+static void after_batch(struct intake *in, struct file_entry *e)
+{
+	if (e->granted) {
+		e->said_conflict = 0;
+		stop_waiting(e);
+		set_refused(in, e, false);
+		/* With key files it is kept, so that they are looked at. */
+		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
+			tenant_free(e->conf);
+			e->conf = NULL;
+		}
+	} else if (e->wanted) {
+		keep_waiting(in, e);
+	} else {
+		stop_waiting(e);
+		set_refused(in, e, true);
+		e->stamp = 0; /* the next scan tries again */
+	}
+}
+
+/* All who want something, those first who have waited longest. */
+static void bring_into_force(struct intake *in)
+{
+	size_t n = 0, i = 0;
+	struct file_entry **batch, *e;
+
+	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
+		n++;
+	batch = calloc(n + 1, sizeof(*batch));
+	if (!batch) {
+		log_error("no memory to bring %zu tenants into force: they wait", n);
+		return;
+	}
+	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
+		batch[i++] = e;
+	settle_claims(in->enforce.claims, batch, n);
+	enforce(&in->enforce, batch, n);
+	for (i = 0; i < n; i++)
+		after_batch(in, batch[i]);
+	for (i = 0; i < n; i++)
+		entries_forget_if_empty(&in->entries, batch[i]);
+	free(batch);
+}
+
+void intake_names(struct intake *in, int dirfd, const char *const *names, size_t n,
+			 bool scanning)
+{
+	uint64_t start = clock_now();
+	bool news = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct file_entry *e = entries_find_or_add(&in->entries, names[i]);
+
+		if (!e)
+			log_error("tenant %s: no memory", names[i]);
+		else if (read_entry(in, e, dirfd, scanning))
+			news = true;
+		else
+			entries_forget_if_empty(&in->entries, e);
+	}
+	if (news)
+		bring_into_force(in);
+	log_debug("%zu files read and applied in %.1f ms", n,
+		  (double)(clock_now() - start) / NSEC_PER_MSEC);
+}

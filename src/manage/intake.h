@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads files of config.d and brings what they say into force: all that wants
+ * something is weighed together, and who cannot have it waits. Control thread.
+ */
+#ifndef BERTH_MANAGE_INTAKE_H
+#define BERTH_MANAGE_INTAKE_H
+
+#include "enforce.h"
+#include "entries.h"
+#include "watch.h"
+
+struct intake {
+	const char *folder;  /* config.d */
+	struct watch *watch; /* is told of key files */
+	struct entries entries;
+	struct enforce enforce;
+	size_t n_refused; /* files that are not in force as they are */
+	bool doubts;      /* a scan has seen what is believed when it is seen again */
+};
+
+/*
+ * Reads the files of these n tenants in the folder dirfd. scanning: no event
+ * has told of them, so one that looks emptied is looked at twice (in->doubts).
+ * Faults are logged, once each. Names of entries that are freed may be given.
+ */
+void intake_names(struct intake *in, int dirfd, const char *const *names, size_t n, bool scanning);
+
+#endif
