@@ -114,9 +114,10 @@ static void hash_hosts(struct parsed *p)
 
 static void hash_flow(struct parsed *p)
 {
-	uint8_t rest[8] = { p->proto };
+	uint8_t rest[8] = { [4] = p->proto };
 
-	memcpy(rest + 4, p->data + p->l4, 4);
+	/* The ports in the low half of the word: the table index is made of low bits. */
+	memcpy(rest, p->data + p->l4, 4);
 	p->flow = (uint32_t)mix(p->hosts, rest, 1);
 }
 
