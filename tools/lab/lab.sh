@@ -491,6 +491,17 @@ lab_ping()
 	}
 }
 
+# lab_no_gap LOG: a ping that was told to stop lost nothing. Its answers are
+# numbered without a gap from the first on; the request that was on its way when
+# the signal came is nobody's loss, though ping counts it.
+lab_no_gap()
+{
+	awk -F 'icmp_seq=' '
+		NF > 1 { n++; if ($2 + 0 != n) { print "number " n " is missing"; bad = 1; exit } }
+		END { if (!n) print "no answer at all"; exit bad || !n }' "$(lab_log "$1")" ||
+		{ cat "$(lab_log "$1")"; return 1; }
+}
+
 # One answer within $3 seconds, for tunnels that are still shaking hands.
 lab_reaches()
 {
