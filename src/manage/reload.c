@@ -155,7 +155,7 @@ static void on_scanned(void *arg)
 	bool everything = r->again_everything;
 
 	if (r->starting)
-		log_info("%s: %zu tenants, %zu tunnels%s", r->in.folder, r->in.enforce.tenants,
+		log_info("%s: tenants %zu, tunnels %zu%s", r->in.folder, r->in.enforce.tenants,
 			 r->in.enforce.tunnels,
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
