@@ -10,9 +10,9 @@
  *
  *  udp_recv_burst         recvmmsg; GRO super-packets split        udp.c      worker
  *   classify              length and type only                     receive.c  worker
- *    ├ handshake types    mac1, under load mac2 and rate per
+ *    ├ take_handshake     mac1, under load mac2 and rate per
  *    │                    source, then a copy into a bounded ring  receive.c  worker
- *    │                    → handshake_thread                       handshake.c handshake
+ *    │                    → handshake_push                         handshake.c handshake
  *    └ data
  *      lookup_keys        receiver index → keys → peer             receive.c  worker
  *      open_burst         AEAD, in place                           crypto/aead
@@ -27,11 +27,13 @@
  *  tun_read_burst         read; gso lays super-packets out, each   tun/       worker
  *                         packet in its slot of the send buffer:
  *                         | message_data | inner | 0… | tag |
- *   route                 destination → peer; none: ICMP error     send.c     worker
- *   collect               packets of one peer become one group     send.c     worker
+ *   route                 destination → peer; none: ICMP error;
+ *                         packets of one peer become one group     send.c     worker
+ *   hold_back             what must wait behind staged packets     send.c     worker
  *   assign                key and nonces of a group, one atomic
  *                         add; no key: staged, handshake wanted    send.c     worker
- *   seal                  AEAD, in place                           crypto/aead
+ *   aead_seal_burst       AEAD, in place                           crypto/aead
+ *   queue_group           to the peer's endpoint                   send.c     worker
  *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
  *
  * Everybody may read what stands here; who may write is said at each field.
