@@ -95,6 +95,7 @@ FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
+FAKES_reload_scan := tests/fake_device.c
 
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:

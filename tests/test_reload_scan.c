@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The folder of tenants as a whole: when it cannot be read or is another one,
+ * what a scan finds that no event told, and the scan at the start.
+ */
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "reload_lab.h"
+#include "require.h"
+
+/* The folder */
+
+START_TEST(an_unreadable_folder_changes_nothing)
+{
+	unsigned made;
+
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	run("mv config.d away");
+	logged[0] = '\0';
+	reload_all(reload);
+	wait_for(has_logged("config.d"));
+	ck_assert_uint_eq(session("a"), made);
+	run("rm away/a.conf; mv away config.d");
+	wait_for(!fake_peer("a"));
+}
+END_TEST
+
+START_TEST(a_folder_takes_the_place_of_another)
+{
+	unsigned b;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	b = session("b");
+	run("cp -a config.d new; rm new/a.conf; mv config.d old; mv new config.d");
+	put("c", 3, "2001:db8::1");
+	wait_for(!fake_peer("a") && fake_peer("c"));
+	expect("b 0002 2001:db8::2/128;c 0003 2001:db8::1/128;");
+	ck_assert_uint_eq(session("b"), b);
+}
+END_TEST
+
+START_TEST(an_unmounted_folder_changes_nothing)
+{
+	unsigned made;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		printf("test_reload_scan: skipped the unmounted folder: run it as root\n");
+		return;
+	}
+	ck_assert_int_eq(mount("none", "config.d", "tmpfs", 0, NULL), 0);
+	put("a", 1, "2001:db8::1");
+	close_reload();
+	open_reload();
+	made = session("a");
+	logged[0] = '\0';
+	ck_assert_int_eq(umount2("config.d", MNT_DETACH), 0);
+	wait_for(has_logged("not mounted?"));
+	ck_assert_uint_eq(session("a"), made);
+	reload_all(reload);
+	wait_for(!fake_peer("a"));
+}
+END_TEST
+
+/* What events miss */
+
+/* Makes the watcher ask for a scan of what has changed. */
+static void ask_for_scan(void)
+{
+	run("touch 'config.d/no name.conf'; rm 'config.d/no name.conf'");
+	fence();
+}
+
+START_TEST(a_scan_finds_what_events_missed)
+{
+	size_t changes;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	put("c", 3, "2001:db8::3");
+	fence();
+	run("ln config.d/a.conf a; ln config.d/b.conf b; ln config.d/c.conf c");
+	fence();
+	/* Through another name: no event of ours. A swap, and a new address. */
+	files_put("a", 0600, tenant_text(1, "2001:db8::2"));
+	files_put("b", 0600, tenant_text(2, "2001:db8::1"));
+	files_put("c", 0600, tenant_text(3, "2001:db8::4"));
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;c 0003 2001:db8::3/128;");
+	ask_for_scan();
+	expect("a 0001 2001:db8::2/128;b 0002 2001:db8::1/128;c 0003 2001:db8::4/128;");
+	changes = fake.n_changes;
+	ask_for_scan();
+	ck_assert_uint_le(fake.n_changes, changes + 2);
+}
+END_TEST
+
+START_TEST(a_scan_believes_an_empty_file_the_second_time)
+{
+	unsigned a;
+
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	a = session("a");
+	run("ln config.d/a.conf a; ln config.d/b.conf b");
+	fence();
+	run(": >a; : >b");
+	ask_for_scan();
+	ck_assert_ptr_nonnull(fake_peer("a"));
+	ck_assert_ptr_nonnull(fake_peer("b"));
+	files_put("a", 0600, tenant_text(1, "2001:db8::1"));
+	wait_for(!fake_peer("b"));
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), a);
+}
+END_TEST
+
+START_TEST(no_memory_in_the_device)
+{
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	strcpy(fake.fail_name, "a");
+	put("a", 1, "2001:db8::3");
+	put("b", 2, "2001:db8::4");
+	put("c", 3, "2001:db8::5");
+	expect("b 0002 2001:db8::4/128;c 0003 2001:db8::5/128;");
+	ck_assert(has_logged("tenant a: not in force"));
+	ck_assert_uint_eq(counts().refused, 1);
+	ck_assert_uint_eq(counts().tenants, 3);
+	/* The next scan tries again. */
+	ask_for_scan();
+	expect("a 0001 2001:db8::3/128;b 0002 2001:db8::4/128;c 0003 2001:db8::5/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+/* Starting */
+
+START_TEST(at_the_start_the_first_by_name_is_first)
+{
+	char name[16], ips[32];
+
+	/* Over several slices of the scan, each address twice. */
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i % 300);
+		put(name, i + 1, ips);
+	}
+	open_reload();
+	ck_assert_uint_eq(counts().tenants, 300);
+	ck_assert_uint_eq(counts().refused, 300);
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		require(!!fake_peer(name) == (i < 300));
+	}
+	/* A change of somebody in the middle of all this. */
+	run("rm config.d/t0000.conf");
+	wait_for(fake_peer("t0300"));
+	run("rm config.d/t*.conf");
+	expect("");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(changes_during_the_start)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t1199"));
+	/* One that was read, one that was not, one that claims what a later one has. */
+	run("rm config.d/t0001.conf config.d/t1198.conf");
+	put("t1197", 2000, "2001:db8::4ad");
+	put("zz", 2001, "2001:db8::4ac");
+	wait_for(has_logged("tunnels"));
+	fence();
+	ck_assert_ptr_null(fake_peer("t0001"));
+	ck_assert_ptr_null(fake_peer("t1198"));
+	ck_assert_ptr_null(fake_peer("zz"));
+	ck_assert_uint_eq(fake_peer("t1197")->key[0] << 8 | fake_peer("t1197")->key[1], 2000);
+	ck_assert_uint_eq(counts().tenants, 1199);
+}
+END_TEST
+
+START_TEST(closed_while_it_scans)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t0599"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("reload_scan");
+	TCase *tc = tcase_create("folder"), *start = tcase_create("start");
+
+	tcase_add_checked_fixture(tc, begin_open, end);
+	tcase_set_timeout(tc, 90);
+	tcase_add_test(tc, an_unreadable_folder_changes_nothing);
+	tcase_add_test(tc, a_folder_takes_the_place_of_another);
+	tcase_add_test(tc, an_unmounted_folder_changes_nothing);
+	tcase_add_test(tc, a_scan_finds_what_events_missed);
+	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
+	tcase_add_test(tc, no_memory_in_the_device);
+	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(start, begin, end);
+	tcase_set_timeout(start, 90);
+	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
+	tcase_add_test(start, changes_during_the_start);
+	tcase_add_test(start, closed_while_it_scans);
+	suite_add_tcase(suite, start);
+	return files_run_all(suite);
+}
