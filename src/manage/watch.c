@@ -122,10 +122,13 @@ static int compare_names(const void *a, const void *b)
 /* Moves the names of those due at now out of the list of changed ones. How many. */
 static size_t gather_due(struct watch *w, uint64_t now, char **names)
 {
-	struct watched *t, *next;
+	struct cds_list_head *at, *next;
 	size_t n = 0;
 
-	cds_list_for_each_entry_safe(t, next, &w->changed, changed) {
+	for (at = w->changed.next; at != &w->changed; at = next) {
+		struct watched *t = cds_list_entry(at, struct watched, changed);
+
+		next = at->next;
 		if (due(t) > now)
 			continue;
 		names[n] = strdup(t->name);

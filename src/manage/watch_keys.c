@@ -2,6 +2,7 @@
 /* Key files, found by watch descriptor and name. */
 #include "watch_keys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <search.h>
@@ -164,6 +165,7 @@ static void leave_spot(struct watch_keys *k, struct watch_file *f)
 {
 	struct spot *s = f->spot;
 
+	assert(s); /* who is on a spot's list is on that spot */
 	cds_list_del(&f->user);
 	f->spot = NULL;
 	drop_folder(k, s->wd);
