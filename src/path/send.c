@@ -150,11 +150,13 @@ static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
 	}
 	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i], nonce++) {
 		struct packet *p = &b->packets[i];
-		struct message_data *msg = (struct message_data *)(p->data - sizeof(*msg));
+		/* By offset: behind a packet of the MTU a slot stands at any address. */
+		uint8_t *msg = p->data - sizeof(struct message_data);
 
-		store_le32(&msg->type, MESSAGE_DATA);
-		store_le32(&msg->receiver_index, g->key->pair.remote_index);
-		store_le64(&msg->counter, nonce);
+		store_le32(msg + offsetof(struct message_data, type), MESSAGE_DATA);
+		store_le32(msg + offsetof(struct message_data, receiver_index),
+			   g->key->pair.remote_index);
+		store_le64(msg + offsetof(struct message_data, counter), nonce);
 		b->ops[n_ops++] = (struct aead_op){ .data = p->data,
 						    .len = gso_padded(&b->layout, p->len),
 						    .key = g->key->pair.send_key,
