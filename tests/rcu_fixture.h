@@ -7,13 +7,6 @@
 
 RCU_PROGRAM
 
-/* Each test is a process of its own: it need not wait a second at its end. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "atexit_sleep_ms=0";
-}
-
 static inline void rcu_setup(void)
 {
 	rcu_register_thread();

@@ -34,14 +34,21 @@ void __tsan_release(void *addr);
 #define rcu_tsan_release(addr) __tsan_release((void *)(addr))
 /*
  * Once in each program: what the sanitizer is not to say of liburcu's own
- * threads, which get memory under locks and futexes that it does not see.
+ * threads, which get memory under locks and futexes that it does not see. It
+ * knows them by the stack of the older access, so the longest history it has is
+ * kept; and a program, or a test, need not wait a second at its end.
  */
-#define RCU_PROGRAM                                      \
-	const char *__tsan_default_suppressions(void);   \
-	const char *__tsan_default_suppressions(void)    \
-	{                                                \
-		return "race:urcu_qsbr_barrier\n"        \
-		       "called_from_lib:liburcu-cds.so\n"; \
+#define RCU_PROGRAM                                                 \
+	const char *__tsan_default_suppressions(void);              \
+	const char *__tsan_default_suppressions(void)               \
+	{                                                           \
+		return "race:urcu_qsbr_barrier\n"                   \
+		       "called_from_lib:liburcu-cds.so\n";          \
+	}                                                           \
+	const char *__tsan_default_options(void);                   \
+	const char *__tsan_default_options(void)                    \
+	{                                                           \
+		return "history_size=7 atexit_sleep_ms=0";          \
 	}
 #else
 #define RCU_PROGRAM
