@@ -117,6 +117,18 @@ void complain_sysctls(const struct config_router *r)
 			    r->name, r->uplink, r->uplink);
 }
 
+void complain_socket(const char *path, int err)
+{
+	struct owner owner;
+	char who[OWNER_STRLEN];
+
+	if (err == -EADDRINUSE)
+		log_error("%s is in use by %s", path,
+			  owner_format(owner_of_socket(path, &owner) ? &owner : NULL, who));
+	else
+		log_error("cannot listen on %s: %s", path, strerror(-err));
+}
+
 bool complain_faults(uint64_t *said, const struct fault_list *faults)
 {
 	uint64_t hash = STAMP_HASH_INIT, before = *said;

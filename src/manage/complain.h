@@ -15,6 +15,9 @@ void complain_tun(const char *ifname, int err);
 /* The port could not be had. */
 void complain_port(const char *ifname, uint16_t port, int err);
 
+/* Nobody can listen on the unix socket at path; names who has it. */
+void complain_socket(const char *path, int err);
+
 /* link_add_address() failed with err. */
 void complain_address(const char *ifname, const struct config_address *address, int err);
 

@@ -9,7 +9,6 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "complain.h"
-#include "owner.h"
 #include "uapi_sock.h"
 
 enum { DEFAULT_MTU = 1420 };
@@ -140,16 +139,11 @@ static int open_uapi(struct dropin *d, const struct dropin_options *options)
 					  .flags = UAPI_MAY_TAKE,
 					  .arg = d,
 					  .gone = on_socket_gone };
-	char path[UAPI_SOCK_PATH_MAX], who[OWNER_STRLEN];
-	struct owner owner;
+	char path[UAPI_SOCK_PATH_MAX];
 	int err = uapi_sock_open(&d->uapi, &d->loop, d->device, &sock);
 
-	uapi_sock_path(device_name(d->device), path);
-	if (err == -EADDRINUSE)
-		log_error("%s is in use by %s", path,
-			  owner_format(owner_of_socket(path, &owner) ? &owner : NULL, who));
-	else if (err)
-		log_error("cannot listen on %s: %s", path, strerror(-err));
+	if (err)
+		complain_socket(uapi_sock_path(device_name(d->device), path), err);
 	return err;
 }
 

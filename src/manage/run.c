@@ -9,10 +9,10 @@
 
 #include "../base/log.h"
 #include "../config/router.h"
+#include "complain.h"
 #include "control.h"
 #include "control_json.h"
 #include "gateway.h"
-#include "owner.h"
 #include "reload.h"
 #include "uapi_sock.h"
 
@@ -169,18 +169,6 @@ static void on_gateway_gone(void *arg)
 	log_error("%s: the interface was deleted: stopping", r->config->name);
 	r->status = 1;
 	uv_stop(&r->loop);
-}
-
-static void complain_socket(const char *path, int err)
-{
-	struct owner owner;
-	char who[OWNER_STRLEN];
-
-	if (err == -EADDRINUSE)
-		log_error("%s is in use by %s", path,
-			  owner_format(owner_of_socket(path, &owner) ? &owner : NULL, who));
-	else
-		log_error("cannot listen on %s: %s", path, strerror(-err));
 }
 
 static int open_control(struct running *r)
