@@ -9,8 +9,6 @@
  *
  * On ask0 sits either a packet socket of the test, or (moved to a namespace of
  * its own) the kernel, as a provider's router would be there.
- * On ask0 sits either a packet socket of the test, or (moved to a namespace of
- * its own) the kernel, as a provider's router would be there.
  */
 #ifndef BERTH_TESTS_NEIGH_LAB_H
 #define BERTH_TESTS_NEIGH_LAB_H
@@ -22,9 +20,6 @@
 #include "../src/base/log.h"
 #include "../src/neighbor/neigh.h"
 #include "../tun/nlmon.h"
-#include "in_netns.h"
-#include "neighbor_frames.h"
-
 #include "in_netns.h"
 #include "neighbor_frames.h"
 
@@ -51,18 +46,19 @@ struct lab {
 	unsigned int count;
 };
 
-static inline bool is_tenant(void *arg, int family, const uint8_t *addr)
+static inline enum neigh_owner owner_of(void *arg, int family, const uint8_t *addr)
 {
 	struct in6_addr foreign = frame_in6(FOREIGN);
 
 	(void)arg;
 	if (family == AF_INET)
-		return memcmp(addr, "\xc6\x33\x64\x4d", 4) == 0;
+		return memcmp(addr, "\xc6\x33\x64\x4d", 4) == 0 ? NEIGH_HERE : NEIGH_UNOWNED;
 	ck_assert_int_eq(family, AF_INET6);
-	return memcmp(addr, &foreign, 8) == 0 && memcmp(addr, &foreign, 16) != 0;
+	return memcmp(addr, &foreign, 8) == 0 && memcmp(addr, &foreign, 16) != 0 ? NEIGH_HERE :
+										   NEIGH_UNOWNED;
 }
 
-static const struct neigh_ops ops = { .answer = is_tenant };
+static const struct neigh_ops ops = { .owner = owner_of };
 
 static inline void on_deadline(uv_timer_t *timer)
 {

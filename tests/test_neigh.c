@@ -108,11 +108,11 @@ START_TEST(silence)
 	neigh_stats(lab.neigh, &stats);
 	ck_assert_uint_eq(stats.ndp[NDP_OK], 2);
 	ck_assert_uint_eq(stats.ndp[NDP_BAD_CHECKSUM], 1);
-	ck_assert_uint_eq(stats.ndp_foreign, 1);
+	ck_assert_uint_eq(stats.ndp_asked[NEIGH_UNOWNED], 1);
 	ck_assert_uint_eq(stats.ndp_answered, 1);
 	ck_assert_uint_eq(stats.arp[ARP_OK], 1);
 	ck_assert_uint_eq(stats.arp[ARP_ANNOUNCEMENT], 1);
-	ck_assert_uint_eq(stats.arp_foreign, 1);
+	ck_assert_uint_eq(stats.arp_asked[NEIGH_UNOWNED], 1);
 	ck_assert_uint_eq(stats.arp_answered, 0);
 	lab_close(&lab);
 }
@@ -479,7 +479,7 @@ START_TEST(speed)
 	/* The kernel may lose some on the way, but here nothing goes uncounted. */
 	ck_assert_uint_le(stats.ndp[NDP_OK] + stats.overruns, IDLE_ASKS + FLOOD_ASKS);
 	ck_assert_uint_eq(stats.ndp_answered + stats.send_failures, stats.ndp[NDP_OK]);
-	ck_assert_uint_eq(stats.ndp_foreign, 0);
+	ck_assert_uint_eq(stats.ndp_asked[NEIGH_UNOWNED], 0);
 	close(m->ask);
 	lab_close(&lab);
 	free(m->frames);

@@ -110,12 +110,36 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
+{
+	json_t *uplink = json_object();
+
+	if (uplink && control_uplink_json(uplink, name, stats)) {
+		json_decref(uplink);
+		uplink = NULL;
+	}
+	/* Takes it over, and NULL for the sign that memory is short. */
+	(void)json_array_append_new(arg, uplink);
+}
+
+static int add_gateway(struct running *r, json_t *status)
+{
+	json_t *uplinks = json_array();
+	int err = json_object_set_new(status, "uplinks", uplinks) ? -ENOMEM : 0;
+
+	if (err)
+		return err;
+	uplinks_each(gateway_uplinks(r->gateway), list_uplink, uplinks);
+	if (json_array_size(uplinks) != r->config->n_uplinks)
+		return -ENOMEM;
+	return control_device_json(status, gateway_device(r->gateway),
+				   workers_crypto(&r->workers));
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	struct running *r = arg;
 	struct reload_counts counts;
-	struct neigh_stats neigh;
-	int err = 0;
 
 	reload_counts(r->reload, &counts);
 	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
@@ -123,12 +147,7 @@ static int on_status(void *arg, json_t *status)
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
 		return -ENOMEM;
-	if (r->gateway)
-		err = control_device_json(status, gateway_device(r->gateway),
-					  workers_crypto(&r->workers));
-	if (!err && r->gateway && gateway_neigh_stats(r->gateway, &neigh))
-		err = control_neigh_json(status, r->config->uplink, &neigh);
-	return err;
+	return r->gateway ? add_gateway(r, status) : 0;
 }
 
 /* Starting */

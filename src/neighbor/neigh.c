@@ -156,15 +156,16 @@ static void answer_ndp(struct neigh *n, const uint8_t *frame, size_t len)
 	struct ndp_advertisement advertisement;
 	struct ndp_solicitation solicitation;
 	enum ndp_verdict verdict;
+	enum neigh_owner owner;
 
 	verdict = ndp_parse_solicitation(frame, len, &solicitation);
 	n->stats.ndp[verdict]++;
 	if (verdict != NDP_OK)
 		return;
-	if (!n->ops.answer(n->arg, AF_INET6, solicitation.target)) {
-		n->stats.ndp_foreign++;
+	owner = n->ops.owner(n->arg, AF_INET6, solicitation.target);
+	n->stats.ndp_asked[owner]++;
+	if (owner != NEIGH_HERE)
 		return;
-	}
 	ndp_answer(&advertisement, &solicitation, n->uplink.link_address,
 		   source_for(n, solicitation.target));
 	len = ndp_build_advertisement(n->tx_frame[n->queued], ANSWER_MAX, &advertisement);
@@ -175,15 +176,16 @@ static void answer_arp(struct neigh *n, const uint8_t *frame, size_t len)
 {
 	struct arp_request request;
 	enum arp_verdict verdict;
+	enum neigh_owner owner;
 
 	verdict = arp_parse_request(frame, len, &request);
 	n->stats.arp[verdict]++;
 	if (verdict != ARP_OK)
 		return;
-	if (!n->ops.answer(n->arg, AF_INET, request.target)) {
-		n->stats.arp_foreign++;
+	owner = n->ops.owner(n->arg, AF_INET, request.target);
+	n->stats.arp_asked[owner]++;
+	if (owner != NEIGH_HERE)
 		return;
-	}
 	len = arp_build_reply(n->tx_frame[n->queued], ANSWER_MAX, &request, n->uplink.link_address);
 	queue(n, &n->to_arp, len, &n->stats.arp_answered);
 }

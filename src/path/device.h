@@ -108,7 +108,14 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
 		      void *arg);
 
-/* Does a peer own exactly this address, by a prefix of any length? Network order. */
-bool device_owns(struct device *dev, int family, const uint8_t *addr);
+/* The peer to which an address belongs, as far as its neighbours are concerned. */
+struct device_owner {
+	enum announce announce;
+	bool connected; /* peer_is_connected() */
+};
+
+/* By a prefix of any length; network order. False: nobody owns it. */
+bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
+		       struct device_owner *out);
 
 #endif

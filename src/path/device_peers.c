@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 
 /* Observers */
@@ -208,6 +209,8 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 		return err;
 	if (c->flags & PEER_HAS_KEEPALIVE)
 		set_keepalive(dev, peer, c->keepalive);
+	if (c->flags & PEER_HAS_ANNOUNCE)
+		peer->announce = c->announce;
 	return 0;
 }
 
@@ -405,12 +408,16 @@ void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *p
 	sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 }
 
-bool device_owns(struct device *dev, int family, const uint8_t *addr)
+bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
+		       struct device_owner *out)
 {
-	bool owned;
+	struct peer *peer;
 
 	rcu_turn_begin();
-	owned = datapath_owner(&dev->dp, (uint8_t)family, addr) != NULL;
+	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
+	if (peer)
+		*out = (struct device_owner){ .announce = peer->announce,
+					      .connected = peer_is_connected(peer, clock_now()) };
 	rcu_turn_end();
-	return owned;
+	return peer != NULL;
 }

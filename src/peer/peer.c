@@ -354,6 +354,14 @@ bool peer_confirm_key(struct peer *peer, struct session *session, struct session
 	return n >= 0;
 }
 
+bool peer_is_connected(struct peer *peer, uint64_t now)
+{
+	struct session *session = rcu_read(&peer->session);
+	const struct keypair *key = session ? keypairs_current(&session->keys) : NULL;
+
+	return key && now < key->birth + REJECT_AFTER_TIME + REKEY_ATTEMPT_TIME;
+}
+
 /* Endpoints */
 
 int peer_get_endpoint(struct peer *peer, struct endpoint *out)

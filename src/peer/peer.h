@@ -26,6 +26,7 @@
 #include "../base/rcu.h"
 #include "../base/secret.h"
 #include "../base/wheel.h"
+#include "../config/change.h"
 #include "../table/counters.h"
 #include "../table/index.h"
 #include "../table/peertable.h"
@@ -126,6 +127,7 @@ struct peer {
 	/* control thread */
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
+	enum announce announce;
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
@@ -202,6 +204,14 @@ must_check int peer_list_handshake(struct peer *peer, struct session *session, u
  */
 must_check int peer_add_keys(struct peer *peer, struct session *session,
 			     const struct noise_session *keys, uint64_t now);
+
+/*
+ * Is somebody there? For as long as the current key can be used, and as long
+ * after that as the protocol goes on trying for the next one (REKEY_ATTEMPT_TIME): a
+ * tenant that restarts or changes networks has not left. now: monotonic ns. Any
+ * thread, RCU turn.
+ */
+bool peer_is_connected(struct peer *peer, uint64_t now);
 
 /*
  * A packet came under a key: is that the first proof that the peer has the
