@@ -13,7 +13,7 @@ Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
 DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
-PKGS := libsodium libuv libmnl inih liburcu-qsbr liburcu-cds jansson
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g

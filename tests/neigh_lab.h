@@ -44,6 +44,7 @@ struct lab {
 	struct neigh *neigh;
 	struct frame got[GOT_MAX]; /* what came to it, advertisements and ARP only */
 	unsigned int count;
+	unsigned int errors; /* ICMPv6 errors that came there */
 };
 
 static inline enum neigh_owner owner_of(void *arg, int family, const uint8_t *addr)
@@ -97,20 +98,23 @@ static inline void on_frame(uv_poll_t *poll, int status, int events)
 	if (len < 14)
 		return;
 	f->len = (size_t)len;
+	/* Errors are the types below 128: RFC 4443 §2.1. */
+	if (memcmp(f->data + 12, "\x86\xdd", 2) == 0 && f->data[20] == 58 && f->data[54] < 128)
+		lab->errors++;
 	if (!is_answer(f))
 		return;
 	lab->count++;
 	ck_assert_uint_lt(lab->count, GOT_MAX);
 }
 
-static inline int open_asker(void)
+static inline int packet_socket(const char *ifname)
 {
 	struct sockaddr_ll link = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	int fd, on = 1;
 
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
-	link.sll_ifindex = (int)if_nametoindex("ask0");
+	link.sll_ifindex = (int)if_nametoindex(ifname);
 	ck_assert_int_eq(setsockopt(fd, SOL_PACKET, 23 /* PACKET_IGNORE_OUTGOING */, &on,
 				    sizeof(on)), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&link, sizeof(link)), 0);
@@ -174,7 +178,7 @@ static inline void lab_open(struct lab *lab)
 
 static inline void lab_listen(struct lab *lab)
 {
-	lab->ask = open_asker();
+	lab->ask = packet_socket("ask0");
 	uv_poll_init(&lab->loop, &lab->poll, lab->ask);
 	lab->poll.data = lab;
 	uv_poll_start(&lab->poll, UV_READABLE, on_frame);

@@ -465,7 +465,7 @@ START_TEST(speed)
 
 	lab_open(&lab);
 	m->frames = numbered_frames();
-	m->ask = open_asker();
+	m->ask = packet_socket("ask0");
 	ck_assert_int_eq(setsockopt(m->ask, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	ck_assert_int_eq(setsockopt(m->ask, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)), 0);
 	ck_assert_int_eq(setsockopt(m->ask, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);

@@ -3,6 +3,7 @@
 #include "uplinks.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../base/log.h"
@@ -180,6 +181,7 @@ static int open_port(struct port *port, uv_loop_t *loop)
 {
 	static const struct neigh_ops ops = { .owner = on_asked };
 	const struct config_router *router = port->uplinks->router;
+	char table[sizeof("berth--") + 2 * IFNAMSIZ];
 	int err = neigh_open(&port->neigh, loop, port->name, &ops, port);
 
 	if (err) {
@@ -191,6 +193,8 @@ static int open_port(struct port *port, uv_loop_t *loop)
 		return err;
 	}
 	neigh_set_source(port->neigh, router->neighbor_source);
+	snprintf(table, sizeof(table), "berth-%s-%s", router->name, port->name);
+	neigh_silence_kernel(port->neigh, table, &router->prefixes);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "../base/log.h"
 #include "neigh.h"
 #include "rawsock.h"
+#include "silence.h"
 #include "uplink.h"
 
 enum {
@@ -47,6 +48,8 @@ struct neigh {
 	enum router_neighbor_source source;
 	struct uplink uplink;
 	struct port *port; /* NULL while there is no such link */
+	struct silence *silence; /* NULL: the kernel may say what it likes */
+	int said_silence;        /* why it does, once it was logged */
 	struct neigh_stats stats;
 	struct log_limit send_limit;
 
@@ -294,6 +297,16 @@ err_free:
 	return err;
 }
 
+/* Without it neighbours see the kernel's error beside our answer, and most do not mind. */
+static void say_silence(struct neigh *n, int err)
+{
+	if (err && err != n->said_silence)
+		log_warning("uplink %s: cannot keep the kernel from answering neighbours' unicast "
+			    "solicitations with errors beside our answers: nftables: %s",
+			    n->uplink.name, strerror(-err));
+	n->said_silence = err;
+}
+
 /* As neigh_refresh(), but a link that is not there is -ENODEV. */
 static int follow_uplink(struct neigh *n)
 {
@@ -304,6 +317,8 @@ static int follow_uplink(struct neigh *n)
 
 	memcpy(before, hw, sizeof(before));
 	err = uplink_read(&n->uplink);
+	if (n->silence && (!err || err == -ENODEV))
+		say_silence(n, silence_update(n->silence, &n->uplink));
 	/* Also when another link has our name by now, or ours was made anew. */
 	if (n->port && !rawsock_is_bound(n->port->fd, n->uplink.index))
 		detach(n);
@@ -361,6 +376,16 @@ void neigh_set_source(struct neigh *n, enum router_neighbor_source source)
 	n->source = source;
 }
 
+void neigh_silence_kernel(struct neigh *n, const char *table,
+			  const struct config_ranges *prefixes)
+{
+	int err = silence_open(&n->silence, table, prefixes);
+
+	if (!err)
+		err = silence_update(n->silence, &n->uplink);
+	say_silence(n, err);
+}
+
 void neigh_stats(struct neigh *n, struct neigh_stats *out)
 {
 	if (n->port)
@@ -392,6 +417,7 @@ void neigh_close(struct neigh *n)
 	if (!n)
 		return;
 	detach(n);
+	silence_close(n->silence);
 	uplink_close(&n->uplink);
 	free(n);
 }

@@ -76,6 +76,14 @@ void neigh_close(struct neigh *neigh);
 void neigh_set_source(struct neigh *neigh, enum router_neighbor_source source);
 
 /*
+ * From now on the kernel has no say of its own on the prefixes (silence.h, which
+ * tells what table is); both must live as long. That it cannot be done is logged, and
+ * how neighbours then see two answers; ours goes on.
+ */
+void neigh_silence_kernel(struct neigh *neigh, const char *table,
+			  const struct config_ranges *prefixes);
+
+/*
  * The kernel reported this link or address (nlmon.h): call with all of them,
  * others than ours are ignored. Ours is followed: a new hardware or link-local
  * address is used from now on; a link that is deleted silences us until one of
