@@ -174,6 +174,8 @@ static inline void lab_open(struct lab *lab)
 	ck_assert_int_eq(uv_loop_init(&lab->loop), 0);
 	uv_timer_init(&lab->loop, &lab->deadline);
 	ck_assert_int_eq(neigh_open(&lab->neigh, &lab->loop, "up0", &ops, lab), 0);
+	/* One answer to each question, however slowly a test asks again. */
+	neigh_set_source(lab->neigh, NEIGHBOR_SOURCE_LINK_LOCAL);
 }
 
 static inline void lab_listen(struct lab *lab)

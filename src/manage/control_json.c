@@ -179,6 +179,7 @@ int control_uplink_json(json_t *out, const char *name, const struct neigh_stats 
 	set(out, "name", json_string(name), &err);
 	set(out, "ndp", ndp_json(stats, &err), &err);
 	set(out, "arp", arp_json(stats, &err), &err);
+	set_number(out, "repeated", stats->repeated, &err);
 	set_number(out, "announced", stats->announced, &err);
 	set_number(out, "send_failures", stats->send_failures, &err);
 	set_number(out, "overruns", stats->overruns, &err);

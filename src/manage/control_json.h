@@ -29,8 +29,8 @@ must_check int control_peer_json(json_t *out, const struct device_peer *peer);
 must_check int control_device_json(json_t *out, struct device *dev, const char *crypto);
 
 /*
- * name, ndp {answered, unowned, away, foreign, verdict: n}, arp {the same}, announced,
- * send_failures, overruns; verdicts that are not 0. The words are those of neigh.h.
+ * name, ndp {answered, unowned, away, foreign, verdict: n}, arp {the same}, repeated,
+ * announced, send_failures, overruns; verdicts that are not 0. The words are those of neigh.h.
  */
 must_check int control_uplink_json(json_t *out, const char *name,
 				   const struct neigh_stats *stats);

@@ -46,6 +46,7 @@ struct neigh_stats {
 	uint64_t arp_asked[NEIGH_OWNERS];
 	uint64_t ndp_answered;
 	uint64_t arp_answered;
+	uint64_t repeated; /* answers from other sources, to who asked again */
 	uint64_t announced;
 	uint64_t send_failures; /* answers and announcements that the kernel refused */
 	uint64_t overruns;      /* requests lost because we were too slow */
@@ -71,7 +72,8 @@ void neigh_close(struct neigh *neigh);
 /*
  * Where advertisements come from, beginning with the next: the address asked
  * for, or an address of the uplink, which is the address asked for if the uplink
- * has none of that kind. Automatic, as it is from the start: link-local.
+ * has none of that kind. Automatic, as it is from the start: link-local, until
+ * an asker shows that it does not believe that (askers.h).
  */
 void neigh_set_source(struct neigh *neigh, enum router_neighbor_source source);
 

@@ -18,7 +18,8 @@ A=${PREFIX6}a1 B=${PREFIX6}b0
 lab_world
 lab_house alice 81
 lab_keys gw alice bob
-lab_gateway_conf gw "$GW"
+# The router here asks again as it likes, and gets one answer each time.
+lab_gateway_conf gw "$GW" "NeighborSource = link-local"
 lab_tenant gw alice $A/128
 MAC=$(lab_ip vps -j link show eth0 | jq -r '.[0].address')
 
