@@ -59,7 +59,8 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
+	scale)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -68,6 +69,7 @@ $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
+$(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
@@ -166,6 +168,10 @@ bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCH)
 	$(Q)tools/bench/bench
 
+bench-tenants: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
+	$(Q)tools/bench/bench-tenants
+
 benches: $(BENCH)
 
 bench-micro: $(BUILD)/bench/micro
@@ -195,6 +201,7 @@ help:
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
+	@echo 'make bench-tenants  a gateway of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
@@ -202,7 +209,7 @@ help:
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-micro bench-count install clean help
+	bench-tenants bench-micro bench-count install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below: the rules above would call make for each.
