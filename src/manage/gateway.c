@@ -10,6 +10,7 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "complain.h"
+#include "fib.h"
 #include "link.h"
 #include "routes.h"
 
@@ -21,6 +22,7 @@ struct gateway {
 	int ifindex;
 	bool down; /* somebody has set the interface down */
 	struct routes *routes;
+	struct fib *fib;
 	struct uplinks *uplinks;
 	struct nlmon *mon;
 	uv_poll_t mon_poll;
@@ -47,14 +49,6 @@ static int add_addresses(struct gateway *gw)
 	return 0;
 }
 
-static void add_peer_routes(const struct device_peer *peer, void *arg)
-{
-	struct gateway *gw = arg;
-
-	for (size_t i = 0; i < peer->n_allowed_ips; i++)
-		routes_add(gw->routes, &peer->allowed_ips[i]);
-}
-
 /* With an interface that is set down, the kernel takes its addresses and routes away. */
 static void on_own_link(struct gateway *gw, const struct netlink_link *link)
 {
@@ -68,9 +62,9 @@ static void on_own_link(struct gateway *gw, const struct netlink_link *link)
 	if (gw->down && !down) {
 		log_info("%s: up again: its routes are installed anew", link->name);
 		(void)!add_addresses(gw);
-		device_each_peer(gw->device, add_peer_routes, gw);
-		routes_flush(gw->routes);
 	}
+	if (down != gw->down)
+		fib_link_changed(gw->fib, !down);
 	gw->down = down;
 }
 
@@ -99,11 +93,26 @@ static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
 	uplinks_addr_changed(gw->uplinks, addr);
 }
 
+static void on_route(const struct netlink_route *route, bool gone, void *arg)
+{
+	struct gateway *gw = arg;
+
+	fib_route_changed(gw->fib, route, gone);
+}
+
+static void on_rule(void *arg)
+{
+	struct gateway *gw = arg;
+
+	fib_rule_changed(gw->fib);
+}
+
 static void on_overrun(void *arg)
 {
 	struct gateway *gw = arg;
 
 	refresh_own_link(gw);
+	fib_refresh(gw->fib);
 	uplinks_refresh(gw->uplinks);
 }
 
@@ -111,6 +120,8 @@ static void on_mon(uv_poll_t *poll, int status, int events)
 {
 	static const struct nlmon_callbacks callbacks = { .link = on_link,
 							  .addr = on_addr,
+							  .route = on_route,
+							  .rule = on_rule,
 							  .overrun = on_overrun };
 	struct gateway *gw = poll->data;
 
@@ -120,10 +131,10 @@ static void on_mon(uv_poll_t *poll, int status, int events)
 		on_overrun(gw);
 }
 
-/* Links and addresses: those of the uplinks, and our own. */
+/* Links, addresses, routes and rules: the uplinks', our own, and what others do to ours. */
 static int open_monitor(struct gateway *gw)
 {
-	int err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR);
+	int err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR | NLMON_ROUTE | NLMON_RULE);
 
 	if (!err)
 		err = nlmon_ignore(gw->mon, netlink_port(gw->nl));
@@ -146,6 +157,7 @@ static void on_address_added(void *arg, const struct prefix *p, const char *name
 
 	(void)name;
 	routes_add(gw->routes, p);
+	fib_verify(gw->fib, p);
 	uplinks_announce(gw->uplinks, p);
 }
 
@@ -221,6 +233,10 @@ static int open_link(struct gateway *gw)
 	gw->routes = routes_new(gw->nl, index, device_name(gw->device));
 	if (!gw->routes)
 		return -ENOMEM;
+	routes_sweep(gw->routes);
+	err = fib_open(&gw->fib, gw->loop, gw->routes, gw->nl, gw->device, index, r->uplinks[0]);
+	if (err)
+		goto out;
 	err = netlink_link_set_mtu(gw->nl, index, r->mtu);
 	if (err)
 		goto out;
@@ -304,6 +320,8 @@ void gateway_close(struct gateway *gw)
 	/* Silent first: nobody is told to send here any more. */
 	uplinks_close(gw->uplinks);
 	gw->uplinks = NULL;
+	fib_close(gw->fib);
+	gw->fib = NULL;
 	if (gw->device)
 		device_close(gw->device);
 	routes_free(gw->routes);

@@ -118,4 +118,7 @@ struct device_owner {
 bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 		       struct device_owner *out);
 
+/* Does a peer have exactly this prefix? */
+bool device_has_prefix(struct device *dev, const struct prefix *p);
+
 #endif

@@ -421,3 +421,13 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 	rcu_turn_end();
 	return peer != NULL;
 }
+
+bool device_has_prefix(struct device *dev, const struct prefix *p)
+{
+	bool there;
+
+	rcu_turn_begin();
+	there = allowedips_find_exact(&dev->dp.allowedips, p) != NULL;
+	rcu_turn_end();
+	return there;
+}
