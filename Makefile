@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
-	scale)
+	scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -69,6 +69,7 @@ $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
+$(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
@@ -172,6 +173,10 @@ bench-tenants: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
 	$(Q)tools/bench/bench-tenants
 
+bench-ndp: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
+	$(Q)tools/bench/bench-ndp
+
 benches: $(BENCH)
 
 bench-micro: $(BUILD)/bench/micro
@@ -201,7 +206,8 @@ help:
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
-	@echo 'make bench-tenants  a gateway of 1,000 to 100,000 tenants: start, memory, changes (root)'
+	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
+	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
@@ -209,7 +215,7 @@ help:
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-tenants bench-micro bench-count install clean help
+	bench-tenants bench-ndp bench-micro bench-count install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below: the rules above would call make for each.
