@@ -175,7 +175,7 @@ int statefile_read(const char *file, const char *text, size_t len, struct fault_
 		size_t n = (size_t)((newline ? newline : end) - text);
 
 		r.line++;
-		if (r.line == 1 && n >= MAGIC_LEN && !memcmp(text, MAGIC, MAGIC_LEN)) {
+		if (r.line == 1 && n > MAGIC_LEN && !memcmp(text, MAGIC, MAGIC_LEN)) {
 			if (check_version(&r, text, n))
 				return -EPROTO;
 		} else if (n) {
