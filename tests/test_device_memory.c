@@ -104,13 +104,16 @@ START_TEST(learns)
 	ck_assert_uint_eq(memory.n, 2);
 	ck_assert(is_at(&other));
 	ck_assert_mem_eq(memory.timestamp, first, sizeof(first));
-	/* and another handshake is news again. */
-	lab_live(&lab, 121);
-	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
-	lab_carry(&lab);
-	lab_tun_out(&lab.gate, packet, sizeof(packet));
-	device_take_learned(lab.gate.dev);
-	ck_assert_uint_eq(memory.n, 3);
+	/* and another handshake is news again, also from the same place. */
+	for (unsigned i = 0; i < 2; i++) {
+		lab_live(&lab, i * 121);
+		lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+		lab_carry(&lab);
+		lab_tun_out(&lab.gate, packet, sizeof(packet));
+		device_take_learned(lab.gate.dev);
+		ck_assert_uint_eq(memory.n, 3 + i);
+		ck_assert(is_at(&lab.home.at4));
+	}
 	ck_assert_int_gt(memcmp(memory.timestamp, first, sizeof(first)), 0);
 }
 END_TEST
@@ -213,6 +216,18 @@ static void call(void)
 	lab_settle(&lab);
 }
 
+/* How many datagrams the gate sends in so many seconds, none of which arrives. */
+static unsigned in_vain(unsigned seconds)
+{
+	unsigned n = 0;
+
+	while (seconds--) {
+		lab_wait(&lab, NSEC_PER_SEC);
+		n += discard_sent(&lab.gate);
+	}
+	return n;
+}
+
 /* Somebody who is there gets a session; nobody else is called. */
 START_TEST(calls)
 {
@@ -231,6 +246,7 @@ START_TEST(calls)
 	ck_assert_ptr_nonnull(lab_key(&lab.gate));
 	ck_assert_ptr_nonnull(lab_key(&lab.home));
 	rcu_turn_end();
+	lab_wait(&lab, REKEY_TIMEOUT + NSEC_PER_SEC);
 	call();
 	lab_sent_nothing(&lab.gate);
 	lab_connect(&lab);
@@ -258,7 +274,6 @@ END_TEST
 START_TEST(wanted_while_called)
 {
 	uint8_t packet[64];
-	unsigned n = 0;
 
 	memory.recall.endpoint = lab.home.at4;
 	lab_meet(&lab, NULL);
@@ -267,11 +282,7 @@ START_TEST(wanted_while_called)
 	lab_packet(packet, "8.8.8.8", "10.0.0.2", sizeof(packet));
 	lab_tun_in(&lab, &lab.gate, packet, sizeof(packet));
 	lab_sent_nothing(&lab.gate);
-	for (unsigned s = 0; s < 120; s++) {
-		lab_wait(&lab, NSEC_PER_SEC);
-		n += discard_sent(&lab.gate);
-	}
-	ck_assert_uint_ge(n, 15);
+	ck_assert_uint_ge(in_vain(120), 15);
 	ck_assert(!has_session());
 	lab_dropped(&lab.gate, DROP_HANDSHAKE_TIMEOUT, 1, true);
 }
@@ -289,11 +300,9 @@ START_TEST(called_with_keepalive)
 	lab_wait(&lab, 4 * NSEC_PER_SEC);
 	memcpy(c.key, lab.home.public_key, 32);
 	lab_apply(&lab.gate, &c);
-	lab_wait(&lab, 100 * NSEC_PER_SEC);
+	ck_assert_uint_ge(in_vain(120), 15);
 	ck_assert(has_session());
-	discard_sent(&lab.gate);
-	lab_wait(&lab, 26 * NSEC_PER_SEC);
-	ck_assert_uint_ge(discard_sent(&lab.gate), 1);
+	ck_assert_uint_ge(in_vain(40), 1);
 }
 END_TEST
 
