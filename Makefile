@@ -119,7 +119,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors reorder tunnel-namespace
+SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants ndp icmp errors reorder tunnel-namespace
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:

@@ -8,9 +8,9 @@
  * between half a minute and a few for UDP: longer than a restart takes. After that
  * the call is lost, and only the tenant itself can begin.
  *
- * 500 a second, by one timer: about a sixth of what the handshake thread can do, so that
- * ten thousand are called in 20 s while those who come by themselves find it free. When
- * these come in such numbers that its queue fills, the calls wait.
+ * 500 a second, by one timer: less than a tenth of what the handshake thread can do, so
+ * that ten thousand are called in 20 s while those who come by themselves find it free.
+ * When these come in such numbers that its queue fills, the calls wait.
  */
 #ifndef BERTH_MANAGE_CALLS_H
 #define BERTH_MANAGE_CALLS_H

@@ -5,7 +5,7 @@
 # is reached after it, where it was last; and what was recorded before is old.
 #
 #   vps ------- internet ---+--- alice   wireguard-go, has changed its port
-#  berthd        sink: 2000 |            a thief replays her first handshake
+#  berthd        sink: 4000 |            a thief replays her first handshake
 #                dead ones  +--- bob     berthd -f
 #                           +--- carol   wireguard-go, new
 
@@ -14,7 +14,7 @@
 lab_begin_berth wireguard-go tcpdump
 
 GW=$(lab_if gw) ALICE=$(lab_if al) BOB=$(lab_if bo) CAROL=$(lab_if ca)
-DEAD=2000 SINK=198.18.0.9
+DEAD=4000 SINK=198.18.0.9
 STATE=$LAB_DIR/gw.state
 
 endpoint_is()
@@ -146,7 +146,7 @@ check "and not reached" lab_silent internet ${PREFIX6}42
 replay "$LAB_DIR/first.pcap"
 check "a recorded handshake moves alice" is_at alice 10.41.0.2:1000
 
-# Two thousand who are not there any more.
+# Four thousand who are not there any more.
 lab_stop gw
 rm "$STATE"/*
 lab_addr internet lo $SINK/32
