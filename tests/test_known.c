@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "../src/manage/known.h"
-#include "require.h"
+#include "state_records.h"
 
 enum { KEYS = 50, STEPS = 200000 };
 
@@ -65,14 +65,6 @@ static void model_settle(unsigned now)
 		model[oldest].record.name[0] = '\0';
 		model_put(oldest, model[oldest].record, now++);
 	}
-}
-
-static void expect_same(const struct statefile_record *a, const struct statefile_record *b)
-{
-	require(!memcmp(a->key, b->key, sizeof(a->key)));
-	require(!memcmp(a->timestamp, b->timestamp, sizeof(a->timestamp)));
-	require(!strcmp(a->name, b->name));
-	require(endpoint_equal(&a->endpoint, &b->endpoint));
 }
 
 struct visit {

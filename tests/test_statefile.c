@@ -7,7 +7,7 @@
 #include "../src/manage/statefile.h"
 #include "../src/manage/stamp.h"
 #include "config_files.h"
-#include "require.h"
+#include "state_records.h"
 
 enum { RECORDS_MAX = 16 };
 
@@ -45,14 +45,6 @@ static struct statefile_record sample(unsigned i)
 	ck_assert_int_eq(endpoint_parse(&r.endpoint, i & 1 ? "192.0.2.1:51820"
 							   : "[fe80::1%4]:65535"), 0);
 	return r;
-}
-
-static void expect_same(const struct statefile_record *a, const struct statefile_record *b)
-{
-	require(!memcmp(a->key, b->key, sizeof(a->key)));
-	require(!memcmp(a->timestamp, b->timestamp, sizeof(a->timestamp)));
-	require(!strcmp(a->name, b->name));
-	require(endpoint_equal(&a->endpoint, &b->endpoint));
 }
 
 START_TEST(format)
@@ -185,7 +177,8 @@ static void with_sum(char *line, const char *text)
 
 #define K "key=AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define K0 "key=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-#define LEFT_OUT(word) "state:1: warning: '" word "' is not what it should be: the line is left out\n"
+#define LEFT_OUT(word) \
+	"state:1: warning: '" word "' is not what it should be: the line is left out\n"
 
 /* Right sums over what nobody has written. */
 static const struct {

@@ -17,7 +17,7 @@ enum {
 	TICK_MS = 1000,
 	RETRY_TICKS = 5,   /* after something could not be written */
 	SETTLE_TICKS = 60, /* reading 100,000 files takes some seconds */
-	/* The journal may grow to this, and twice what everything takes, before that is rewritten. */
+	/* The journal may grow to this and twice what everything takes: then it is rewritten. */
 	JOURNAL_MAX = 1 << 20
 };
 

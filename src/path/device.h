@@ -122,7 +122,7 @@ struct device_recalled {
 /* Called in an RCU turn: neither may ask or change the device. */
 struct device_memory {
 	void *arg;
-	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint any more. */
+	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint now. */
 	void (*learned)(void *arg, const struct device_peer *peer);
 	/*
 	 * A peer is about to be added, and found by nobody yet: fills in what is known of
