@@ -96,6 +96,7 @@ FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
+FAKES_device_memory := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
@@ -121,7 +122,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors reorder tunnel-namespace
+SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants ndp icmp errors reorder tunnel-namespace
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:

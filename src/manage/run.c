@@ -14,6 +14,7 @@
 #include "control_json.h"
 #include "gateway.h"
 #include "reload.h"
+#include "state.h"
 #include "uapi_sock.h"
 
 static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
@@ -25,6 +26,7 @@ struct running {
 	struct config_router *config;
 	struct workers workers;
 	struct gateway *gateway; /* NULL: only tunnels of our own */
+	struct state *state;
 	struct reload *reload;
 	struct uapi_sock *uapi;
 	struct control *control;
@@ -255,6 +257,10 @@ static int start(struct running *r)
 				   on_gateway_gone, r);
 	if (!err && r->gateway)
 		err = open_uapi(r);
+	/* Known before the first tenant is read. */
+	if (!err && r->gateway)
+		err = state_open(&r->state, &r->loop, gateway_device(r->gateway),
+				 r->config->state);
 	if (!err)
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	if (err)
@@ -272,6 +278,7 @@ static void stop(struct running *r)
 	if (r->reload)
 		reload_close(r->reload);
 	uapi_sock_close(r->uapi);
+	state_close(r->state);
 	if (r->gateway)
 		gateway_close(r->gateway);
 	if (r->workers.n)
