@@ -411,6 +411,7 @@ START_TEST(open_errors)
 {
 	struct tun_queue q[2], other[2];
 	char ifname[IFNAMSIZ];
+	int err;
 
 	ck_assert_int_eq(tun_open("berth-t0", 1, true, q, ifname), 0);
 	ck_assert_int_eq(tun_open("berth-t0", 1, true, other, ifname), -EBUSY);
@@ -429,7 +430,9 @@ START_TEST(open_errors)
 	ck_assert_uint_eq(if_nametoindex(ifname), 0);
 
 	ck_assert_int_eq(seteuid(65534), 0);
-	ck_assert_int_eq(tun_open("berth-t0", 1, true, q, ifname), -EPERM);
+	err = tun_open("berth-t0", 1, true, q, ifname);
+	/* Machines differ in whether everybody may open the node. */
+	ck_assert_msg(err == -EPERM || err == -EACCES, "%s", strerror(-err));
 	ck_assert_int_eq(seteuid(0), 0);
 	/* A /dev without the node: hidden by an empty one, for this test's process alone. */
 	ck_assert_int_eq(mount("dev", "/dev", "tmpfs", 0, NULL), 0);

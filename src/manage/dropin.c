@@ -8,6 +8,7 @@
 
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
+#include "../base/poll.h"
 #include "complain.h"
 #include "uapi_sock.h"
 
@@ -72,9 +73,10 @@ static void on_mon(uv_poll_t *poll, int status, int events)
 	static const struct nlmon_callbacks callbacks = { .link = on_link };
 	struct dropin *d = poll->data;
 
-	(void)status;
 	(void)events;
 	(void)!nlmon_read(d->mon, &callbacks, d);
+	if (poll_go_on(poll, status, on_mon))
+		log_error("%s: cannot follow the interface any more", device_name(d->device));
 }
 
 static int set_mtu(struct dropin *d)

@@ -9,6 +9,7 @@
 
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
+#include "../base/poll.h"
 #include "complain.h"
 #include "fib.h"
 #include "link.h"
@@ -125,10 +126,11 @@ static void on_mon(uv_poll_t *poll, int status, int events)
 							  .overrun = on_overrun };
 	struct gateway *gw = poll->data;
 
-	(void)status;
 	(void)events;
 	if (nlmon_read(gw->mon, &callbacks, gw) < 0)
 		on_overrun(gw);
+	if (poll_go_on(poll, status, on_mon))
+		log_error("%s: cannot follow the interfaces any more", device_name(gw->device));
 }
 
 /* Links, addresses, routes and rules: the uplinks', our own, and what others do to ours. */
@@ -177,6 +179,15 @@ static void on_applied(void *arg)
 		routes_flush(gw->routes);
 }
 
+static void on_arrived(void *arg, enum announce announce, const struct prefix *addresses,
+		       size_t n)
+{
+	struct gateway *gw = arg;
+
+	for (size_t i = 0; gw->uplinks && i < n; i++)
+		uplinks_arrived(gw->uplinks, announce, &addresses[i]);
+}
+
 static void on_gone(void *arg)
 {
 	struct gateway *gw = arg;
@@ -206,6 +217,7 @@ static int open_device(struct gateway *gw, struct workers *ws)
 			      .address_added = on_address_added,
 			      .address_removed = on_address_removed,
 			      .applied = on_applied,
+			      .arrived = on_arrived,
 			      .gone = on_gone },
 	};
 	int err = device_open(&gw->device, ws, &options);

@@ -40,6 +40,11 @@ struct uplinks {
 
 /* Who is answered for */
 
+static bool is_always(const struct uplinks *u, enum announce announce)
+{
+	return (announce == ANNOUNCE_DEFAULT ? u->router->announce : announce) == ANNOUNCE_ALWAYS;
+}
+
 static enum neigh_owner owner_of(struct uplinks *u, int family, const uint8_t *addr)
 {
 	struct device_owner owner;
@@ -49,9 +54,7 @@ static enum neigh_owner owner_of(struct uplinks *u, int family, const uint8_t *a
 
 		return router_has_range(u->router, &p) ? NEIGH_UNOWNED : NEIGH_FOREIGN;
 	}
-	if (owner.announce == ANNOUNCE_DEFAULT)
-		owner.announce = u->router->announce;
-	return owner.announce == ANNOUNCE_ALWAYS || owner.connected ? NEIGH_HERE : NEIGH_AWAY;
+	return is_always(u, owner.announce) || owner.connected ? NEIGH_HERE : NEIGH_AWAY;
 }
 
 static enum neigh_owner on_asked(void *arg, int family, const uint8_t *addr)
@@ -117,6 +120,13 @@ void uplinks_announce(struct uplinks *u, const struct prefix *p)
 		return;
 	for (unsigned i = 0; i < u->n; i++)
 		queue(&u->ports[i], p);
+}
+
+void uplinks_arrived(struct uplinks *u, enum announce announce, const struct prefix *p)
+{
+	/* Those who always are have been announced when their file came. */
+	if (!is_always(u, announce))
+		uplinks_announce(u, p);
 }
 
 static void announce_peer(const struct device_peer *peer, void *arg)

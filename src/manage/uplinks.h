@@ -23,11 +23,14 @@ must_check int uplinks_open(struct uplinks **out, uv_loop_t *loop,
 void uplinks_close(struct uplinks *u);
 
 /*
- * An address is new, or its tenant is there again: tells the neighbours, soon and
- * no faster than they like. Ranges are not announced. What is revoked before its turn
- * comes is left out, as is who is not connected and must be (Announce).
+ * An address is new: tells the neighbours, soon and no faster than they like. Ranges
+ * are not announced. What is revoked before its turn comes is left out, as is who is not
+ * connected and must be (Announce).
  */
 void uplinks_announce(struct uplinks *u, const struct prefix *p);
+
+/* Its tenant, who is announced as he says, is connected now: told if it is news. RCU turn. */
+void uplinks_arrived(struct uplinks *u, enum announce announce, const struct prefix *p);
 
 /* What the kernel reports of links and addresses: those of the uplinks are followed. */
 void uplinks_link_changed(struct uplinks *u, const struct netlink_link *link);

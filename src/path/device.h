@@ -22,6 +22,13 @@ struct device_observer {
 	void (*address_removed)(void *arg, const struct prefix *p, const char *name);
 	/* Called once after the last of a list of changes. */
 	void (*applied)(void *arg);
+	/*
+	 * A peer is connected that was not, or had not been for somebody who asked
+	 * (device_find_owner()). Told by device_take_learned(), in an RCU turn: must not
+	 * ask or change the device.
+	 */
+	void (*arrived)(void *arg, enum announce announce, const struct prefix *addresses,
+			size_t n);
 	/* The TUN device was deleted from outside. Any thread; once. */
 	void (*gone)(void *arg);
 };

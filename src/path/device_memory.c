@@ -19,6 +19,16 @@ void device_forget(struct device *dev)
 	dev->memory = (struct device_memory){ 0 };
 }
 
+static void tell_arrival(struct device *dev, struct peer *peer)
+{
+	if (peer->arrived || !peer_is_connected(peer, clock_now()))
+		return;
+	peer->arrived = true;
+	if (dev->observer.arrived)
+		dev->observer.arrived(dev->observer.arg, peer->announce, peer->allowed_ips,
+				      peer->n_allowed_ips);
+}
+
 /* In an RCU turn. */
 static void take_learned(struct device *dev)
 {
@@ -35,6 +45,7 @@ static void take_learned(struct device *dev)
 			device_describe(peer, &info);
 			dev->memory.learned(dev->memory.arg, &info);
 		}
+		tell_arrival(dev, peer);
 		peer_unref(peer);
 	}
 	sodium_memzero(info.preshared_key, sizeof(info.preshared_key));

@@ -419,9 +419,12 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 
 	rcu_turn_begin();
 	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
-	if (peer)
+	if (peer) {
 		*out = (struct device_owner){ .announce = peer->announce,
 					      .connected = peer_is_connected(peer, clock_now()) };
+		/* Whoever has asked has got no answer: the arrival will be news to him. */
+		peer->arrived &= out->connected;
+	}
 	rcu_turn_end();
 	return peer != NULL;
 }

@@ -10,6 +10,7 @@
 
 #include "../base/clock.h"
 #include "../base/log.h"
+#include "../base/poll.h"
 #include "handshake.h"
 
 enum {
@@ -206,11 +207,11 @@ static void on_udp(uv_poll_t *poll, int status, int events)
 	struct port *port = poll->data;
 	struct udp_sockets *udp = rcu_read(&port->queue->udp);
 
-	(void)status;
 	(void)events;
 	turn_begin(port->worker);
 	receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
 	rcu_turn_end();
+	(void)!poll_go_on(poll, status, on_udp);
 }
 
 /* Calls from control */

@@ -347,6 +347,8 @@ int peer_add_keys(struct peer *peer, struct session *session, const struct noise
 	if (keys->initiator)
 		clock_realtime(&peer->last_handshake);
 	pthread_mutex_unlock(&peer->lock);
+	if (keys->initiator)
+		learned_tell(peer); /* it is there, if it was not before */
 	return 0;
 }
 
@@ -365,6 +367,8 @@ bool peer_confirm_key(struct peer *peer, struct session *session, struct session
 		clock_realtime(&peer->last_handshake);
 	}
 	pthread_mutex_unlock(&peer->lock);
+	if (n >= 0)
+		learned_tell(peer);
 	return n >= 0;
 }
 

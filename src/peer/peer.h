@@ -131,6 +131,7 @@ struct peer {
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	enum announce announce;
+	bool arrived; /* was found connected, and not away since */
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */

@@ -48,6 +48,18 @@ count()
 		select(.name == \"$1\") | .$2.$3 // 0"
 }
 
+count_announced()
+{
+	lab_control "$CONTROL" '{"do":"status"}' |
+		jq ".status.uplinks[] | select(.name == \"$1\").announced"
+}
+
+# One address more than when bob was not there.
+is_announced()
+{
+	[ "$(count_announced eth0)" -eq $((announced + 3)) ]
+}
+
 # ---- two uplinks ---------------------------------------------------------------------
 
 check "alice resolves at the first" has_neighbor internet cable ${PREFIX6}a1 "$MAC0"
@@ -67,9 +79,11 @@ check "nor at the second" not has_neighbor other line ${CAFE}b0 "$MAC1"
 check "nor by ARP" not has_neighbor other line 198.51.100.78 "$MAC1"
 check "that is counted as away" at_least "$(count eth0 ndp away)" 1
 check "as away by ARP" at_least "$(count eth1 arp away)" 1
+announced=$(count_announced eth0)
 lab_wggo_tenant bob bob "$BOB" "${PUB[gw]}" "$(lab_endpoint 4)" ${PREFIX6}b0/128,198.51.100.78/32 \
 	persistent-keepalive 1
 need "bob calls" lab_wait 10 "bob's handshake" lab_has_handshake "$GW" "${PUB[bob]}"
+check "his arrival is announced" lab_wait 5 "the announcement" is_announced
 check "now he is answered for" has_neighbor internet cable ${PREFIX6}b0 "$MAC0"
 check "at both" has_neighbor other line ${CAFE}b0 "$MAC1"
 check "by ARP" has_neighbor other line 198.51.100.78 "$MAC1"
