@@ -59,7 +59,8 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
+	revoke churn)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -69,6 +70,8 @@ $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
+$(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
+$(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -139,7 +142,10 @@ check: deps
 check-unit: tests $(BUILD)/berth
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
 
-check-net: all $(BUILD)/bench/udpblast
+# Programs that network tests need besides ours.
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn)
+
+check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
 levels:

@@ -158,8 +158,7 @@ void load_search(const struct load *load, unsigned ms, struct load_result *out)
 	out->count.reordered = reordered;
 }
 
-/* Enters the network namespace called name; returns the one left. */
-static int enter(const char *name)
+int load_enter(const char *name)
 {
 	char path[256];
 	int old = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), fd;
@@ -172,10 +171,17 @@ static int enter(const char *name)
 	return old;
 }
 
+void load_leave(int old)
+{
+	if (setns(old, CLONE_NEWNET))
+		load_die("setns");
+	close(old);
+}
+
 int load_socket(const char *netns, const char *address, uint16_t port)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htobe16(port) };
-	int old = netns ? enter(netns) : -1, size = SOCKET_BUFFER, fd;
+	int old = netns ? load_enter(netns) : -1, size = SOCKET_BUFFER, fd;
 
 	if (inet_pton(AF_INET, address, &in.sin_addr) != 1) {
 		errno = EINVAL;
@@ -186,11 +192,8 @@ int load_socket(const char *netns, const char *address, uint16_t port)
 		load_die(address);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (old >= 0) {
-		if (setns(old, CLONE_NEWNET))
-			load_die("setns");
-		close(old);
-	}
+	if (old >= 0)
+		load_leave(old);
 	return fd;
 }
 

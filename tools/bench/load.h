@@ -63,6 +63,10 @@ void load_try(const struct load *load, double rate, unsigned ms, struct load_res
 #define LOAD_LOSS 0.01
 void load_search(const struct load *load, unsigned ms, struct load_result *out);
 
+/* Enters the network namespace of that name; returns the one left, for load_leave(). */
+int load_enter(const char *netns);
+void load_leave(int old);
+
 /* Monotonic, ns. */
 uint64_t load_now(void);
 
