@@ -13,7 +13,7 @@ Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
 DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
-PKGS := libsodium libuv libmnl inih liburcu-qsbr liburcu-cds jansson
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g
@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
-	revoke churn)
+	revoke churn scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -69,6 +69,8 @@ $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
+$(BUILD)/bench/asker: $(call bench-obj,asker load)
+$(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
@@ -96,6 +98,7 @@ FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
+FAKES_device_memory := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
@@ -121,7 +124,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in restart tenants ndp icmp errors reorder tunnel-namespace
+SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants ndp icmp errors reorder tunnel-namespace
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -172,6 +175,14 @@ bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCH)
 	$(Q)tools/bench/bench
 
+bench-tenants: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
+	$(Q)tools/bench/bench-tenants
+
+bench-ndp: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
+	$(Q)tools/bench/bench-ndp
+
 benches: $(BENCH)
 
 bench-micro: $(BUILD)/bench/micro
@@ -201,6 +212,8 @@ help:
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
+	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
+	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
@@ -208,7 +221,7 @@ help:
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-micro bench-count install clean help
+	bench-tenants bench-ndp bench-micro bench-count install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below: the rules above would call make for each.

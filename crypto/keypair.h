@@ -111,6 +111,14 @@ static inline bool keypairs_is_next(const struct keypairs *kps, const struct key
 	return unlikely(atomic_load_explicit(&kps->next, memory_order_acquire) == kp);
 }
 
+/* No keypair in any slot? Writer. */
+static inline bool keypairs_are_empty(const struct keypairs *kps)
+{
+	return !atomic_load_explicit(&kps->current, memory_order_relaxed) &&
+	       !atomic_load_explicit(&kps->previous, memory_order_relaxed) &&
+	       !atomic_load_explicit(&kps->next, memory_order_relaxed);
+}
+
 /*
  * Takes in a new keypair. Writes those that fall out of the slots to retired and returns how
  * many they are, 0..2: the caller makes them unreachable (index table), and frees

@@ -9,8 +9,6 @@
  *
  * On ask0 sits either a packet socket of the test, or (moved to a namespace of
  * its own) the kernel, as a provider's router would be there.
- * On ask0 sits either a packet socket of the test, or (moved to a namespace of
- * its own) the kernel, as a provider's router would be there.
  */
 #ifndef BERTH_TESTS_NEIGH_LAB_H
 #define BERTH_TESTS_NEIGH_LAB_H
@@ -22,9 +20,6 @@
 #include "../src/base/log.h"
 #include "../src/neighbor/neigh.h"
 #include "../tun/nlmon.h"
-#include "in_netns.h"
-#include "neighbor_frames.h"
-
 #include "in_netns.h"
 #include "neighbor_frames.h"
 
@@ -49,20 +44,22 @@ struct lab {
 	struct neigh *neigh;
 	struct frame got[GOT_MAX]; /* what came to it, advertisements and ARP only */
 	unsigned int count;
+	unsigned int errors; /* ICMPv6 errors that came there */
 };
 
-static inline bool is_tenant(void *arg, int family, const uint8_t *addr)
+static inline enum neigh_owner owner_of(void *arg, int family, const uint8_t *addr)
 {
 	struct in6_addr foreign = frame_in6(FOREIGN);
 
 	(void)arg;
 	if (family == AF_INET)
-		return memcmp(addr, "\xc6\x33\x64\x4d", 4) == 0;
+		return memcmp(addr, "\xc6\x33\x64\x4d", 4) == 0 ? NEIGH_HERE : NEIGH_UNOWNED;
 	ck_assert_int_eq(family, AF_INET6);
-	return memcmp(addr, &foreign, 8) == 0 && memcmp(addr, &foreign, 16) != 0;
+	return memcmp(addr, &foreign, 8) == 0 && memcmp(addr, &foreign, 16) != 0 ? NEIGH_HERE :
+										   NEIGH_UNOWNED;
 }
 
-static const struct neigh_ops ops = { .answer = is_tenant };
+static const struct neigh_ops ops = { .owner = owner_of };
 
 static inline void on_deadline(uv_timer_t *timer)
 {
@@ -101,20 +98,23 @@ static inline void on_frame(uv_poll_t *poll, int status, int events)
 	if (len < 14)
 		return;
 	f->len = (size_t)len;
+	/* Errors are the types below 128: RFC 4443 §2.1. */
+	if (memcmp(f->data + 12, "\x86\xdd", 2) == 0 && f->data[20] == 58 && f->data[54] < 128)
+		lab->errors++;
 	if (!is_answer(f))
 		return;
 	lab->count++;
 	ck_assert_uint_lt(lab->count, GOT_MAX);
 }
 
-static inline int open_asker(void)
+static inline int packet_socket(const char *ifname)
 {
 	struct sockaddr_ll link = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	int fd, on = 1;
 
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
-	link.sll_ifindex = (int)if_nametoindex("ask0");
+	link.sll_ifindex = (int)if_nametoindex(ifname);
 	ck_assert_int_eq(setsockopt(fd, SOL_PACKET, 23 /* PACKET_IGNORE_OUTGOING */, &on,
 				    sizeof(on)), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&link, sizeof(link)), 0);
@@ -174,11 +174,13 @@ static inline void lab_open(struct lab *lab)
 	ck_assert_int_eq(uv_loop_init(&lab->loop), 0);
 	uv_timer_init(&lab->loop, &lab->deadline);
 	ck_assert_int_eq(neigh_open(&lab->neigh, &lab->loop, "up0", &ops, lab), 0);
+	/* One answer to each question, however slowly a test asks again. */
+	neigh_set_source(lab->neigh, NEIGHBOR_SOURCE_LINK_LOCAL);
 }
 
 static inline void lab_listen(struct lab *lab)
 {
-	lab->ask = open_asker();
+	lab->ask = packet_socket("ask0");
 	uv_poll_init(&lab->loop, &lab->poll, lab->ask);
 	lab->poll.data = lab;
 	uv_poll_start(&lab->poll, UV_READABLE, on_frame);

@@ -53,8 +53,9 @@ static const struct {
 	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" KEY "\","
 	  "\"crypto\":\"libsodium\",\"offloads\":{\"tun\":true,\"udp_gso\":false},"
 	  "\"rx_bytes\":0,\"rx_packets\":0,\"tx_bytes\":0,\"tx_packets\":0,"
-	  "\"drops\":{\"bad-mac1\":6},\"uplink\":\"eth0\","
-	  "\"neighbors\":{\"ndp\":{\"answered\":12,\"foreign\":0},\"arp\":{\"answered\":0}}}}" },
+	  "\"drops\":{\"bad-mac1\":6},"
+	  "\"uplinks\":[{\"name\":\"eth0\",\"ndp\":{\"answered\":12,\"foreign\":0},"
+	  "\"arp\":{\"answered\":0}}]}}" },
 };
 
 /* The daemon */

@@ -347,28 +347,32 @@ END_TEST
 START_TEST(status_json)
 {
 	struct neigh_stats stats = { .ndp_answered = 3, .announced = 1 };
-	json_t *json = json_object();
+	json_t *json = json_object(), *uplink = json_object();
 	const json_t *part;
 
 	stats.ndp[NDP_OK] = 4;
 	stats.arp[ARP_OK] = 2;
 	datapath.drops.n[DROP_BAD_MAC1] = 6;
 	ck_assert_int_eq(control_device_json(json, NULL, "libsodium"), 0);
-	ck_assert_int_eq(control_neigh_json(json, "eth0", &stats), 0);
+	stats.ndp_asked[NEIGH_UNOWNED] = 9;
+	ck_assert_int_eq(control_uplink_json(uplink, "eth0", &stats), 0);
 	ck_assert_int_eq(json_integer_value(json_object_get(json, "connected")), 1);
 	ck_assert_int_eq(json_integer_value(json_object_get(json, "peers")), 2);
 	ck_assert_int_eq(json_integer_value(json_object_get(json, "rx_bytes")), 2);
 	ck_assert_str_eq(json_string_value(json_object_get(json, "public_key")), KEY_BASE64);
-	ck_assert_str_eq(json_string_value(json_object_get(json, "uplink")), "eth0");
 	ck_assert(json_is_true(json_object_get(json_object_get(json, "offloads"), "udp_gso")));
 	part = json_object_get(json, "drops");
 	ck_assert_uint_eq(json_object_size(part), 1);
 	ck_assert_int_eq(json_integer_value(json_object_get(part, "bad-mac1")), 6);
-	part = json_object_get(json_object_get(json, "neighbors"), "ndp");
+	ck_assert_str_eq(json_string_value(json_object_get(uplink, "name")), "eth0");
+	ck_assert_int_eq(json_integer_value(json_object_get(uplink, "announced")), 1);
+	part = json_object_get(uplink, "ndp");
+	ck_assert_int_eq(json_integer_value(json_object_get(part, "unowned")), 9);
 	ck_assert_int_eq(json_integer_value(json_object_get(part, "answered")), 3);
 	ck_assert_int_eq(json_integer_value(json_object_get(part, ndp_verdict_name(NDP_OK))), 4);
 	/* The private key is nowhere. */
 	ck_assert_ptr_null(json_object_get(json, "private_key"));
+	json_decref(uplink);
 	json_decref(json);
 }
 END_TEST

@@ -31,6 +31,8 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 			fprintf(out, " psk=%u", c->preshared_key[0]);
 		if (c->flags & PEER_HAS_KEEPALIVE)
 			fprintf(out, " keepalive=%u", c->keepalive);
+		if (c->flags & PEER_HAS_ANNOUNCE)
+			fprintf(out, " announce=%d", c->announce);
 		if (c->flags & PEER_HAS_ENDPOINT)
 			fprintf(out, " endpoint=%s", endpoint_format(&c->endpoint, buf));
 		if (c->flags & PEER_REPLACE_ALLOWED_IPS)
@@ -58,6 +60,11 @@ START_TEST(test_tenant)
 	expect(gone, a, "add 1 psk=0 keepalive=0 ips=10.0.0.1/32,::1/128\n");
 	expect(a, NULL, "remove 1\n");
 	expect(a, gone, "remove 1\n");
+	b->announce = ANNOUNCE_CONNECTED;
+	expect(NULL, b, "add 1 psk=0 keepalive=0 announce=2 ips=10.0.0.1/32,::1/128\n");
+	expect(a, b, "update 1 announce=2\n");
+	expect(b, a, "update 1 announce=0\n");
+	b->announce = ANNOUNCE_DEFAULT;
 	expect(a, a, "");
 	expect(a, b, ""); /* the order of a list is none */
 	b->peers[0].preshared_key[0] = 3;

@@ -132,18 +132,18 @@ static bool got_two(struct lab *lab)
 	return lab->count > 1;
 }
 
-static bool nobody(void *arg, int family, const uint8_t *addr)
+static enum neigh_owner nobody(void *arg, int family, const uint8_t *addr)
 {
 	(void)family;
 	(void)addr;
 	++*(unsigned int *)arg;
-	return false;
+	return NEIGH_UNOWNED;
 }
 
 /* Two in one process, on one link: both hear, each asks its own. */
 START_TEST(two_instances)
 {
-	static const struct neigh_ops silent = { .answer = nobody };
+	static const struct neigh_ops silent = { .owner = nobody };
 	unsigned int asked = 0;
 	struct neigh *second, *third;
 	struct neigh_stats stats;
@@ -159,7 +159,7 @@ START_TEST(two_instances)
 	wait_until(&lab, got_two);
 	neigh_stats(second, &stats);
 	ck_assert_uint_eq(stats.ndp_answered, 0);
-	ck_assert_uint_eq(stats.ndp_foreign, asked);
+	ck_assert_uint_eq(stats.ndp_asked[NEIGH_UNOWNED], asked);
 	neigh_stats(third, &stats);
 	ck_assert_uint_eq(stats.ndp_answered, 1);
 	neigh_close(third);

@@ -314,6 +314,28 @@ START_TEST(wipe)
 }
 END_TEST
 
+/* Connected: from the first proof of a key on, until it has been useless for 90 s. */
+START_TEST(connected)
+{
+	const uint64_t birth = 100 * NSEC_PER_SEC, end = birth + 270 * NSEC_PER_SEC;
+	struct session_key *key;
+	uint32_t index;
+
+	ck_assert(!peer_is_connected(peer, birth));
+	index = make_keys(false, birth);
+	ck_assert(!peer_is_connected(peer, birth)); /* anybody may have sent the initiation */
+	key = container_of(find(index), struct session_key, receiver);
+	ck_assert(peer_confirm_key(peer, atomic_load(&peer->session), key));
+	ck_assert(peer_is_connected(peer, birth));
+	ck_assert(peer_is_connected(peer, end - 1));
+	ck_assert(!peer_is_connected(peer, end));
+	make_keys(true, end);
+	ck_assert(peer_is_connected(peer, end));
+	peer_drop_session(peer);
+	ck_assert(!peer_is_connected(peer, end));
+}
+END_TEST
+
 /* Staging */
 
 START_TEST(bounds)
@@ -555,6 +577,7 @@ int main(void)
 	tcase_add_test(tc, indices);
 	tcase_add_loop_test(tc, slots, 0, ARRAY_SIZE(rows));
 	tcase_add_test(tc, wipe);
+	tcase_add_test(tc, connected);
 	tcase_add_test(tc, bounds);
 	tcase_add_test(tc, order_across_flush);
 	tcase_add_test(tc, crowded);

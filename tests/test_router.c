@@ -31,7 +31,8 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(r->mtu, 1420);
 	ck_assert_uint_eq(r->fwmark, 0);
 	ck_assert_uint_eq(r->addresses.n, 0);
-	ck_assert_str_eq(r->uplink, "");
+	ck_assert_uint_eq(r->n_uplinks, 0);
+	ck_assert_int_eq(r->announce, ANNOUNCE_ALWAYS);
 	ck_assert_uint_eq(r->prefixes.n, 1);
 	ck_assert_int_eq(r->neighbor_source, NEIGHBOR_SOURCE_AUTO);
 	ck_assert_int_eq(r->crypto, ROUTER_CRYPTO_AUTO);
@@ -72,11 +73,12 @@ START_TEST(test_every_key)
 		      "MTU = 1380\n"
 		      "FwMark = 0xca6c\n"
 		      "[Router]\n"
-		      "Uplink = eth0\n"
+		      "Uplink = eth0, eth1.7\n"
+		      "Uplink = br0\n"
 		      "Prefix = 2001:db8:1::/64, 198.51.100.0/24\n"
 		      "Prefix = 2001:db8::/64\n"
 		      "Tenants = /srv/tenants\n"
-		      "Announce = always\n"
+		      "Announce = Connected\n"
 		      "NeighborSource = link-local\n"
 		      "Isolate = no\n"
 		      "Workers = 4\n"
@@ -97,7 +99,11 @@ START_TEST(test_every_key)
 	ck_assert_uint_eq(r->addresses.v[2].length, 128);
 	ck_assert_uint_eq(r->mtu, 1380);
 	ck_assert_uint_eq(r->fwmark, 0xca6c);
-	ck_assert_str_eq(r->uplink, "eth0");
+	ck_assert_uint_eq(r->n_uplinks, 3);
+	ck_assert_str_eq(r->uplinks[0], "eth0");
+	ck_assert_str_eq(r->uplinks[1], "eth1.7");
+	ck_assert_str_eq(r->uplinks[2], "br0");
+	ck_assert_int_eq(r->announce, ANNOUNCE_CONNECTED);
 	ck_assert_uint_eq(r->prefixes.n, 3);
 	ck_assert_uint_eq(r->prefixes.v[0].prefix.family, AF_INET);
 	ck_assert_str_eq(r->tenants, "/srv/tenants");
@@ -215,8 +221,7 @@ static const struct {
 		   "2001:db8::1/128" },
 	/* 20 */ { IN_ROUTER("Prefix = ::/64,,1.2.3.4"), "Prefix: an address is missing beside "
 							 "','" },
-	/* 21 */ { IN_ROUTER("Announce = connected"), "Announce: 'connected' is not yet "
-						      "supported" },
+	/* 21 */ { IN_ROUTER("Uplink = eth0, eth1, eth0"), "Uplink: 'eth0' is named twice" },
 	/* 22 */ { IN_ROUTER("Announce = never"), "Announce: 'never' is none of: always, "
 						  "connected" },
 	/* 23 */ { IN_ROUTER("NeighborSource = x"),

@@ -46,7 +46,8 @@ START_TEST(test_tenant)
 					    "AllowedIPs = 2001:db8::1234\n"
 					    "Endpoint = 192.0.2.1:51820\n"
 					    "PersistentKeepalive = 25\n"
-					    "[Tenant]\n", "");
+					    "[Tenant]\n"
+					    "Announce = connected\n", "");
 	struct endpoint endpoint;
 
 	ck_assert_str_eq(t->name, "a");
@@ -65,6 +66,7 @@ START_TEST(test_tenant)
 	ck_assert_str_eq(t->peers[0].endpoint, "192.0.2.1:51820");
 	ck_assert(tenant_peer_endpoint(&t->peers[0], &endpoint));
 	ck_assert_uint_eq(t->n_key_files, 0);
+	ck_assert_int_eq(t->announce, ANNOUNCE_CONNECTED);
 	tenant_free(t);
 }
 END_TEST
@@ -303,8 +305,9 @@ static const struct {
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
 	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
-	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateLimit = 1mbit\nAnnounce = connected\n",
-		   { "5: RateLimit: not yet supported", "6: Announce: not yet supported" } },
+	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateLimit = 1mbit\nAnnounce = perhaps\n",
+		   { "5: RateLimit: not yet supported",
+		     "6: Announce: 'perhaps' is none of: always, connected" } },
 	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
 	/* 24 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",

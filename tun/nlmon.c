@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hearing of it when the kernel's links, addresses, routes or neighbours change. */
+/* Hearing of it when the kernel's links, addresses, routes, rules or neighbours change. */
 #include "nlmon.h"
 
 #include <errno.h>
@@ -41,6 +41,8 @@ static uint32_t groups_of(unsigned int groups)
 		bits |= group_bit(RTNLGRP_IPV4_ROUTE) | group_bit(RTNLGRP_IPV6_ROUTE);
 	if (groups & NLMON_NEIGH)
 		bits |= group_bit(RTNLGRP_NEIGH);
+	if (groups & NLMON_RULE)
+		bits |= group_bit(RTNLGRP_IPV4_RULE) | group_bit(RTNLGRP_IPV6_RULE);
 	return bits;
 }
 
@@ -137,6 +139,11 @@ static void deliver_message(const struct nlmsghdr *nlh, const struct nlmon_callb
 	case RTM_DELNEIGH:
 		if (callbacks->neigh && !netlink_parse_neigh(nlh, &u.neigh))
 			callbacks->neigh(&u.neigh, nlh->nlmsg_type == RTM_DELNEIGH, arg);
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		if (callbacks->rule)
+			callbacks->rule(arg);
 		break;
 	}
 }

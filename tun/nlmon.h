@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hearing of it when the kernel's links, addresses, routes or neighbours change.
+ * Hearing of it when the kernel's links, addresses, routes, rules or neighbours change.
  *
  * Threads: one thread at a time per struct nlmon.
  */
@@ -15,7 +15,8 @@ enum {
 	NLMON_LINK = 1 << 0,
 	NLMON_ADDR = 1 << 1,  /* IPv4 and IPv6 */
 	NLMON_ROUTE = 1 << 2, /* IPv4 and IPv6 */
-	NLMON_NEIGH = 1 << 3
+	NLMON_NEIGH = 1 << 3,
+	NLMON_RULE = 1 << 4 /* IPv4 and IPv6 */
 };
 
 /* An entry of the neighbour table; addresses as in netlink.h. */
@@ -38,6 +39,8 @@ struct nlmon_callbacks {
 	void (*addr)(const struct netlink_addr *addr, bool gone, void *arg);
 	void (*route)(const struct netlink_route *route, bool gone, void *arg);
 	void (*neigh)(const struct netlink_neigh *neigh, bool gone, void *arg);
+	/* Some rule has come or gone: what matters is what they say together. */
+	void (*rule)(void *arg);
 	/*
 	 * Events were lost. Everything that was still queued is older than the
 	 * loss and has been thrown away; what comes later is whole again. List

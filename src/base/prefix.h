@@ -38,6 +38,15 @@ static inline unsigned prefix_bits(uint8_t family)
 	return family == AF_INET ? 32 : 128;
 }
 
+/* The /32 or /128 of an address, 4 or 16 bytes in network order. */
+static inline struct prefix prefix_host(uint8_t family, const uint8_t *addr)
+{
+	struct prefix p = { .family = family, .cidr = (uint8_t)prefix_bits(family) };
+
+	memcpy(p.addr, addr, p.cidr / 8);
+	return p;
+}
+
 /* One single address, a /32 or a /128? */
 static inline bool prefix_is_host(const struct prefix *p)
 {

@@ -21,6 +21,13 @@ enum change_kind {
 	CHANGE_PEER          /* add, update or remove one */
 };
 
+/* When neighbours are answered for a peer's addresses. */
+enum announce {
+	ANNOUNCE_DEFAULT, /* as the router is told */
+	ANNOUNCE_ALWAYS,
+	ANNOUNCE_CONNECTED /* while it is there */
+};
+
 /* What a CHANGE_PEER says; a bit that is not set leaves the value as it is. */
 enum change_peer_flags {
 	PEER_REMOVE = 1 << 0,
@@ -30,6 +37,7 @@ enum change_peer_flags {
 	PEER_HAS_KEEPALIVE = 1 << 4,
 	PEER_REPLACE_ALLOWED_IPS = 1 << 5, /* drop those not in allowed_ips */
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
+	PEER_HAS_ANNOUNCE = 1 << 7,
 };
 
 struct change {
@@ -41,6 +49,7 @@ struct change {
 	char name[TENANT_NAME_MAX + 1]; /* of the tenant, or "" */
 	struct endpoint endpoint;
 	uint16_t keepalive; /* seconds, 0 = off */
+	enum announce announce;
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 };

@@ -10,6 +10,7 @@ struct writing {
 	struct change_list *out;
 	const char *name;
 	bool many; /* several peers share the addresses */
+	enum announce announce, announce_before;
 };
 
 static struct change *add_peer_change(const struct writing *w, const struct config_peer *peer,
@@ -83,6 +84,12 @@ static void put_keepalive(struct change *c, const struct config_peer *peer)
 	c->keepalive = peer->keepalive;
 }
 
+static void put_announce(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_ANNOUNCE;
+	c->announce = w->announce;
+}
+
 static int remove_peer(const struct writing *w, const struct config_peer *peer)
 {
 	return add_peer_change(w, peer, PEER_REMOVE) ? 0 : -ENOMEM;
@@ -96,6 +103,8 @@ static int add_peer(const struct writing *w, const struct config_peer *peer)
 		return -ENOMEM;
 	put_preshared_key(c, peer);
 	put_keepalive(c, peer);
+	if (w->announce != ANNOUNCE_DEFAULT)
+		put_announce(c, w);
 	if (tenant_peer_endpoint(peer, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return put_ranges(c, &peer->allowed_ips, NULL);
@@ -141,9 +150,10 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 	bool keepalive = old->keepalive != new->keepalive;
 	bool ranges = is_ranges_update(w, old, new);
 	bool endpoint = is_endpoint_update(old, new);
+	bool announce = w->announce != w->announce_before;
 	struct change *c;
 
-	if (!key && !keepalive && !ranges && !endpoint)
+	if (!key && !keepalive && !ranges && !endpoint && !announce)
 		return 0;
 	c = add_peer_change(w, new, PEER_UPDATE_ONLY);
 	if (!c)
@@ -152,6 +162,8 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 		put_preshared_key(c, new);
 	if (keepalive)
 		put_keepalive(c, new);
+	if (announce)
+		put_announce(c, w);
 	if (endpoint && tenant_peer_endpoint(new, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return ranges ? put_ranges(c, &new->allowed_ips, NULL) : 0;
@@ -225,6 +237,8 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 		return 0;
 	w.name = new ? new->name : old->name;
 	w.many = (new ? new : old)->kind == TENANT_TUNNEL;
+	w.announce = new ? new->announce : ANNOUNCE_DEFAULT;
+	w.announce_before = old ? old->announce : ANNOUNCE_DEFAULT;
 	if (new && new->tunnel)
 		err = write_identity(&w, old ? old->tunnel : NULL, new->tunnel);
 	for (enum pass pass = PASS_REMOVE; !err && pass <= PASS_UPDATE; pass++)

@@ -127,13 +127,34 @@ static int set_fwmark(void *target, const struct rules_where *where, const char 
 	return value_fwmark(where, value, &r->router->fwmark);
 }
 
+static int take_uplink(void *target, const struct rules_where *where, const char *name)
+{
+	struct config_router *router = target;
+
+	for (unsigned i = 0; i < router->n_uplinks; i++) {
+		if (strcmp(router->uplinks[i], name) == 0) {
+			rules_fault(where, "'%s' is named twice", name);
+			return -EINVAL;
+		}
+	}
+	if (router->n_uplinks == ROUTER_UPLINKS_MAX) {
+		rules_fault(where, "'%s' is one too many: a router has at most %d uplinks", name,
+			    ROUTER_UPLINKS_MAX);
+		return -EINVAL;
+	}
+	if (value_ifname(where, name, router->uplinks[router->n_uplinks]))
+		return -EINVAL;
+	router->n_uplinks++;
+	return 0;
+}
+
 static int set_uplink(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
 
 	if (strcasecmp(value, "none") == 0)
 		return 0;
-	return value_ifname(where, value, r->router->uplink);
+	return value_each_item(where, value, "an interface", take_uplink, r->router);
 }
 
 static int set_prefix(void *target, const struct rules_where *where, const char *value)
@@ -145,15 +166,9 @@ static int set_prefix(void *target, const struct rules_where *where, const char 
 
 static int set_announce(void *target, const struct rules_where *where, const char *value)
 {
-	static const char *const words[] = { "always", "connected" };
-	unsigned i;
-	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+	struct reading *r = target;
 
-	(void)target;
-	if (err || i == 0)
-		return err;
-	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
-	return -EINVAL;
+	return value_announce(where, value, &r->router->announce);
 }
 
 static int set_neighbor_source(void *target, const struct rules_where *where, const char *value)
@@ -268,7 +283,7 @@ static const struct rules_key interface_keys[] = {
 _Static_assert(ARRAY_SIZE(interface_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
 static const struct rules_key router_keys[] = {
-	{ .name = "Uplink", .set = set_uplink },
+	{ .name = "Uplink", .set = set_uplink, .repeats = true },
 	{ .name = "Prefix", .set = set_prefix, .repeats = true },
 	{ .name = "Tenants", .set = set_tenants },
 	{ .name = "Announce", .set = set_announce },
@@ -331,6 +346,7 @@ static int set_defaults(struct config_router *router, const char *path)
 	strcpy(router->name, "berth0");
 	router->listen_port = ROUTER_PORT_DEFAULT;
 	router->mtu = ROUTER_MTU_DEFAULT;
+	router->announce = ANNOUNCE_ALWAYS;
 	return router->file && router->tenants && router->control && router->state ? 0 : -ENOMEM;
 }
 

@@ -22,6 +22,9 @@ enum router_crypto { ROUTER_CRYPTO_AUTO, ROUTER_CRYPTO_LIBSODIUM, ROUTER_CRYPTO_
 /* Linux gives a TUN device at most 256 queues (MAX_TAP_QUEUES), a worker needs one. */
 enum { ROUTER_WORKERS_MAX = 256, ROUTER_PORT_DEFAULT = 51820, ROUTER_MTU_DEFAULT = 1420 };
 
+/* Each is a socket and a look-up per solicitation; machines have one or two. */
+enum { ROUTER_UPLINKS_MAX = 16 };
+
 struct config_router {
 	char *file;   /* berth.conf as it was named: for messages */
 	char *folder; /* where it lies; relative paths start there */
@@ -37,8 +40,10 @@ struct config_router {
 	struct config_addresses addresses;
 
 	/* [Router] */
-	char uplink[IFNAMSIZ]; /* "": the prefixes are routed to us, nobody asks for addresses */
+	char uplinks[ROUTER_UPLINKS_MAX][IFNAMSIZ];
+	unsigned n_uplinks; /* 0: the prefixes are routed to us, nobody asks for addresses */
 	struct config_ranges prefixes;
+	enum announce announce; /* of tenants that do not say; never ANNOUNCE_DEFAULT */
 	enum router_neighbor_source neighbor_source;
 	enum router_crypto crypto;
 	uint32_t workers; /* 0: auto */

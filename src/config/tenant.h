@@ -58,6 +58,7 @@ struct config_tenant {
 	char *file; /* "config.d/NAME.conf", for messages */
 	struct config_peer *peers; /* sorted by public key; one for a tenant of the gateway */
 	size_t n_peers;
+	enum announce announce; /* of a tenant of the gateway */
 	struct config_tunnel *tunnel; /* NULL for a tenant of the gateway */
 	char **key_files;             /* paths the file names: their change is a change of it */
 	size_t n_key_files;

@@ -154,6 +154,13 @@ _Static_assert(ARRAY_SIZE(peer_keys) <= RULES_KEYS_MAX, "rules_apply() has no ro
 
 /* [Tenant] */
 
+static int set_announce(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return value_announce(where, value, &r->tenant->announce);
+}
+
 static const struct rules_key tenant_keys[] = {
 	{ .name = "RateLimit", .refused = RULES_NOT_YET },
 	{ .name = "RateUp", .refused = RULES_NOT_YET },
@@ -162,7 +169,7 @@ static const struct rules_key tenant_keys[] = {
 	{ .name = "QuotaRate", .refused = RULES_NOT_YET },
 	{ .name = "Blocked", .refused = RULES_NOT_YET },
 	{ .name = "Expires", .refused = RULES_NOT_YET },
-	{ .name = "Announce", .refused = RULES_NOT_YET },
+	{ .name = "Announce", .set = set_announce },
 };
 _Static_assert(ARRAY_SIZE(tenant_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 

@@ -102,6 +102,17 @@ int value_choice(const struct rules_where *where, const char *text, const char *
 	return -EINVAL;
 }
 
+int value_announce(const struct rules_where *where, const char *text, enum announce *out)
+{
+	static const char *const words[] = { "always", "connected" };
+	unsigned i;
+	int err = value_choice(where, text, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		*out = i ? ANNOUNCE_CONNECTED : ANNOUNCE_ALWAYS;
+	return err;
+}
+
 bool value_is_ifname(const char *text)
 {
 	size_t len = strlen(text);
@@ -161,9 +172,8 @@ static char *next_item(char **list)
 	return item;
 }
 
-/* Calls take for each item of the list, all of them: every fault is found. */
-static int for_each_item(const struct rules_where *where, const char *text, void *out,
-			 int (*take)(const struct rules_where *, const char *, void *))
+int value_each_item(const struct rules_where *where, const char *text, const char *what,
+		    rules_set_fn *take, void *target)
 {
 	char *copy = strdup(text), *list = copy, *item;
 	int ret = 0;
@@ -174,9 +184,9 @@ static int for_each_item(const struct rules_where *where, const char *text, void
 		int err;
 
 		if (*item) {
-			err = take(where, item, out);
+			err = take(target, where, item);
 		} else {
-			rules_fault(where, "an address is missing beside ','");
+			rules_fault(where, "%s is missing beside ','", what);
 			err = -EINVAL;
 		}
 		ret = err ? err : ret;
@@ -212,7 +222,7 @@ static void *room_for_one(void *array, uint32_t n, size_t size)
 	return reallocarray(array, n ? (size_t)2 * n : 1, size);
 }
 
-static int take_range(const struct rules_where *where, const char *item, void *target)
+static int take_range(void *target, const struct rules_where *where, const char *item)
 {
 	struct config_ranges *ranges = target;
 	struct config_range *grown;
@@ -239,7 +249,7 @@ static int take_range(const struct rules_where *where, const char *item, void *t
 
 int value_ranges(const struct rules_where *where, const char *text, struct config_ranges *out)
 {
-	return for_each_item(where, text, out, take_range);
+	return value_each_item(where, text, "an address", take_range, out);
 }
 
 int value_compare_ranges(const void *x, const void *y)
@@ -274,7 +284,7 @@ void value_sort_ranges(struct config_ranges *ranges)
 		ranges->v = v;
 }
 
-static int take_address(const struct rules_where *where, const char *item, void *target)
+static int take_address(void *target, const struct rules_where *where, const char *item)
 {
 	struct config_addresses *addresses = target;
 	struct config_address *grown;
@@ -298,7 +308,7 @@ static int take_address(const struct rules_where *where, const char *item, void 
 int value_addresses(const struct rules_where *where, const char *text,
 		    struct config_addresses *out)
 {
-	return for_each_item(where, text, out, take_address);
+	return value_each_item(where, text, "an address", take_address, out);
 }
 
 /* A host name, roughly: whether it exists only the resolver can say. */

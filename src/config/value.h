@@ -10,6 +10,7 @@
 #include <net/if.h>
 
 #include "../base/prefix.h"
+#include "change.h"
 #include "rules.h"
 
 enum { VALUE_KEY_LEN = 32 };
@@ -58,6 +59,18 @@ must_check int value_choice(const struct rules_where *where, const char *text,
 bool value_is_ifname(const char *text);
 must_check int value_ifname(const struct rules_where *where, const char *text,
 			    char out[IFNAMSIZ]);
+
+/* "always" or "connected". */
+must_check int value_announce(const struct rules_where *where, const char *text,
+			      enum announce *out);
+
+/*
+ * Calls take for each item of a comma list, trimmed, also behind one that it
+ * refuses; what ("an address") is said to be missing where an item is empty. An
+ * empty text has no items. 0, or the last error; -ENOMEM ends it.
+ */
+must_check int value_each_item(const struct rules_where *where, const char *text,
+			       const char *what, rules_set_fn *take, void *target);
 
 /* A path, relative to the folder dir unless absolute. *out is freed and replaced. -ENOMEM. */
 must_check int value_path(const struct rules_where *where, const char *dir, const char *text,

@@ -92,10 +92,21 @@ static bool sysctl_is(const char *path, char value)
 	return c == value;
 }
 
+/* Set to 1, it means "unless we forward". */
+static void complain_accept_ra(const struct config_router *r, const char *uplink)
+{
+	char path[64 + IFNAMSIZ];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", uplink);
+	if (sysctl_is(path, '1') && sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '1'))
+		log_warning("%s: with forwarding on, %s ignores router advertisements and may "
+			    "lose its default route: sysctl -w net.ipv6.conf.%s.accept_ra=2",
+			    r->name, uplink, uplink);
+}
+
 void complain_sysctls(const struct config_router *r)
 {
 	bool has4 = false, has6 = false;
-	char path[64 + IFNAMSIZ];
 
 	for (uint32_t i = 0; i < r->prefixes.n; i++) {
 		has4 |= r->prefixes.v[i].prefix.family == AF_INET;
@@ -107,14 +118,8 @@ void complain_sysctls(const struct config_router *r)
 	if (has4 && sysctl_is("/proc/sys/net/ipv4/ip_forward", '0'))
 		log_warning("%s: the kernel does not forward IPv4, so no tenant is reached: "
 			    "sysctl -w net.ipv4.ip_forward=1", r->name);
-	if (!*r->uplink)
-		return;
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", r->uplink);
-	if (has6 && sysctl_is(path, '1') &&
-	    sysctl_is("/proc/sys/net/ipv6/conf/all/forwarding", '1'))
-		log_warning("%s: with forwarding on, %s ignores router advertisements and may "
-			    "lose its default route: sysctl -w net.ipv6.conf.%s.accept_ra=2",
-			    r->name, r->uplink, r->uplink);
+	for (unsigned i = 0; has6 && i < r->n_uplinks; i++)
+		complain_accept_ra(r, r->uplinks[i]);
 }
 
 void complain_socket(const char *path, int err)

@@ -140,12 +140,22 @@ int control_device_json(json_t *out, struct device *dev, const char *crypto)
 	return err;
 }
 
-static json_t *ndp_json(const struct neigh_stats *stats, int *err)
+/* Requests of one protocol: what was wrong with them, and for whom the good ones were. */
+static json_t *asked_json(uint64_t answered, const uint64_t asked[NEIGH_OWNERS], int *err)
 {
 	json_t *out = json_object();
 
-	set_number(out, "answered", stats->ndp_answered, err);
-	set_number(out, "foreign", stats->ndp_foreign, err);
+	set_number(out, "answered", answered, err);
+	set_number(out, "unowned", asked[NEIGH_UNOWNED], err);
+	set_number(out, "away", asked[NEIGH_AWAY], err);
+	set_number(out, "foreign", asked[NEIGH_FOREIGN], err);
+	return out;
+}
+
+static json_t *ndp_json(const struct neigh_stats *stats, int *err)
+{
+	json_t *out = asked_json(stats->ndp_answered, stats->ndp_asked, err);
+
 	for (unsigned i = 0; i < NDP_VERDICTS; i++)
 		if (stats->ndp[i])
 			set_number(out, ndp_verdict_name((enum ndp_verdict)i), stats->ndp[i], err);
@@ -154,27 +164,24 @@ static json_t *ndp_json(const struct neigh_stats *stats, int *err)
 
 static json_t *arp_json(const struct neigh_stats *stats, int *err)
 {
-	json_t *out = json_object();
+	json_t *out = asked_json(stats->arp_answered, stats->arp_asked, err);
 
-	set_number(out, "answered", stats->arp_answered, err);
-	set_number(out, "foreign", stats->arp_foreign, err);
 	for (unsigned i = 0; i < ARP_VERDICTS; i++)
 		if (stats->arp[i])
 			set_number(out, arp_verdict_name((enum arp_verdict)i), stats->arp[i], err);
 	return out;
 }
 
-int control_neigh_json(json_t *out, const char *uplink, const struct neigh_stats *stats)
+int control_uplink_json(json_t *out, const char *name, const struct neigh_stats *stats)
 {
-	json_t *neighbors = json_object();
 	int err = 0;
 
-	set(neighbors, "ndp", ndp_json(stats, &err), &err);
-	set(neighbors, "arp", arp_json(stats, &err), &err);
-	set_number(neighbors, "announced", stats->announced, &err);
-	set_number(neighbors, "send_failures", stats->send_failures, &err);
-	set_number(neighbors, "overruns", stats->overruns, &err);
-	set(out, "uplink", json_string(uplink), &err);
-	set(out, "neighbors", neighbors, &err);
+	set(out, "name", json_string(name), &err);
+	set(out, "ndp", ndp_json(stats, &err), &err);
+	set(out, "arp", arp_json(stats, &err), &err);
+	set_number(out, "repeated", stats->repeated, &err);
+	set_number(out, "announced", stats->announced, &err);
+	set_number(out, "send_failures", stats->send_failures, &err);
+	set_number(out, "overruns", stats->overruns, &err);
 	return err;
 }

@@ -29,10 +29,10 @@ must_check int control_peer_json(json_t *out, const struct device_peer *peer);
 must_check int control_device_json(json_t *out, struct device *dev, const char *crypto);
 
 /*
- * uplink, neighbors {ndp: {answered, foreign, verdict: n}, arp: {…}, announced,
- * send_failures, overruns}; verdicts that are not 0.
+ * name, ndp {answered, unowned, away, foreign, verdict: n}, arp {the same}, repeated,
+ * announced, send_failures, overruns; verdicts that are not 0. The words are those of neigh.h.
  */
-must_check int control_neigh_json(json_t *out, const char *uplink,
-				  const struct neigh_stats *stats);
+must_check int control_uplink_json(json_t *out, const char *name,
+				   const struct neigh_stats *stats);
 
 #endif

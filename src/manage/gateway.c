@@ -10,14 +10,9 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "complain.h"
+#include "fib.h"
 #include "link.h"
 #include "routes.h"
-
-enum {
-	/* Announcements for new addresses: 5,000 a second, which no switch minds. */
-	ANNOUNCE_PER_TICK = 50,
-	ANNOUNCE_TICK_MS = 10
-};
 
 struct gateway {
 	uv_loop_t *loop;
@@ -27,96 +22,15 @@ struct gateway {
 	int ifindex;
 	bool down; /* somebody has set the interface down */
 	struct routes *routes;
-	struct neigh *neigh; /* NULL: no uplink */
-	int said_uplink;     /* why it cannot be used, once it was logged */
+	struct fib *fib;
+	struct uplinks *uplinks;
 	struct nlmon *mon;
 	uv_poll_t mon_poll;
-	uv_timer_t announce_timer;
 	uv_async_t gone_async;
-	struct prefix *announce; /* addresses to be announced */
-	size_t n_announce, room_announce, next_announce;
 	void (*gone)(void *arg);
 	void *gone_arg;
 	unsigned closing;
 };
-
-/* Neighbours */
-
-static bool answer(void *arg, int family, const uint8_t *addr)
-{
-	struct gateway *gw = arg;
-
-	return device_owns(gw->device, family, addr);
-}
-
-static void on_announce(uv_timer_t *timer)
-{
-	struct gateway *gw = timer->data;
-
-	for (int i = 0; i < ANNOUNCE_PER_TICK && gw->next_announce < gw->n_announce; i++) {
-		const struct prefix *p = &gw->announce[gw->next_announce];
-		int err = 0;
-
-		/* It may have been revoked since it was queued. */
-		if (device_owns(gw->device, p->family, p->addr))
-			err = neigh_announce(gw->neigh, p->family, p->addr);
-		if (err == -ENOBUFS || err == -EAGAIN)
-			return; /* the next tick tries again */
-		gw->next_announce++;
-	}
-	if (gw->next_announce < gw->n_announce)
-		return;
-	gw->n_announce = 0;
-	gw->next_announce = 0;
-	uv_timer_stop(timer);
-}
-
-/* Neighbours ask anyway: an announcement that is lost for want of memory is no fault. */
-static void queue_announcement(struct gateway *gw, const struct prefix *p)
-{
-	if (!gw->neigh || !prefix_is_host(p))
-		return;
-	if (gw->n_announce == gw->room_announce && gw->next_announce) {
-		gw->n_announce -= gw->next_announce;
-		memmove(gw->announce, &gw->announce[gw->next_announce],
-			gw->n_announce * sizeof(*gw->announce));
-		gw->next_announce = 0;
-	}
-	if (gw->n_announce == gw->room_announce) {
-		size_t room = gw->room_announce ? 2 * gw->room_announce : 64;
-		struct prefix *grown = realloc(gw->announce, room * sizeof(*grown));
-
-		if (!grown)
-			return;
-		gw->announce = grown;
-		gw->room_announce = room;
-	}
-	gw->announce[gw->n_announce++] = *p;
-	if (!uv_is_active((uv_handle_t *)&gw->announce_timer))
-		uv_timer_start(&gw->announce_timer, on_announce, 0, ANNOUNCE_TICK_MS);
-}
-
-static void announce_peer(const struct device_peer *peer, void *arg)
-{
-	for (size_t i = 0; i < peer->n_allowed_ips; i++)
-		queue_announcement(arg, &peer->allowed_ips[i]);
-}
-
-/* What neigh said about a change of the uplink. */
-static void follow(struct gateway *gw, int result)
-{
-	int err = min(result, 0);
-
-	if (result > 0) {
-		log_info("%s: uplink %s has changed: announcing all addresses anew",
-			 device_name(gw->device), gw->router->uplink);
-		device_each_peer(gw->device, announce_peer, gw);
-	} else if (err && err != gw->said_uplink) {
-		log_error("%s: uplink %s cannot be used: %s", device_name(gw->device),
-			  gw->router->uplink, strerror(-err));
-	}
-	gw->said_uplink = err;
-}
 
 /* Our own interface */
 
@@ -135,14 +49,6 @@ static int add_addresses(struct gateway *gw)
 	return 0;
 }
 
-static void add_peer_routes(const struct device_peer *peer, void *arg)
-{
-	struct gateway *gw = arg;
-
-	for (size_t i = 0; i < peer->n_allowed_ips; i++)
-		routes_add(gw->routes, &peer->allowed_ips[i]);
-}
-
 /* With an interface that is set down, the kernel takes its addresses and routes away. */
 static void on_own_link(struct gateway *gw, const struct netlink_link *link)
 {
@@ -156,9 +62,9 @@ static void on_own_link(struct gateway *gw, const struct netlink_link *link)
 	if (gw->down && !down) {
 		log_info("%s: up again: its routes are installed anew", link->name);
 		(void)!add_addresses(gw);
-		device_each_peer(gw->device, add_peer_routes, gw);
-		routes_flush(gw->routes);
 	}
+	if (down != gw->down)
+		fib_link_changed(gw->fib, !down);
 	gw->down = down;
 }
 
@@ -176,8 +82,7 @@ static void on_link(const struct netlink_link *link, bool deleted, void *arg)
 
 	if (link->index == gw->ifindex && !deleted)
 		on_own_link(gw, link);
-	if (gw->neigh)
-		follow(gw, neigh_link_changed(gw->neigh, link));
+	uplinks_link_changed(gw->uplinks, link);
 }
 
 static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
@@ -185,8 +90,21 @@ static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
 	struct gateway *gw = arg;
 
 	(void)deleted;
-	if (gw->neigh)
-		follow(gw, neigh_addr_changed(gw->neigh, addr));
+	uplinks_addr_changed(gw->uplinks, addr);
+}
+
+static void on_route(const struct netlink_route *route, bool gone, void *arg)
+{
+	struct gateway *gw = arg;
+
+	fib_route_changed(gw->fib, route, gone);
+}
+
+static void on_rule(void *arg)
+{
+	struct gateway *gw = arg;
+
+	fib_rule_changed(gw->fib);
 }
 
 static void on_overrun(void *arg)
@@ -194,14 +112,16 @@ static void on_overrun(void *arg)
 	struct gateway *gw = arg;
 
 	refresh_own_link(gw);
-	if (gw->neigh)
-		follow(gw, neigh_refresh(gw->neigh));
+	fib_refresh(gw->fib);
+	uplinks_refresh(gw->uplinks);
 }
 
 static void on_mon(uv_poll_t *poll, int status, int events)
 {
 	static const struct nlmon_callbacks callbacks = { .link = on_link,
 							  .addr = on_addr,
+							  .route = on_route,
+							  .rule = on_rule,
 							  .overrun = on_overrun };
 	struct gateway *gw = poll->data;
 
@@ -211,31 +131,10 @@ static void on_mon(uv_poll_t *poll, int status, int events)
 		on_overrun(gw);
 }
 
-static int open_neighbors(struct gateway *gw)
-{
-	static const struct neigh_ops ops = { .answer = answer };
-	const char *uplink = gw->router->uplink;
-	int err;
-
-	if (!*uplink)
-		return 0;
-	err = neigh_open(&gw->neigh, gw->loop, uplink, &ops, gw);
-	if (err) {
-		log_error("%s: Uplink = %s: %s", gw->router->file, uplink,
-			  err == -ENODEV ? "there is no such interface" :
-			  err == -EMEDIUMTYPE ?
-				  "not an Ethernet interface: it has no neighbours to answer" :
-				  strerror(-err));
-		return err;
-	}
-	neigh_set_source(gw->neigh, gw->router->neighbor_source);
-	return 0;
-}
-
-/* Links and addresses: those of the uplink, and our own. */
+/* Links, addresses, routes and rules: the uplinks', our own, and what others do to ours. */
 static int open_monitor(struct gateway *gw)
 {
-	int err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR);
+	int err = nlmon_open(&gw->mon, -1, NLMON_LINK | NLMON_ADDR | NLMON_ROUTE | NLMON_RULE);
 
 	if (!err)
 		err = nlmon_ignore(gw->mon, netlink_port(gw->nl));
@@ -258,7 +157,8 @@ static void on_address_added(void *arg, const struct prefix *p, const char *name
 
 	(void)name;
 	routes_add(gw->routes, p);
-	queue_announcement(gw, p);
+	fib_verify(gw->fib, p);
+	uplinks_announce(gw->uplinks, p);
 }
 
 static void on_address_removed(void *arg, const struct prefix *p, const char *name)
@@ -333,6 +233,10 @@ static int open_link(struct gateway *gw)
 	gw->routes = routes_new(gw->nl, index, device_name(gw->device));
 	if (!gw->routes)
 		return -ENOMEM;
+	routes_sweep(gw->routes);
+	err = fib_open(&gw->fib, gw->loop, gw->routes, gw->nl, gw->device, index, r->uplinks[0]);
+	if (err)
+		goto out;
 	err = netlink_link_set_mtu(gw->nl, index, r->mtu);
 	if (err)
 		goto out;
@@ -375,7 +279,6 @@ static void on_handle_closed(uv_handle_t *handle)
 		return;
 	if (gw->mon)
 		nlmon_close(gw->mon);
-	free(gw->announce);
 	free(gw);
 }
 
@@ -393,9 +296,7 @@ int gateway_open(struct gateway **out, uv_loop_t *loop, struct workers *ws,
 		free(gw);
 		return err;
 	}
-	uv_timer_init(loop, &gw->announce_timer);
 	gw->gone_async.data = gw;
-	gw->announce_timer.data = gw;
 	err = open_device(gw, ws);
 	if (!err)
 		err = open_link(gw);
@@ -404,7 +305,7 @@ int gateway_open(struct gateway **out, uv_loop_t *loop, struct workers *ws,
 	if (!err)
 		err = open_monitor(gw);
 	if (!err)
-		err = open_neighbors(gw);
+		err = uplinks_open(&gw->uplinks, loop, router, gw->device);
 	if (err) {
 		gateway_close(gw);
 		return err;
@@ -417,14 +318,15 @@ int gateway_open(struct gateway **out, uv_loop_t *loop, struct workers *ws,
 void gateway_close(struct gateway *gw)
 {
 	/* Silent first: nobody is told to send here any more. */
-	neigh_close(gw->neigh);
-	gw->neigh = NULL;
+	uplinks_close(gw->uplinks);
+	gw->uplinks = NULL;
+	fib_close(gw->fib);
+	gw->fib = NULL;
 	if (gw->device)
 		device_close(gw->device);
 	routes_free(gw->routes);
 	netlink_close(gw->nl);
-	gw->closing = 2;
-	uv_close((uv_handle_t *)&gw->announce_timer, on_handle_closed);
+	gw->closing = 1;
 	uv_close((uv_handle_t *)&gw->gone_async, on_handle_closed);
 	if (gw->mon_poll.data) {
 		gw->closing++;
@@ -437,10 +339,7 @@ struct device *gateway_device(struct gateway *gw)
 	return gw->device;
 }
 
-bool gateway_neigh_stats(struct gateway *gw, struct neigh_stats *out)
+struct uplinks *gateway_uplinks(struct gateway *gw)
 {
-	if (!gw->neigh)
-		return false;
-	neigh_stats(gw->neigh, out);
-	return true;
+	return gw->uplinks;
 }

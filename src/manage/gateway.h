@@ -10,8 +10,8 @@
 #include <uv.h>
 
 #include "../config/router.h"
-#include "../neighbor/neigh.h"
 #include "../path/device.h"
+#include "uplinks.h"
 
 struct gateway;
 
@@ -30,7 +30,7 @@ void gateway_close(struct gateway *gw);
 
 struct device *gateway_device(struct gateway *gw);
 
-/* False: there is no uplink, so nobody asks. */
-bool gateway_neigh_stats(struct gateway *gw, struct neigh_stats *out);
+/* With which uplinks_each() can be asked. */
+struct uplinks *gateway_uplinks(struct gateway *gw);
 
 #endif

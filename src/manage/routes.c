@@ -205,3 +205,27 @@ void routes_flush(struct routes *r)
 	explain_refused(r);
 	forget_wishes(r);
 }
+
+static int sweep_one(const struct netlink_route *route, void *arg)
+{
+	struct prefix p = { .family = route->family, .cidr = route->dst_len };
+
+	memcpy(p.addr, route->dst, sizeof(p.addr));
+	routes_remove(arg, &p);
+	return 0;
+}
+
+void routes_sweep(struct routes *r)
+{
+	struct netlink_route_filter filter = { .protocol = NETLINK_PROTO_BERTH,
+					       .table = RT_TABLE_MAIN,
+					       .oif = r->ifindex };
+	int err = netlink_route_list(r->nl, &filter, sweep_one, r);
+
+	if (err)
+		log_warning("%s: cannot look for routes of an earlier run: %s", r->name,
+			    strerror(-err));
+	if (r->n)
+		log_info("%s: %zu routes of an earlier run are removed", r->name, r->n);
+	routes_flush(r);
+}

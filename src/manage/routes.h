@@ -18,6 +18,13 @@ struct routes *routes_new(struct netlink *nl, int ifindex, const char *name);
 /* What was not flushed is forgotten; installed routes go with the device. */
 void routes_free(struct routes *routes);
 
+/*
+ * Removes what an earlier run has left on the interface. With a TUN device of our own
+ * nothing is: the kernel takes the routes away with the last descriptor. One that was made
+ * beforehand to stay (`ip tuntap add`) keeps them.
+ */
+void routes_sweep(struct routes *routes);
+
 /* To be done at the next flush; a removal and an addition of one prefix keep their order. */
 void routes_add(struct routes *routes, const struct prefix *p);
 void routes_remove(struct routes *routes, const struct prefix *p);

@@ -14,6 +14,7 @@
 #include "control_json.h"
 #include "gateway.h"
 #include "reload.h"
+#include "state.h"
 #include "uapi_sock.h"
 
 static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
@@ -25,6 +26,7 @@ struct running {
 	struct config_router *config;
 	struct workers workers;
 	struct gateway *gateway; /* NULL: only tunnels of our own */
+	struct state *state;
 	struct reload *reload;
 	struct uapi_sock *uapi;
 	struct control *control;
@@ -110,12 +112,36 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
+{
+	json_t *uplink = json_object();
+
+	if (uplink && control_uplink_json(uplink, name, stats)) {
+		json_decref(uplink);
+		uplink = NULL;
+	}
+	/* Takes it over, and NULL for the sign that memory is short. */
+	(void)json_array_append_new(arg, uplink);
+}
+
+static int add_gateway(struct running *r, json_t *status)
+{
+	json_t *uplinks = json_array();
+	int err = json_object_set_new(status, "uplinks", uplinks) ? -ENOMEM : 0;
+
+	if (err)
+		return err;
+	uplinks_each(gateway_uplinks(r->gateway), list_uplink, uplinks);
+	if (json_array_size(uplinks) != r->config->n_uplinks)
+		return -ENOMEM;
+	return control_device_json(status, gateway_device(r->gateway),
+				   workers_crypto(&r->workers));
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	struct running *r = arg;
 	struct reload_counts counts;
-	struct neigh_stats neigh;
-	int err = 0;
 
 	reload_counts(r->reload, &counts);
 	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
@@ -123,12 +149,7 @@ static int on_status(void *arg, json_t *status)
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
 		return -ENOMEM;
-	if (r->gateway)
-		err = control_device_json(status, gateway_device(r->gateway),
-					  workers_crypto(&r->workers));
-	if (!err && r->gateway && gateway_neigh_stats(r->gateway, &neigh))
-		err = control_neigh_json(status, r->config->uplink, &neigh);
-	return err;
+	return r->gateway ? add_gateway(r, status) : 0;
 }
 
 /* Starting */
@@ -236,6 +257,10 @@ static int start(struct running *r)
 				   on_gateway_gone, r);
 	if (!err && r->gateway)
 		err = open_uapi(r);
+	/* Known before the first tenant is read. */
+	if (!err && r->gateway)
+		err = state_open(&r->state, &r->loop, gateway_device(r->gateway),
+				 r->config->state);
 	if (!err)
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	if (err)
@@ -253,6 +278,7 @@ static void stop(struct running *r)
 	if (r->reload)
 		reload_close(r->reload);
 	uapi_sock_close(r->uapi);
+	state_close(r->state);
 	if (r->gateway)
 		gateway_close(r->gateway);
 	if (r->workers.n)

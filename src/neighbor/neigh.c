@@ -1,34 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Neighbour Discovery and ARP answered on an uplink, a burst at a time. */
+/* The uplink followed, and its packet socket in the loop. */
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "../base/clock.h"
 #include "../base/log.h"
+#include "answerer.h"
 #include "neigh.h"
 #include "rawsock.h"
-#include "uplink.h"
+#include "silence.h"
 
-enum {
-	/* Frames per system call. */
-	BURST = 64,
-	/*
-	 * Bursts per turn of the loop: this thread has other work. What is left
-	 * keeps the descriptor readable, so the loop comes back for it.
-	 */
-	BURSTS_PER_TURN = 8,
-	/*
-	 * A solicitation has 86 bytes, one with every option of SEND (RFC 3971)
-	 * some 1,000. A longer one counts as truncated.
-	 */
-	FRAME_MAX = 1536,
-	ANSWER_MAX = NDP_ADVERTISEMENT_MAX
-};
-
-_Static_assert((int)ARP_FRAME_MAX <= (int)ANSWER_MAX, "a slot holds either answer");
+/*
+ * Bursts per turn of the loop: this thread has other work. What is left keeps
+ * the descriptor readable, so the loop comes back for it.
+ */
+enum { BURSTS_PER_TURN = 8 };
 
 /*
  * The socket and its place in the loop. Apart from struct neigh because libuv
@@ -42,177 +28,16 @@ struct port {
 
 struct neigh {
 	uv_loop_t *loop;
-	struct neigh_ops ops;
-	void *arg;
-	enum router_neighbor_source source;
 	struct uplink uplink;
 	struct port *port; /* NULL while there is no such link */
-	struct neigh_stats stats;
-	struct log_limit send_limit;
-
-	/* Laid out once in neigh_open(); only the lengths of answers change. */
-	struct mmsghdr rx[BURST];
-	struct iovec rx_iov[BURST];
-	struct mmsghdr tx[BURST];
-	struct iovec tx_iov[BURST];
-	uint64_t *tx_counter[BURST]; /* what an answer counts as once it is sent */
-	unsigned int queued;         /* answers in tx that wait for flush() */
-	/* The kernel wants the EtherType beside the frame that says it too. */
-	struct sockaddr_ll to_ndp, to_arp;
-	uint8_t rx_frame[BURST][FRAME_MAX];
-	uint8_t tx_frame[BURST][ANSWER_MAX];
+	struct silence *silence; /* NULL: the kernel may say what it likes */
+	int said_silence;        /* why it does, once it was logged */
+	struct answerer answerer;
 };
-
-/* ---- sending ---- */
-
-static void queue(struct neigh *n, struct sockaddr_ll *to, size_t len, uint64_t *counter)
-{
-	n->tx_iov[n->queued].iov_len = len;
-	n->tx[n->queued].msg_hdr.msg_name = to;
-	n->tx_counter[n->queued] = counter;
-	n->queued++;
-}
-
-/*
- * Hands the queued frames to the kernel. Those it refuses are lost (0 or a
- * negative errno): the asker asks again within a second, and by then the queue
- * that is full or the link that is down has mended or has not.
- */
-static int flush(struct neigh *n)
-{
-	unsigned int done = 0;
-	int sent, err = 0;
-
-	while (done < n->queued) {
-		sent = sendmmsg(n->port->fd, n->tx + done, n->queued - done, MSG_DONTWAIT);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0) {
-			err = -errno;
-			break;
-		}
-		while (sent-- > 0)
-			(*n->tx_counter[done++])++;
-	}
-	if (err) {
-		n->stats.send_failures += n->queued - done;
-		log_limited(LOG_LEVEL_WARNING, &n->send_limit, clock_now(),
-			    "uplink %s: answers to neighbours are lost: %s", n->uplink.name,
-			    strerror(-err));
-	}
-	n->queued = 0;
-	return err;
-}
-
-/* The address that an advertisement for target comes from. */
-static const uint8_t *source_for(const struct neigh *n, const uint8_t *target)
-{
-	const struct uplink_address *own = NULL;
-
-	switch (n->source) {
-	case NEIGHBOR_SOURCE_AUTO:
-	case NEIGHBOR_SOURCE_LINK_LOCAL:
-		own = &n->uplink.link_local;
-		break;
-	case NEIGHBOR_SOURCE_GLOBAL:
-		own = &n->uplink.global;
-		break;
-	case NEIGHBOR_SOURCE_TARGET:
-		break;
-	}
-	return own && own->known ? own->addr : target;
-}
 
 int neigh_announce(struct neigh *n, int family, const uint8_t *addr)
 {
-	uint8_t *frame = n->tx_frame[n->queued];
-	struct ndp_advertisement advertisement;
-	struct sockaddr_ll *to;
-	size_t len;
-
-	if (!n->port)
-		return -ENETDOWN;
-	switch (family) {
-	case AF_INET6:
-		ndp_announcement(&advertisement, addr, n->uplink.link_address, source_for(n, addr));
-		len = ndp_build_advertisement(frame, ANSWER_MAX, &advertisement);
-		to = &n->to_ndp;
-		break;
-	case AF_INET:
-		len = arp_build_announcement(frame, ANSWER_MAX, addr, n->uplink.link_address);
-		to = &n->to_arp;
-		break;
-	default:
-		return -EAFNOSUPPORT;
-	}
-	queue(n, to, len, &n->stats.announced);
-	return flush(n);
-}
-
-/* ---- receiving ---- */
-
-static void answer_ndp(struct neigh *n, const uint8_t *frame, size_t len)
-{
-	struct ndp_advertisement advertisement;
-	struct ndp_solicitation solicitation;
-	enum ndp_verdict verdict;
-
-	verdict = ndp_parse_solicitation(frame, len, &solicitation);
-	n->stats.ndp[verdict]++;
-	if (verdict != NDP_OK)
-		return;
-	if (!n->ops.answer(n->arg, AF_INET6, solicitation.target)) {
-		n->stats.ndp_foreign++;
-		return;
-	}
-	ndp_answer(&advertisement, &solicitation, n->uplink.link_address,
-		   source_for(n, solicitation.target));
-	len = ndp_build_advertisement(n->tx_frame[n->queued], ANSWER_MAX, &advertisement);
-	queue(n, &n->to_ndp, len, &n->stats.ndp_answered);
-}
-
-static void answer_arp(struct neigh *n, const uint8_t *frame, size_t len)
-{
-	struct arp_request request;
-	enum arp_verdict verdict;
-
-	verdict = arp_parse_request(frame, len, &request);
-	n->stats.arp[verdict]++;
-	if (verdict != ARP_OK)
-		return;
-	if (!n->ops.answer(n->arg, AF_INET, request.target)) {
-		n->stats.arp_foreign++;
-		return;
-	}
-	len = arp_build_reply(n->tx_frame[n->queued], ANSWER_MAX, &request, n->uplink.link_address);
-	queue(n, &n->to_arp, len, &n->stats.arp_answered);
-}
-
-/* Every request yields one answer at most, so a burst's answers fit the queue. */
-static void answer_frame(struct neigh *n, const uint8_t *frame, size_t len)
-{
-	struct ether_frame ether;
-
-	if (ether_parse(frame, len, &ether) && ether.type == ETHER_TYPE_ARP)
-		answer_arp(n, frame, len);
-	else
-		answer_ndp(n, frame, len);
-}
-
-/* Answers what has come, a burst at most; true when there may be more. */
-static bool answer_burst(struct neigh *n)
-{
-	int i, got;
-
-	/*
-	 * An error is "nothing there", or that the link went down, which the
-	 * kernel mends itself when it comes up.
-	 */
-	got = recvmmsg(n->port->fd, n->rx, BURST, MSG_DONTWAIT, NULL);
-	for (i = 0; i < got; i++)
-		answer_frame(n, n->rx_frame[i], n->rx[i].msg_len);
-	(void)flush(n); /* counted and logged there */
-	return got == BURST;
+	return n->port ? answerer_announce(&n->answerer, n->port->fd, family, addr) : -ENETDOWN;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -236,8 +61,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 				  uv_strerror(err));
 		return;
 	}
-	for (turn = 0; turn < BURSTS_PER_TURN && answer_burst(n); turn++)
-		;
+	for (turn = 0; turn < BURSTS_PER_TURN; turn++)
+		if (!answerer_burst(&n->answerer, n->port->fd))
+			break;
 }
 
 /* ---- following the uplink ---- */
@@ -252,7 +78,7 @@ static void detach(struct neigh *n)
 {
 	if (!n->port)
 		return;
-	n->stats.overruns += rawsock_take_drops(n->port->fd);
+	n->answerer.stats.overruns += rawsock_take_drops(n->port->fd);
 	uv_close((uv_handle_t *)&n->port->poll, on_closed);
 	/* uv_close() has taken the descriptor out of the loop already. */
 	close(n->port->fd);
@@ -278,8 +104,7 @@ static int attach(struct neigh *n)
 	port->poll.data = n;
 	/* The handle is the loop's now; detach() undoes all of it. */
 	n->port = port;
-	n->to_ndp.sll_ifindex = n->uplink.index;
-	n->to_arp.sll_ifindex = n->uplink.index;
+	answerer_set_link(&n->answerer, n->uplink.index);
 	err = uv_poll_start(&port->poll, UV_READABLE, on_readable);
 	if (err)
 		detach(n);
@@ -292,6 +117,16 @@ err_free:
 	return err;
 }
 
+/* Without it neighbours see the kernel's error beside our answer, and most do not mind. */
+static void say_silence(struct neigh *n, int err)
+{
+	if (err && err != n->said_silence)
+		log_warning("uplink %s: cannot keep the kernel from answering neighbours' unicast "
+			    "solicitations with errors beside our answers: nftables: %s",
+			    n->uplink.name, strerror(-err));
+	n->said_silence = err;
+}
+
 /* As neigh_refresh(), but a link that is not there is -ENODEV. */
 static int follow_uplink(struct neigh *n)
 {
@@ -302,6 +137,8 @@ static int follow_uplink(struct neigh *n)
 
 	memcpy(before, hw, sizeof(before));
 	err = uplink_read(&n->uplink);
+	if (n->silence && (!err || err == -ENODEV))
+		say_silence(n, silence_update(n->silence, &n->uplink));
 	/* Also when another link has our name by now, or ours was made anew. */
 	if (n->port && !rawsock_is_bound(n->port->fd, n->uplink.index))
 		detach(n);
@@ -356,33 +193,24 @@ int neigh_addr_changed(struct neigh *n, const struct netlink_addr *addr)
 
 void neigh_set_source(struct neigh *n, enum router_neighbor_source source)
 {
-	n->source = source;
+	n->answerer.source = source;
+}
+
+void neigh_silence_kernel(struct neigh *n, const char *table,
+			  const struct config_ranges *prefixes)
+{
+	int err = silence_open(&n->silence, table, prefixes);
+
+	if (!err)
+		err = silence_update(n->silence, &n->uplink);
+	say_silence(n, err);
 }
 
 void neigh_stats(struct neigh *n, struct neigh_stats *out)
 {
 	if (n->port)
-		n->stats.overruns += rawsock_take_drops(n->port->fd);
-	*out = n->stats;
-}
-
-static void lay_out_buffers(struct neigh *n)
-{
-	size_t i;
-
-	for (i = 0; i < BURST; i++) {
-		n->rx_iov[i] = (struct iovec){ n->rx_frame[i], FRAME_MAX };
-		n->rx[i].msg_hdr.msg_iov = &n->rx_iov[i];
-		n->rx[i].msg_hdr.msg_iovlen = 1;
-		n->tx_iov[i] = (struct iovec){ n->tx_frame[i], 0 };
-		n->tx[i].msg_hdr.msg_iov = &n->tx_iov[i];
-		n->tx[i].msg_hdr.msg_iovlen = 1;
-		n->tx[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_ll);
-	}
-	n->to_ndp.sll_family = AF_PACKET;
-	n->to_arp.sll_family = AF_PACKET;
-	store_be16(&n->to_ndp.sll_protocol, ETHER_TYPE_IPV6);
-	store_be16(&n->to_arp.sll_protocol, ETHER_TYPE_ARP);
+		n->answerer.stats.overruns += rawsock_take_drops(n->port->fd);
+	*out = n->answerer.stats;
 }
 
 void neigh_close(struct neigh *n)
@@ -390,6 +218,7 @@ void neigh_close(struct neigh *n)
 	if (!n)
 		return;
 	detach(n);
+	silence_close(n->silence);
 	uplink_close(&n->uplink);
 	free(n);
 }
@@ -405,10 +234,7 @@ int neigh_open(struct neigh **neigh, uv_loop_t *loop, const char *ifname,
 	if (!n)
 		return -ENOMEM;
 	n->loop = loop;
-	n->ops = *ops;
-	n->arg = arg;
-	n->send_limit = (struct log_limit)LOG_LIMIT_INIT(1, 60 * NSEC_PER_SEC);
-	lay_out_buffers(n);
+	answerer_init(&n->answerer, &n->uplink, ops, arg);
 
 	err = uplink_open(&n->uplink, ifname);
 	if (err)

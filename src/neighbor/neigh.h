@@ -20,24 +20,33 @@
 
 struct neigh;
 
+/* Whose is the address that somebody asks for? */
+enum neigh_owner {
+	NEIGH_FOREIGN, /* outside all of our prefixes: somebody else's business */
+	NEIGH_UNOWNED, /* ours to give, and nobody has it */
+	NEIGH_AWAY,    /* a tenant's, who is to be announced only while he is connected */
+	NEIGH_HERE,    /* to be answered for */
+	NEIGH_OWNERS
+};
+
 struct neigh_ops {
 	/*
-	 * Is addr (family AF_INET: 4 bytes, AF_INET6: 16 bytes, network order)
-	 * the address of a tenant that exists and may be announced now? Called
+	 * addr: family AF_INET: 4 bytes, AF_INET6: 16 bytes, network order. Called
 	 * for every well-formed request, 50,000 times a second if it must be.
 	 * It must not close or refresh this neigh.
 	 */
-	bool (*answer)(void *arg, int family, const uint8_t *addr);
+	enum neigh_owner (*owner)(void *arg, int family, const uint8_t *addr);
 };
 
 /* Counters since neigh_open(). A frame is counted in exactly one verdict. */
 struct neigh_stats {
 	uint64_t ndp[NDP_VERDICTS]; /* [NDP_OK] valid solicitations */
 	uint64_t arp[ARP_VERDICTS]; /* [ARP_OK] valid requests */
+	uint64_t ndp_asked[NEIGH_OWNERS]; /* the valid ones, by whose address they were for */
+	uint64_t arp_asked[NEIGH_OWNERS];
 	uint64_t ndp_answered;
 	uint64_t arp_answered;
-	uint64_t ndp_foreign; /* valid, but no address of a tenant */
-	uint64_t arp_foreign;
+	uint64_t repeated; /* answers from other sources, to who asked again */
 	uint64_t announced;
 	uint64_t send_failures; /* answers and announcements that the kernel refused */
 	uint64_t overruns;      /* requests lost because we were too slow */
@@ -63,9 +72,18 @@ void neigh_close(struct neigh *neigh);
 /*
  * Where advertisements come from, beginning with the next: the address asked
  * for, or an address of the uplink, which is the address asked for if the uplink
- * has none of that kind. Automatic, as it is from the start: link-local.
+ * has none of that kind. Automatic, as it is from the start: link-local, until
+ * an asker shows that it does not believe that (askers.h).
  */
 void neigh_set_source(struct neigh *neigh, enum router_neighbor_source source);
+
+/*
+ * From now on the kernel has no say of its own on the prefixes (silence.h, which
+ * tells what table is); both must live as long. That it cannot be done is logged, and
+ * how neighbours then see two answers; ours goes on.
+ */
+void neigh_silence_kernel(struct neigh *neigh, const char *table,
+			  const struct config_ranges *prefixes);
 
 /*
  * The kernel reported this link or address (nlmon.h): call with all of them,

@@ -4,6 +4,7 @@
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "uplink.h"
@@ -19,6 +20,22 @@ static void take_address(struct uplink_address *own, const struct netlink_addr *
 	memcpy(own->addr, addr->addr, NDP_ADDR_LEN);
 }
 
+static int note_own(struct uplink *uplink, const struct netlink_addr *addr)
+{
+	void *grown = reallocarray(uplink->own, uplink->n_own + 1, sizeof(*uplink->own));
+
+	if (!grown)
+		return -ENOMEM;
+	uplink->own = grown;
+	memcpy(uplink->own[uplink->n_own++], addr->addr, NDP_ADDR_LEN);
+	return 0;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, NDP_ADDR_LEN);
+}
+
 static int on_address(const struct netlink_addr *addr, void *arg)
 {
 	/* Not ours yet, or proven not to be: RFC 4862 §5.4. */
@@ -26,9 +43,10 @@ static int on_address(const struct netlink_addr *addr, void *arg)
 	/* Soon to go: RFC 8981, RFC 4862 §5.5.4. */
 	const uint32_t fleeting = IFA_F_TEMPORARY | IFA_F_DEPRECATED;
 	struct uplink *uplink = arg;
+	int err = note_own(uplink, addr);
 
-	if (addr->flags & unusable)
-		return 0;
+	if (err || addr->flags & unusable)
+		return err;
 	if (addr->scope == RT_SCOPE_LINK)
 		take_address(&uplink->link_local, addr);
 	else if (addr->scope == RT_SCOPE_UNIVERSE && !(addr->flags & fleeting))
@@ -43,8 +61,11 @@ static int read_addresses(struct uplink *uplink)
 	for (tries = 0; tries < ADDRESS_LIST_TRIES && err == -EAGAIN; tries++) {
 		uplink->link_local.known = false;
 		uplink->global.known = false;
+		uplink->n_own = 0;
 		err = netlink_addr_list(uplink->nl, AF_INET6, uplink->index, on_address, uplink);
 	}
+	if (uplink->n_own)
+		qsort(uplink->own, uplink->n_own, sizeof(*uplink->own), compare_addresses);
 	return err;
 }
 
@@ -76,13 +97,17 @@ int uplink_read(struct uplink *uplink)
 		err = read_addresses(uplink);
 	if (err == -ENODEV || err == -EMEDIUMTYPE)
 		uplink->index = 0;
+	if (!uplink->index)
+		uplink->n_own = 0;
 	return err;
 }
 
 void uplink_close(struct uplink *uplink)
 {
 	netlink_close(uplink->nl);
+	free(uplink->own);
 	uplink->nl = NULL;
+	uplink->own = NULL;
 }
 
 int uplink_open(struct uplink *uplink, const char *name)

@@ -24,6 +24,8 @@ struct uplink {
 	uint8_t link_address[ETHER_ADDR_LEN];
 	struct uplink_address link_local;
 	struct uplink_address global; /* one that lasts, not a temporary one */
+	uint8_t (*own)[NDP_ADDR_LEN]; /* all it has, also those not usable yet; in order */
+	size_t n_own;
 };
 
 /*

@@ -279,6 +279,7 @@ void device_close(struct device *dev)
 	for (unsigned i = 0; i < dev->dp.n_queues; i++)
 		worker_detach(worker_of(dev, i), &dev->dp.queues[i]);
 	handshake_drain(dev->ws->handshake);
+	device_take_learned(dev);
 	publish_identity(dev, NULL);
 	rcu_barrier();
 	drop_socket_set(dev->sockets);

@@ -98,6 +98,8 @@ struct device_peer {
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	uint64_t drops[DROP_REASON_COUNT];
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
+	bool removed;                           /* struct device_memory only */
 };
 
 /* One peer by its public key. False: no such. Calls fn once. */
@@ -108,7 +110,54 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
 		      void *arg);
 
-/* Does a peer own exactly this address, by a prefix of any length? Network order. */
-bool device_owns(struct device *dev, int family, const uint8_t *addr);
+/* The peer to which an address belongs, as far as its neighbours are concerned. */
+struct device_owner {
+	enum announce announce;
+	bool connected; /* peer_is_connected() */
+};
+
+/* By a prefix of any length; network order. False: nobody owns it. */
+bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
+		       struct device_owner *out);
+
+/* Does a peer have exactly this prefix? */
+bool device_has_prefix(struct device *dev, const struct prefix *p);
+
+/* What was known of a peer before; all zero: nothing. */
+struct device_recalled {
+	struct endpoint endpoint;
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations */
+};
+
+/* Called in an RCU turn: neither may ask or change the device. */
+struct device_memory {
+	void *arg;
+	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint now. */
+	void (*learned)(void *arg, const struct device_peer *peer);
+	/*
+	 * A peer is about to be added, and found by nobody yet: fills in what is known of
+	 * its public key. name: "" if it has none.
+	 */
+	void (*recall)(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const char *name,
+		       struct device_recalled *out);
+};
+
+/*
+ * From here on what is learned of peers is gathered for device_take_learned(), and a
+ * peer that is added gets back what is recalled of it; an endpoint that its change
+ * names goes before. Once, before the first peer; until device_forget().
+ */
+void device_remember(struct device *dev, const struct device_memory *memory);
+void device_forget(struct device *dev);
+
+/* Tells memory->learned of all peers that have news; costs nothing when there are none. */
+void device_take_learned(struct device *dev);
+
+/*
+ * Begins a handshake with a peer that has no session, by one initiation and no more: if it
+ * is not there, it will not be tomorrow either. 0, also if there is no such peer; -EAGAIN:
+ * tenants are coming by themselves as fast as handshakes can be made, call later.
+ */
+must_check int device_call(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 
 #endif

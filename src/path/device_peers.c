@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 
 /* Observers */
@@ -124,7 +125,7 @@ static int set_prefixes(struct device *dev, struct peer *peer, const struct chan
 
 /* Peers */
 
-static struct peer *find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
 {
 	struct peertable_entry *entry = peertable_lookup(dev->dp.table, public_key);
 
@@ -139,6 +140,8 @@ static struct peer *add_peer(struct device *dev, const struct change *c)
 
 	if (!peer)
 		return NULL;
+	/* Never to be found without it: old initiations would be good for a moment. */
+	device_recall(dev, peer, c);
 	if (peertable_insert(dev->dp.table, &peer->entry)) {
 		peer_unref(peer);
 		return NULL;
@@ -208,12 +211,14 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 		return err;
 	if (c->flags & PEER_HAS_KEEPALIVE)
 		set_keepalive(dev, peer, c->keepalive);
+	if (c->flags & PEER_HAS_ANNOUNCE)
+		peer->announce = c->announce;
 	return 0;
 }
 
 static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 {
-	struct peer *peer = find_peer(dev, c->key);
+	struct peer *peer = device_find_peer(dev, c->key);
 	int err;
 
 	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
@@ -344,7 +349,7 @@ void device_remove_all_peers(struct device *dev)
 
 /* Asking */
 
-static void describe(struct peer *peer, struct device_peer *out)
+void device_describe(struct peer *peer, struct device_peer *out)
 {
 	struct drop_counters *drops = rcu_read(&peer->drops);
 	struct session *session = rcu_read(&peer->session);
@@ -367,6 +372,8 @@ static void describe(struct peer *peer, struct device_peer *out)
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;
 	out->last_handshake = peer->last_handshake;
+	memcpy(out->timestamp, peer->last_timestamp, NOISE_TIMESTAMP_LEN);
+	out->removed = atomic_load_explicit(&peer->dead, memory_order_relaxed);
 	pthread_mutex_unlock(&peer->lock);
 	for (unsigned i = 0; drops && i < DROP_REASON_COUNT; i++)
 		out->drops[i] = counter_read(&drops->n[i]);
@@ -379,9 +386,9 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
 	struct peer *peer;
 
 	rcu_turn_begin();
-	peer = find_peer(dev, public_key);
+	peer = device_find_peer(dev, public_key);
 	if (peer) {
-		describe(peer, &info);
+		device_describe(peer, &info);
 		fn(&info, arg);
 		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 	}
@@ -398,19 +405,33 @@ void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *p
 
 	rcu_turn_begin();
 	peertable_for_each(dev->dp.table, &it, entry) {
-		describe(container_of(entry, struct peer, entry), &info);
+		device_describe(container_of(entry, struct peer, entry), &info);
 		fn(&info, arg);
 	}
 	rcu_turn_end();
 	sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 }
 
-bool device_owns(struct device *dev, int family, const uint8_t *addr)
+bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
+		       struct device_owner *out)
 {
-	bool owned;
+	struct peer *peer;
 
 	rcu_turn_begin();
-	owned = datapath_owner(&dev->dp, (uint8_t)family, addr) != NULL;
+	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
+	if (peer)
+		*out = (struct device_owner){ .announce = peer->announce,
+					      .connected = peer_is_connected(peer, clock_now()) };
 	rcu_turn_end();
-	return owned;
+	return peer != NULL;
+}
+
+bool device_has_prefix(struct device *dev, const struct prefix *p)
+{
+	bool there;
+
+	rcu_turn_begin();
+	there = allowedips_find_exact(&dev->dp.allowedips, p) != NULL;
+	rcu_turn_end();
+	return there;
 }

@@ -20,6 +20,8 @@ struct device {
 	bool offload;
 	_Atomic bool gone;             /* the TUN device was deleted from outside */
 	struct device_observer observer;
+	struct device_memory memory;
+	struct inbox learned;          /* peers; each holds a reference */
 	char name[IFNAMSIZ];
 };
 
@@ -30,5 +32,12 @@ must_check int device_set_mark(struct device *dev, uint32_t mark);
 
 /* device_peers.c: revokes everybody, and returns after the last packet. */
 void device_remove_all_peers(struct device *dev);
+
+/* device_peers.c: both in an RCU turn. NULL: no such peer. What is described is secret in part. */
+struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
+void device_describe(struct peer *peer, struct device_peer *out);
+
+/* device_memory.c: a peer that c adds and nobody can find yet gets back what was learned of it. */
+void device_recall(struct device *dev, struct peer *peer, const struct change *c);
 
 #endif

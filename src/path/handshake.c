@@ -13,6 +13,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/ring.h"
+#include "../peer/learned.h"
 
 enum {
 	/* 160 ms of work, where an initiator waits 5 s before it tries again */
@@ -67,7 +68,7 @@ static struct noise_remote *prepare_remote(struct peer *peer, struct session *se
 			noise_remote_init(remote, &id->local, peer->public_key, NULL);
 
 		(void)r;
-		memcpy(remote->last_timestamp, peer->last_timestamp, NOISE_TIMESTAMP_LEN);
+		learned_get_timestamp(peer, remote->last_timestamp);
 		cookie_maker_init(&session->cookie, peer->public_key);
 		session->remote_ready = true;
 	}
@@ -141,8 +142,11 @@ static void wait_for_peer(struct datapath *dp, struct peer *peer, struct session
 		dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
 }
 
-static void initiate(struct datapath *dp, struct peer *peer, bool retry)
+/* how: flags of enum peer_handshake. */
+static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 {
+	/* Any wish but that for another attempt begins anew. */
+	bool retry = (how & (PEER_HANDSHAKE_WANT | PEER_HANDSHAKE_RETRY)) == PEER_HANDSHAKE_RETRY;
 	struct noise_upcalls up = { .random = noise_random_sodium };
 	struct identity *id = rcu_read(&dp->identity);
 	uint64_t now = clock_now();
@@ -176,6 +180,8 @@ static void initiate(struct datapath *dp, struct peer *peer, bool retry)
 		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
 	}
 	timers_initiation_sent(&session->timers, now, randombytes_random());
+	if (how == PEER_HANDSHAKE_CALL)
+		timers_try_once(&session->timers);
 	dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
 }
 
@@ -263,8 +269,7 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 	memcpy(&msg, m->data, sizeof(msg));
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
 	drop_result(m->dp, l.peer, result);
-	if (result == NOISE_OK) {
-		memcpy(l.peer->last_timestamp, remote->last_timestamp, NOISE_TIMESTAMP_LEN);
+	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
 		note_received(l.peer, l.session, m, now);
 		respond(m->dp, l.peer, l.session, now);
 		log_debug("%s: %s: handshake initiation answered", m->dp->name, l.peer->name);
@@ -368,7 +373,9 @@ static void grant_wishes(struct handshake_thread *ht, size_t n)
 		ht->taken = item->next;
 		how = inbox_claim(item);
 		rcu_turn_begin();
-		initiate(peer->dp, peer, !(how & PEER_HANDSHAKE_WANT));
+		/* Who has come by himself meanwhile, or is asked for already, is not called. */
+		if (how != PEER_HANDSHAKE_CALL || !rcu_read(&peer->session))
+			initiate(peer->dp, peer, how);
 		peer_unref(peer);
 		rcu_turn_end();
 	}

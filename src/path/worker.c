@@ -85,6 +85,9 @@ static void give_up(struct peer *peer, struct session *session)
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	/* Persistent keepalives go on trying, and the session is what they are counted in. */
+	if (!atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		peer_drop_idle_session(peer);
 }
 
 /* Does what the time stamps of the peer's session ask for. */

@@ -9,6 +9,7 @@
 
 #include "../base/clock.h"
 #include "../base/encoding.h"
+#include "learned.h"
 
 int peer_group_init(struct peer_group *group)
 {
@@ -270,7 +271,20 @@ unsigned peer_kill(struct peer *peer)
 	atomic_store_explicit(&peer->has_endpoint, false, memory_order_relaxed);
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	pthread_mutex_unlock(&peer->lock);
+	learned_tell(peer);
 	return n_staged;
+}
+
+void peer_drop_idle_session(struct peer *peer)
+{
+	struct session *session;
+
+	pthread_mutex_lock(&peer->lock);
+	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
+	if (session && keypairs_are_empty(&session->keys) && !session_is_staging(session) &&
+	    !timers_awaits_answer(&session->timers))
+		(void)drop_session(peer);
+	pthread_mutex_unlock(&peer->lock);
 }
 
 static bool is_current(struct peer *peer, const struct session *session)
@@ -354,6 +368,14 @@ bool peer_confirm_key(struct peer *peer, struct session *session, struct session
 	return n >= 0;
 }
 
+bool peer_is_connected(struct peer *peer, uint64_t now)
+{
+	struct session *session = rcu_read(&peer->session);
+	const struct keypair *key = session ? keypairs_current(&session->keys) : NULL;
+
+	return key && now < key->birth + REJECT_AFTER_TIME + REKEY_ATTEMPT_TIME;
+}
+
 /* Endpoints */
 
 int peer_get_endpoint(struct peer *peer, struct endpoint *out)
@@ -368,19 +390,21 @@ int peer_get_endpoint(struct peer *peer, struct endpoint *out)
 
 bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
 {
-	bool moved = false;
+	bool news = false, moved = false;
 
 	pthread_mutex_lock(&peer->lock);
 	if (!endpoint_equal(&peer->endpoint, from) &&
 	    !atomic_load_explicit(&peer->dead, memory_order_relaxed)) {
-		moved = endpoint_is_set(&peer->endpoint) &&
-			!endpoint_same_remote(&peer->endpoint, from);
+		news = !endpoint_same_remote(&peer->endpoint, from);
+		moved = news && endpoint_is_set(&peer->endpoint);
 		peer->endpoint = *from;
 		atomic_store_explicit(&peer->has_endpoint, true, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (moved)
 		atomic_fetch_add_explicit(&peer->endpoint_changes, 1, memory_order_relaxed);
+	if (news)
+		learned_tell(peer);
 	return moved;
 }
 

@@ -26,6 +26,7 @@
 #include "../base/rcu.h"
 #include "../base/secret.h"
 #include "../base/wheel.h"
+#include "../config/change.h"
 #include "../table/counters.h"
 #include "../table/index.h"
 #include "../table/peertable.h"
@@ -39,6 +40,7 @@ struct peer_group {
 	struct secret_pool sessions;
 	struct secret_pool keys;
 	_Atomic size_t staged_bytes; /* in all staging queues together */
+	struct inbox *learned; /* learned.h; NULL: nobody asks. Constant once there are peers */
 };
 
 /* What a receiver index stands for: a session_key, or a handshake in flight. */
@@ -92,7 +94,8 @@ enum peer_work {
 /* What is wanted of the handshake thread, as flags of peer->to_handshake. */
 enum peer_handshake {
 	PEER_HANDSHAKE_WANT = 1 << 0, /* data has no key, or its key is old */
-	PEER_HANDSHAKE_RETRY = 1 << 1 /* the last initiation was not answered */
+	PEER_HANDSHAKE_RETRY = 1 << 1, /* the last initiation was not answered */
+	PEER_HANDSHAKE_CALL = 1 << 2   /* there was a session before the restart: try once */
 };
 
 enum {
@@ -114,18 +117,20 @@ struct peer {
 	pthread_mutex_t lock;      /* short holds only, never while sending or computing */
 	struct endpoint endpoint;  /* lock */
 	uint8_t preshared_key[NOISE_KEY_LEN];        /* lock */
-	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* handshake thread */
+	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
 	struct timespec last_handshake;              /* lock; UTC */
 	_Atomic uint32_t endpoint_changes;
 
 	struct inbox_item to_worker;
 	struct inbox_item to_handshake;
+	struct inbox_item to_memory; /* any flag: something was learned */
 	struct wheel_timer timer; /* home worker */
 	bool on_wheel;            /* home worker; holds a reference */
 
 	/* control thread */
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
+	enum announce announce;
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
@@ -175,12 +180,18 @@ unsigned peer_drop_session(struct peer *peer);
  */
 bool peer_wipe_session(struct peer *peer, uint64_t now);
 
+/*
+ * Drops a session that has come to nothing: no keys, nobody's answer awaited,
+ * nothing staged. Home worker, RCU turn.
+ */
+void peer_drop_idle_session(struct peer *peer);
+
 /* 0 and a copy, or -EDESTADDRREQ. Any thread. */
 must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);
 
 /*
  * Roaming (§6.5): an authenticated packet came from there. True when the
- * remote side is another one than before. Any thread.
+ * remote side is another one than before. Any thread, RCU turn.
  */
 bool peer_set_endpoint(struct peer *peer, const struct endpoint *from);
 
@@ -202,6 +213,14 @@ must_check int peer_list_handshake(struct peer *peer, struct session *session, u
  */
 must_check int peer_add_keys(struct peer *peer, struct session *session,
 			     const struct noise_session *keys, uint64_t now);
+
+/*
+ * Is somebody there? For as long as the current key can be used, and as long
+ * after that as the protocol goes on trying for the next one (REKEY_ATTEMPT_TIME): a
+ * tenant that restarts or changes networks has not left. now: monotonic ns. Any
+ * thread, RCU turn.
+ */
+bool peer_is_connected(struct peer *peer, uint64_t now);
 
 /*
  * A packet came under a key: is that the first proof that the peer has the

@@ -62,6 +62,12 @@ must_check bool timers_may_initiate(struct timers *t, uint64_t now, bool retry);
 void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random);
 
 /*
+ * The initiation that was just sent is the only one, unless somebody comes to want
+ * keys: without an answer its time is over when a retry would be due. Handshake thread.
+ */
+void timers_try_once(struct timers *t);
+
+/*
  * A response was sent: an initiation of ours now would only cross what the other
  * side sends next, so that it, and a retry that is due sooner, waits as the kernel's
  * does. Handshake thread.

@@ -16,20 +16,27 @@
 
 static const struct noise_upcalls upcalls = { .random = noise_random_sodium };
 
+void crowd_local(uint32_t number, struct noise_local *local)
+{
+	uint8_t private_key[NOISE_KEY_LEN] = { 0x5a };
+
+	store_le32(private_key + 4, number);
+	if (noise_local_init(local, private_key) != NOISE_OK)
+		load_die("noise_local_init");
+}
+
 void crowd_member(struct member *m, uint32_t number, const uint8_t gateway_key[NOISE_KEY_LEN],
 		  const uint8_t *psk)
 {
 	static const uint8_t nobody[NOISE_KEY_LEN] = { 9 };
-	uint8_t private_key[NOISE_KEY_LEN] = { 0x5a };
 
 	if (!gateway_key)
 		gateway_key = nobody;
 	memset(m, 0, sizeof(*m));
 	m->number = number;
-	store_le32(private_key + 4, number);
-	if (noise_local_init(&m->local, private_key) != NOISE_OK ||
-	    noise_remote_init(&m->gateway, &m->local, gateway_key, psk) != NOISE_OK)
-		load_die("noise");
+	crowd_local(number, &m->local);
+	if (noise_remote_init(&m->gateway, &m->local, gateway_key, psk) != NOISE_OK)
+		load_die("noise_remote_init");
 	cookie_maker_init(&m->macs, gateway_key);
 }
 

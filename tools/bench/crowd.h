@@ -58,6 +58,9 @@ struct crowd_burst {
 	uint8_t data[CROWD_BURST][CROWD_PACKET_MAX + MESSAGE_DATA_OVERHEAD];
 };
 
+/* The keys of tenant number so-and-so. */
+void crowd_local(uint32_t number, struct noise_local *local);
+
 /* gateway_key NULL: it will call nobody, only its file is wanted. psk NULL: none. */
 void crowd_member(struct member *m, uint32_t number, const uint8_t gateway_key[NOISE_KEY_LEN],
 		  const uint8_t *psk);

@@ -72,7 +72,8 @@ static void print_counts(const json_t *status)
 
 static void print_gateway(const json_t *status)
 {
-	const json_t *neighbors = json_object_get(status, "neighbors");
+	const json_t *uplink;
+	size_t i;
 	const char *key = answer_text(status, "public_key");
 	const char *crypto = answer_text(status, "crypto");
 
@@ -84,10 +85,10 @@ static void print_gateway(const json_t *status)
 	if (*crypto)
 		people_field("crypto", "%s", crypto);
 	print_offloads(json_object_get(status, "offloads"));
-	if (neighbors) {
-		people_field("uplink", "%s", answer_text(status, "uplink"));
-		print_neighbors("NDP", json_object_get(neighbors, "ndp"));
-		print_neighbors("ARP", json_object_get(neighbors, "arp"));
+	json_array_foreach(json_object_get(status, "uplinks"), i, uplink) {
+		people_field("uplink", "%s", answer_text(uplink, "name"));
+		print_neighbors("NDP", json_object_get(uplink, "ndp"));
+		print_neighbors("ARP", json_object_get(uplink, "arp"));
 	}
 	answer_print_counters("dropped", json_object_get(status, "drops"));
 }

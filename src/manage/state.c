@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/* What the gateway knows of its tenants survives a restart. */
+#include "state.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "../base/log.h"
+#include "../config/tenant.h"
+#include "calls.h"
+#include "complain.h"
+#include "known.h"
+#include "statestore.h"
+
+enum {
+	TICK_MS = 1000,
+	RETRY_TICKS = 5,   /* after something could not be written */
+	SETTLE_TICKS = 60, /* reading 100,000 files takes some seconds */
+	/* The journal may grow to this and twice what everything takes: then it is rewritten. */
+	JOURNAL_MAX = 1 << 20
+};
+
+struct rewrite;
+
+struct state {
+	uv_loop_t *loop;
+	struct device *device;
+	const char *folder;
+	struct statestore store;
+	struct known known;
+	struct calls calls;
+	uv_timer_t tick;
+	char *lines; /* to be appended to the journal */
+	size_t len, room;
+	bool behind;             /* something is not in the files: rewrite them */
+	struct rewrite *rewrite; /* NULL: none is being done */
+	size_t written;          /* bytes that everything took */
+	unsigned wait;           /* ticks until the next attempt */
+	unsigned ticks;          /* until SETTLE_TICKS */
+	int said;                /* why it cannot be written, once it was logged */
+	unsigned closing;        /* what must end before this can be freed; 0: not closing */
+};
+
+/* Everything as of a moment, while a thread of libuv's pool writes it down. */
+struct rewrite {
+	uv_work_t work;
+	bool was_behind;
+	struct state *state;
+	struct statefile_record *records;
+	size_t n, room, len;
+	int err;
+};
+
+/* What goes wrong */
+
+static const char *remedy(int err)
+{
+	switch (err) {
+	case -EWOULDBLOCK:
+		return "another berthd uses it: each needs a State of its own";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "the disk is full: make room";
+	case -EROFS:
+	case -EACCES:
+	case -EPERM:
+		return "not allowed to write there: name a folder that is";
+	case -ENOENT:
+		return "make the folder that it lies in";
+	default:
+		return strerror(-err);
+	}
+}
+
+static void fail(struct state *s, int err)
+{
+	s->wait = RETRY_TICKS;
+	if (err == s->said)
+		return;
+	s->said = err;
+	log_error("State = %s: %s; until then a restart forgets where tenants are, and which "
+		  "handshakes are old", s->folder, remedy(err));
+}
+
+static void succeed(struct state *s)
+{
+	if (s->said)
+		log_info("State = %s: can be written again", s->folder);
+	s->said = 0;
+}
+
+/* What is to be written */
+
+static struct statefile_record record_of(const struct device_peer *peer)
+{
+	struct statefile_record r = { 0 };
+
+	memcpy(r.key, peer->public_key, sizeof(r.key));
+	memcpy(r.timestamp, peer->timestamp, sizeof(r.timestamp));
+	/* One whom somebody has added by hand has no file, and will not be there again. */
+	if (!peer->removed && tenant_name_valid(peer->name)) {
+		strcpy(r.name, peer->name);
+		r.endpoint = peer->endpoint;
+	}
+	return r;
+}
+
+static int reserve_line(struct state *s)
+{
+	size_t room = s->room ? 2 * s->room : 16 * STATEFILE_LINE_MAX;
+	char *grown;
+
+	if (s->room - s->len >= STATEFILE_LINE_MAX)
+		return 0;
+	grown = realloc(s->lines, room);
+	if (!grown)
+		return -ENOMEM;
+	s->lines = grown;
+	s->room = room;
+	return 0;
+}
+
+static void on_learned(void *arg, const struct device_peer *peer)
+{
+	struct statefile_record r = record_of(peer);
+	struct state *s = arg;
+
+	if (peer->removed && known_put(&s->known, &r))
+		log_error("no memory to know handshakes of %s again", peer->name);
+	if (s->behind)
+		return; /* everything is to be written anyway */
+	if (reserve_line(s))
+		s->behind = true;
+	else
+		s->len += statefile_format(s->lines + s->len, &r);
+}
+
+static void add_record(void *arg, const struct statefile_record *record)
+{
+	struct rewrite *w = arg;
+
+	if (w->n == w->room) {
+		size_t room = w->room ? 2 * w->room : 256;
+		struct statefile_record *grown = reallocarray(w->records, room, sizeof(*grown));
+
+		if (!grown) {
+			w->err = -ENOMEM;
+			return;
+		}
+		w->records = grown;
+		w->room = room;
+	}
+	w->records[w->n++] = *record;
+}
+
+static void add_peer(const struct device_peer *peer, void *arg)
+{
+	struct statefile_record r = record_of(peer);
+
+	/* Most have never spoken. */
+	if (endpoint_is_set(&r.endpoint) || !sodium_is_zero(r.timestamp, sizeof(r.timestamp)))
+		add_record(arg, &r);
+}
+
+/* Writing */
+
+static void free_rewrite(struct rewrite *w)
+{
+	if (w)
+		free(w->records);
+	free(w);
+}
+
+/* Puts the journal aside and takes everything down. NULL: it was said why. */
+static struct rewrite *take_down(struct state *s)
+{
+	struct rewrite *w = calloc(1, sizeof(*w));
+	int err = w ? statestore_rotate(&s->store) : -ENOMEM;
+
+	if (!err) {
+		w->state = s;
+		w->work.data = w;
+		w->was_behind = s->behind;
+		known_each(&s->known, add_record, w);
+		device_each_peer(s->device, add_peer, w);
+		err = w->err;
+	}
+	if (err) {
+		fail(s, err);
+		free_rewrite(w);
+		return NULL;
+	}
+	s->len = 0;
+	s->behind = false;
+	return w;
+}
+
+static void write_down(struct rewrite *w)
+{
+	w->err = statestore_write(&w->state->store, w->records, w->n, &w->len);
+}
+
+static void end_rewrite(struct state *s, struct rewrite *w)
+{
+	if (w->err) {
+		/* The journals still hold what they held. */
+		fail(s, w->err);
+		s->behind |= w->was_behind;
+	} else {
+		s->written = w->len;
+		succeed(s);
+	}
+	free_rewrite(w);
+}
+
+static void release(struct state *s)
+{
+	if (--s->closing)
+		return;
+	statestore_close(&s->store);
+	known_free(&s->known);
+	free(s->lines);
+	free(s);
+}
+
+static void on_work(uv_work_t *work)
+{
+	write_down(work->data);
+}
+
+static void on_written(uv_work_t *work, int status)
+{
+	struct rewrite *w = work->data;
+	struct state *s = w->state;
+
+	(void)status;
+	s->rewrite = NULL;
+	end_rewrite(s, w);
+	if (s->closing)
+		release(s);
+}
+
+/* Beside the loop: the disk may need a second. */
+static void begin_rewrite(struct state *s)
+{
+	struct rewrite *w = take_down(s);
+	int err;
+
+	if (!w)
+		return;
+	err = uv_queue_work(s->loop, &w->work, on_work, on_written);
+	if (err) {
+		w->err = err;
+		end_rewrite(s, w);
+		return;
+	}
+	s->rewrite = w;
+}
+
+static void append_lines(struct state *s)
+{
+	int err = s->len && !s->behind ? statestore_append(&s->store, s->lines, s->len) : 0;
+
+	s->len = 0;
+	if (!err)
+		return;
+	s->behind = true;
+	fail(s, err);
+}
+
+/* Reading */
+
+struct loading {
+	struct state *state;
+	int err;
+};
+
+static void on_record(void *arg, const struct statefile_record *record)
+{
+	struct loading *l = arg;
+	int err = known_put(&l->state->known, record);
+
+	l->err = err ? err : l->err;
+}
+
+/* Opens the folder and reads it: at the start, or as soon as it can be done. */
+static int open_folder(struct state *s)
+{
+	struct loading l = { .state = s };
+	struct fault_list faults = { 0 };
+	uint64_t said = 0;
+	int err = statestore_open(&s->store, s->folder);
+
+	if (err) {
+		fail(s, err);
+		s->behind = true;
+		return err;
+	}
+	statestore_load(&s->store, s->folder, &faults, on_record, &l);
+	s->written = s->store.all_len;
+	(void)complain_faults(&said, &faults);
+	fault_list_free(&faults);
+	if (l.err)
+		log_error("%s: no memory for all that is known of tenants", s->folder);
+	if (s->known.n > s->known.n_revoked)
+		log_info("%s: %zu tenants are known from before", s->folder,
+			 s->known.n - s->known.n_revoked);
+	return 0;
+}
+
+static void on_recall(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const char *name,
+		      struct device_recalled *out)
+{
+	struct statefile_record r;
+	struct state *s = arg;
+
+	if (!known_take(&s->known, public_key, &r))
+		return;
+	memcpy(out->timestamp, r.timestamp, sizeof(out->timestamp));
+	if (strcmp(r.name, name) != 0 || !endpoint_is_set(&r.endpoint))
+		return;
+	out->endpoint = r.endpoint;
+	calls_add(&s->calls, public_key);
+}
+
+/* Life */
+
+static bool is_rewrite_due(const struct state *s)
+{
+	return !s->rewrite &&
+	       (s->behind || s->store.journal_len > JOURNAL_MAX + 2 * s->written);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+	struct state *s = tick->data;
+
+	if (s->ticks < SETTLE_TICKS && ++s->ticks == SETTLE_TICKS)
+		known_settle(&s->known);
+	device_take_learned(s->device);
+	append_lines(s);
+	if (s->wait) {
+		s->wait--;
+		return;
+	}
+	if (s->store.dirfd < 0 && open_folder(s))
+		return;
+	if (is_rewrite_due(s))
+		begin_rewrite(s);
+}
+
+int state_open(struct state **out, uv_loop_t *loop, struct device *device, const char *folder)
+{
+	struct state *s = calloc(1, sizeof(*s));
+	struct device_memory memory = { .arg = s, .learned = on_learned, .recall = on_recall };
+
+	if (!s) {
+		log_error("State = %s: no memory to know tenants again", folder);
+		return -ENOMEM;
+	}
+	s->loop = loop;
+	s->device = device;
+	s->folder = folder;
+	known_init(&s->known);
+	calls_init(&s->calls, loop, device);
+	uv_timer_init(loop, &s->tick);
+	s->tick.data = s;
+	(void)!open_folder(s);
+	device_remember(device, &memory);
+	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+	*out = s;
+	return 0;
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+	release(handle->data);
+}
+
+static void on_calls_closed(uv_handle_t *handle)
+{
+	struct calls *c = container_of((uv_timer_t *)handle, struct calls, timer);
+
+	release(container_of(c, struct state, calls));
+}
+
+/* All that is new, whatever has failed before. */
+static void save(struct state *s)
+{
+	struct rewrite *w;
+	int err;
+
+	device_take_learned(s->device);
+	append_lines(s);
+	if (s->behind && s->store.dirfd >= 0 && !s->rewrite) {
+		w = take_down(s);
+		if (w) {
+			write_down(w);
+			end_rewrite(s, w);
+		}
+	}
+	err = statestore_sync(&s->store);
+	if (err)
+		fail(s, err);
+}
+
+void state_close(struct state *s)
+{
+	if (!s)
+		return;
+	save(s);
+	device_forget(s->device);
+	s->closing = 2 + (s->rewrite != NULL);
+	calls_close(&s->calls, on_calls_closed);
+	uv_close((uv_handle_t *)&s->tick, on_tick_closed);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the gateway knows of its tenants survives a restart: where each was heard from
+ * last, and its greatest timestamp. Both are in the folder of `State =` within about a
+ * second (statestore.h), and are given back when a tenant's file is read: the timestamp
+ * to whoever has the public key, the endpoint only if the name is the same, too. Those
+ * who get an endpoint back are called (calls.h).
+ *
+ * A revoked tenant's record goes but for the timestamp of its key (known.h). So do those
+ * of tenants that have no file a minute after the start.
+ *
+ * A folder that cannot be used is one line in the log: the router goes on, and tries again.
+ */
+#ifndef BERTH_MANAGE_STATE_H
+#define BERTH_MANAGE_STATE_H
+
+#include <uv.h>
+
+#include "../path/device.h"
+
+struct state;
+
+/*
+ * Reads the folder and makes the device remember. Before its first peer; folder must
+ * live as long. 0, or -ENOMEM, logged. Control thread.
+ */
+must_check int state_open(struct state **out, uv_loop_t *loop, struct device *device,
+			  const char *folder);
+
+/* Writes what is new, before the device is closed; NULL is fine. The loop turns once more. */
+void state_close(struct state *s);
+
+#endif

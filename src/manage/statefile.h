@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What survives a restart, as text: a line of version, then one line per record.
+ *
+ *	berth-state 1
+ *	key=hX8…4= name=blog stamp=400000006… endpoint=192.0.2.7:51820 sum=0123456789abcdef
+ *
+ * A record is everything known of one public key: what a later line says replaces
+ * what an earlier one said, but for the timestamp, of which the greatest counts,
+ * whatever the order. Without a name it is of a tenant that was revoked. Every line
+ * ends in a sum over all that stands before it: a torn or damaged line is lost alone.
+ * Words that are not known are left to whoever knows them, so that later versions
+ * can say more in the same line.
+ *
+ * Pure; any thread.
+ */
+#ifndef BERTH_MANAGE_STATEFILE_H
+#define BERTH_MANAGE_STATEFILE_H
+
+#include "../../crypto/messages.h"
+#include "../base/endpoint.h"
+#include "../config/change.h"
+#include "../config/fault.h"
+
+struct statefile_record {
+	uint8_t key[NOISE_KEY_LEN];             /* public */
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* zero: none */
+	struct endpoint endpoint;               /* unset: none; its local side is not kept */
+	char name[TENANT_NAME_MAX + 1];         /* "": revoked */
+};
+
+/* Of a line with its newline and NUL; longer ones are damaged. */
+enum { STATEFILE_LINE_MAX = 512 };
+
+/* The first line of a file. */
+extern const char statefile_version[];
+
+/* Writes the line of a record, newline included. Returns its length. */
+size_t statefile_format(char line[STATEFILE_LINE_MAX], const struct statefile_record *record);
+
+/*
+ * Reads len bytes of text and calls fn for each record that is good, in order. What
+ * is not becomes a warning; file is its name for them. 0; -EPROTO: of a version that
+ * is not known, nothing was used, with a fault.
+ */
+must_check int statefile_read(const char *file, const char *text, size_t len,
+			      struct fault_list *faults,
+			      void (*fn)(void *arg, const struct statefile_record *record),
+			      void *arg);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Neighbours at the uplinks: who is answered for, and who is announced. */
+#include "uplinks.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../base/log.h"
+
+enum {
+	/* Announcements for new addresses: 5,000 a second, which no switch minds. */
+	ANNOUNCE_PER_TICK = 50,
+	ANNOUNCE_TICK_MS = 10
+};
+
+/* Addresses that are to be announced at one uplink. */
+struct announcements {
+	struct prefix *list;
+	size_t n, room, next;
+	uv_timer_t timer;
+};
+
+struct uplinks;
+
+struct port {
+	struct uplinks *uplinks;
+	const char *name;
+	struct neigh *neigh; /* NULL: closed */
+	struct announcements pending;
+	int said; /* why it cannot be used, once it was logged */
+};
+
+struct uplinks {
+	const struct config_router *router;
+	struct device *device;
+	unsigned n, closing;
+	struct port ports[];
+};
+
+/* Who is answered for */
+
+static enum neigh_owner owner_of(struct uplinks *u, int family, const uint8_t *addr)
+{
+	struct device_owner owner;
+
+	if (!device_find_owner(u->device, family, addr, &owner)) {
+		struct prefix p = prefix_host((uint8_t)family, addr);
+
+		return router_has_range(u->router, &p) ? NEIGH_UNOWNED : NEIGH_FOREIGN;
+	}
+	if (owner.announce == ANNOUNCE_DEFAULT)
+		owner.announce = u->router->announce;
+	return owner.announce == ANNOUNCE_ALWAYS || owner.connected ? NEIGH_HERE : NEIGH_AWAY;
+}
+
+static enum neigh_owner on_asked(void *arg, int family, const uint8_t *addr)
+{
+	struct port *port = arg;
+
+	return owner_of(port->uplinks, family, addr);
+}
+
+/* Announcing */
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct port *port = timer->data;
+	struct announcements *a = &port->pending;
+
+	for (int i = 0; i < ANNOUNCE_PER_TICK && a->next < a->n; i++) {
+		const struct prefix *p = &a->list[a->next];
+		int err = 0;
+
+		/* It may have been revoked since it was queued. */
+		if (owner_of(port->uplinks, p->family, p->addr) == NEIGH_HERE)
+			err = neigh_announce(port->neigh, p->family, p->addr);
+		if (err == -ENOBUFS || err == -EAGAIN)
+			return; /* the next tick tries again */
+		a->next++;
+	}
+	if (a->next < a->n)
+		return;
+	free(a->list);
+	a->list = NULL;
+	a->n = a->room = a->next = 0;
+	uv_timer_stop(timer);
+}
+
+/* Neighbours ask anyway: an announcement that is lost for want of memory is no fault. */
+static void queue(struct port *port, const struct prefix *p)
+{
+	struct announcements *a = &port->pending;
+
+	if (a->n == a->room && a->next) {
+		a->n -= a->next;
+		memmove(a->list, &a->list[a->next], a->n * sizeof(*a->list));
+		a->next = 0;
+	}
+	if (a->n == a->room) {
+		size_t room = a->room ? 2 * a->room : 64;
+		struct prefix *grown = realloc(a->list, room * sizeof(*grown));
+
+		if (!grown)
+			return;
+		a->list = grown;
+		a->room = room;
+	}
+	a->list[a->n++] = *p;
+	if (!uv_is_active((uv_handle_t *)&a->timer))
+		uv_timer_start(&a->timer, on_tick, 0, ANNOUNCE_TICK_MS);
+}
+
+void uplinks_announce(struct uplinks *u, const struct prefix *p)
+{
+	if (!prefix_is_host(p))
+		return;
+	for (unsigned i = 0; i < u->n; i++)
+		queue(&u->ports[i], p);
+}
+
+static void announce_peer(const struct device_peer *peer, void *arg)
+{
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		if (prefix_is_host(&peer->allowed_ips[i]))
+			queue(arg, &peer->allowed_ips[i]);
+}
+
+/* Following */
+
+/* What neigh said about a change of its uplink. */
+static void follow(struct port *port, int result)
+{
+	const struct uplinks *u = port->uplinks;
+	int err = min(result, 0);
+
+	if (result > 0) {
+		log_info("%s: uplink %s has changed: announcing all addresses anew",
+			 device_name(u->device), port->name);
+		device_each_peer(u->device, announce_peer, port);
+	} else if (err && err != port->said) {
+		log_error("%s: uplink %s cannot be used: %s", device_name(u->device), port->name,
+			  strerror(-err));
+	}
+	port->said = err;
+}
+
+void uplinks_link_changed(struct uplinks *u, const struct netlink_link *link)
+{
+	for (unsigned i = 0; i < u->n; i++)
+		follow(&u->ports[i], neigh_link_changed(u->ports[i].neigh, link));
+}
+
+void uplinks_addr_changed(struct uplinks *u, const struct netlink_addr *addr)
+{
+	for (unsigned i = 0; i < u->n; i++)
+		follow(&u->ports[i], neigh_addr_changed(u->ports[i].neigh, addr));
+}
+
+void uplinks_refresh(struct uplinks *u)
+{
+	for (unsigned i = 0; i < u->n; i++)
+		follow(&u->ports[i], neigh_refresh(u->ports[i].neigh));
+}
+
+void uplinks_each(struct uplinks *u,
+		  void (*fn)(const char *name, const struct neigh_stats *stats, void *arg),
+		  void *arg)
+{
+	struct neigh_stats stats;
+
+	for (unsigned i = 0; i < u->n; i++) {
+		neigh_stats(u->ports[i].neigh, &stats);
+		fn(u->ports[i].name, &stats, arg);
+	}
+}
+
+/* Life */
+
+static int open_port(struct port *port, uv_loop_t *loop)
+{
+	static const struct neigh_ops ops = { .owner = on_asked };
+	const struct config_router *router = port->uplinks->router;
+	char table[sizeof("berth--") + 2 * IFNAMSIZ];
+	int err = neigh_open(&port->neigh, loop, port->name, &ops, port);
+
+	if (err) {
+		log_error("%s: Uplink = %s: %s", router->file, port->name,
+			  err == -ENODEV ? "there is no such interface" :
+			  err == -EMEDIUMTYPE ?
+				  "not an Ethernet interface: it has no neighbours to answer" :
+				  strerror(-err));
+		return err;
+	}
+	neigh_set_source(port->neigh, router->neighbor_source);
+	snprintf(table, sizeof(table), "berth-%s-%s", router->name, port->name);
+	neigh_silence_kernel(port->neigh, table, &router->prefixes);
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct uplinks *u = port->uplinks;
+
+	free(port->pending.list);
+	if (!--u->closing)
+		free(u);
+}
+
+static void close_ports(struct uplinks *u)
+{
+	for (unsigned i = 0; i < u->n; i++) {
+		neigh_close(u->ports[i].neigh);
+		u->ports[i].neigh = NULL;
+		uv_close((uv_handle_t *)&u->ports[i].pending.timer, on_closed);
+	}
+}
+
+void uplinks_close(struct uplinks *u)
+{
+	if (!u)
+		return;
+	u->closing = u->n;
+	if (!u->n)
+		free(u); /* the last handle to be closed does it otherwise */
+	else
+		close_ports(u);
+}
+
+int uplinks_open(struct uplinks **out, uv_loop_t *loop, const struct config_router *router,
+		 struct device *dev)
+{
+	unsigned n = router->n_uplinks;
+	struct uplinks *u = calloc(1, sizeof(*u) + n * sizeof(u->ports[0]));
+	int err = 0;
+
+	*out = NULL;
+	if (!u)
+		return -ENOMEM;
+	u->router = router;
+	u->device = dev;
+	while (!err && u->n < n) {
+		struct port *port = &u->ports[u->n++];
+
+		port->uplinks = u;
+		port->name = router->uplinks[u->n - 1];
+		uv_timer_init(loop, &port->pending.timer);
+		port->pending.timer.data = port;
+		err = open_port(port, loop);
+	}
+	if (err) {
+		uplinks_close(u);
+		return err;
+	}
+	*out = u;
+	return 0;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* What a device learns of its peers, and is told of them again after a restart. */
+#include <errno.h>
+#include <sodium.h>
+
+#include "../base/clock.h"
+#include "../peer/learned.h"
+#include "device_peers.h"
+#include "handshake.h"
+
+void device_remember(struct device *dev, const struct device_memory *memory)
+{
+	dev->memory = *memory;
+	dev->dp.peers.learned = &dev->learned;
+}
+
+void device_forget(struct device *dev)
+{
+	dev->memory = (struct device_memory){ 0 };
+}
+
+/* In an RCU turn. */
+static void take_learned(struct device *dev)
+{
+	struct inbox_item *item = inbox_take_all(&dev->learned);
+	struct device_peer info = { 0 };
+
+	while (item) {
+		struct peer *peer = container_of(item, struct peer, to_memory);
+
+		item = item->next;
+		/* First: what is learned from here on is news again. */
+		(void)inbox_claim(&peer->to_memory);
+		if (dev->memory.learned) {
+			device_describe(peer, &info);
+			dev->memory.learned(dev->memory.arg, &info);
+		}
+		peer_unref(peer);
+	}
+	sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
+}
+
+void device_take_learned(struct device *dev)
+{
+	rcu_turn_begin();
+	take_learned(dev);
+	rcu_turn_end();
+}
+
+void device_recall(struct device *dev, struct peer *peer, const struct change *c)
+{
+	struct device_recalled known = { 0 };
+
+	if (!dev->memory.recall)
+		return;
+	/* One with this very key may have been removed a moment ago. */
+	take_learned(dev);
+	dev->memory.recall(dev->memory.arg, c->key, c->name, &known);
+	if (c->flags & PEER_HAS_ENDPOINT)
+		known.endpoint = (struct endpoint){ 0 };
+	learned_recall(peer, &known.endpoint, known.timestamp);
+}
+
+int device_call(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct handshake_thread *ht = dev->ws->handshake;
+	struct peer *peer;
+
+	if (handshake_under_load(ht, clock_now()))
+		return -EAGAIN;
+	rcu_turn_begin();
+	peer = device_find_peer(dev, public_key);
+	if (peer)
+		handshake_want(ht, peer, PEER_HANDSHAKE_CALL);
+	rcu_turn_end();
+	return 0;
+}

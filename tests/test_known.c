@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of keys that no peer has, against a plain array. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "../src/manage/known.h"
+#include "state_records.h"
+
+enum { KEYS = 50, STEPS = 200000 };
+
+static struct known known;
+
+/* By key; n: when it came to its list. */
+static struct {
+	bool there;
+	struct statefile_record record;
+	unsigned since;
+} model[KEYS];
+
+static void setup(void)
+{
+	known_init(&known);
+}
+
+static void teardown(void)
+{
+	known_free(&known);
+}
+
+static struct statefile_record random_record(unsigned i)
+{
+	struct statefile_record r = { .key = { (uint8_t)i } };
+
+	if (rand() % 4)
+		r.timestamp[3] = (uint8_t)rand();
+	if (rand() % 4)
+		ck_assert_int_eq(endpoint_parse(&r.endpoint, "192.0.2.1:1"), 0);
+	if (rand() % 2)
+		strcpy(r.name, rand() % 2 ? "a" : "b");
+	return r;
+}
+
+static void model_put(unsigned i, struct statefile_record r, unsigned now)
+{
+	if (model[i].there && model[i].record.timestamp[3] > r.timestamp[3])
+		r.timestamp[3] = model[i].record.timestamp[3];
+	if (!*r.name)
+		r.endpoint = (struct endpoint){ 0 };
+	model[i].there = r.timestamp[3] || endpoint_is_set(&r.endpoint);
+	model[i].record = r;
+	model[i].since = now;
+}
+
+static void model_settle(unsigned now)
+{
+	for (;;) {
+		unsigned oldest = KEYS;
+
+		for (unsigned i = 0; i < KEYS; i++)
+			if (model[i].there && *model[i].record.name &&
+			    (oldest == KEYS || model[i].since < model[oldest].since))
+				oldest = i;
+		if (oldest == KEYS)
+			return;
+		model[oldest].record.name[0] = '\0';
+		model_put(oldest, model[oldest].record, now++);
+	}
+}
+
+struct visit {
+	unsigned n, last;
+	bool named;
+};
+
+static void check_record(void *arg, const struct statefile_record *record)
+{
+	struct visit *v = arg;
+	unsigned i = record->key[0];
+
+	require(i < KEYS && model[i].there);
+	expect_same(record, &model[i].record);
+	/* Those of revoked tenants first, each list by age. */
+	require(!v->named || *record->name);
+	if (*record->name && !v->named) {
+		v->named = true;
+		v->last = 0;
+	}
+	require(model[i].since > v->last || !v->last);
+	v->last = model[i].since;
+	v->n++;
+}
+
+static void check_all(void)
+{
+	struct visit v = { 0 };
+	unsigned n = 0, revoked = 0;
+
+	for (unsigned i = 0; i < KEYS; i++) {
+		n += model[i].there;
+		revoked += model[i].there && !*model[i].record.name;
+	}
+	known_each(&known, check_record, &v);
+	require(v.n == n && known.n == n && known.n_revoked == revoked);
+}
+
+START_TEST(like_an_array)
+{
+	unsigned now = 1;
+
+	srand(1);
+	for (unsigned step = 0; step < STEPS; step++, now += 2 * KEYS) {
+		unsigned i = (unsigned)rand() % KEYS;
+		struct statefile_record r = random_record(i);
+
+		if (rand() % 2) {
+			require(!known_put(&known, &r));
+			model_put(i, r, now);
+		} else {
+			const uint8_t key[NOISE_KEY_LEN] = { (uint8_t)i };
+
+			require(known_take(&known, key, &r) == model[i].there);
+			if (model[i].there)
+				expect_same(&r, &model[i].record);
+			else
+				require(r.key[0] == i && !endpoint_is_set(&r.endpoint));
+			model[i].there = false;
+		}
+		if (step % 1000 == 999) {
+			known_settle(&known);
+			model_settle(now + 1);
+		}
+		if (step % 100 == 0)
+			check_all();
+	}
+}
+END_TEST
+
+/* Those that were revoked first are forgotten first, and nobody else. */
+START_TEST(bounded)
+{
+	struct statefile_record r = { .timestamp = { 1 } };
+
+	strcpy(r.name, "named");
+	require(!known_put(&known, &r));
+	r.name[0] = '\0';
+	for (uint32_t i = 1; i <= KNOWN_REVOKED_MAX + 100; i++) {
+		store_le32(r.key, i);
+		require(!known_put(&known, &r));
+	}
+	ck_assert_uint_eq(known.n, KNOWN_REVOKED_MAX + 1);
+	ck_assert_uint_eq(known.n_revoked, KNOWN_REVOKED_MAX);
+	for (uint32_t i = 0; i <= KNOWN_REVOKED_MAX + 100; i++) {
+		uint8_t key[NOISE_KEY_LEN] = { 0 };
+
+		store_le32(key, i);
+		require(known_take(&known, key, &r) == (i == 0 || i > 100));
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("known");
+	TCase *tc = tcase_create("known");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, like_an_array);
+	tcase_add_test(tc, bounded);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}
