@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
-	scale asker)
+	revoke churn scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -72,6 +72,8 @@ $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
+$(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
+$(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -143,7 +145,10 @@ check: deps
 check-unit: tests $(BUILD)/berth
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
 
-check-net: all $(BUILD)/bench/udpblast
+# Programs that network tests need besides ours.
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn)
+
+check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
 levels:

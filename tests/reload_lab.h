@@ -88,6 +88,13 @@ static inline void fence(void)
 	wait_for((peer = fake_peer("zz-fence")) && peer->key[1] == (uint8_t)key);
 }
 
+/* The same where a file may have been emptied: that is looked at twice, the second time before this. */
+static inline void fence_emptied(void)
+{
+	fence();
+	fence();
+}
+
 /* What the gateway has, the fence left out: "name key prefix...;" each. */
 static inline const char *state(void)
 {

@@ -4,6 +4,10 @@
  * goes, what is refused and who waits for what; then at random. What concerns
  * the folder as a whole is in test_reload_scan.c.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../src/manage/watch.h"
 #include "reload_lab.h"
 #include "require.h"
 
@@ -84,7 +88,58 @@ static const struct {
 	{ "echo '# nothing' >config.d/a.conf", NULL },
 	{ "ln -sf /nowhere config.d/a.conf", "rm config.d/a.conf; cp a.orig config.d/a.conf" },
 	{ "rm config.d/a.conf; ln -s ../later config.d/a.conf", "cp a.orig later" },
+	{ "mv config.d/a.conf real; ln -s ../real config.d/a.conf; rm real", "cp a.orig real" },
+	{ "ln config.d/a.conf other; rm config.d/a.conf", "ln other config.d/a.conf" },
 };
+
+/* Ways for a file to be there all at once. */
+static const char *const arrivals[] = {
+	"cp a.orig config.d/a.conf",
+	"mv a.orig config.d/a.conf",
+	"ln a.orig config.d/a.conf",
+	"ln -s ../a.orig config.d/a.conf",
+	"ln -s a.orig link; ln -s ../link config.d/a.conf",
+	"cp a.orig config.d/.a.conf.swp; mv config.d/.a.conf.swp config.d/a.conf",
+	"cp a.orig config.d/b.conf; mv config.d/b.conf config.d/a.conf",
+};
+
+START_TEST(it_comes_in_every_way)
+{
+	files_put("a.orig", 0600, tenant_text(1, "2001:db8::1"));
+	run(arrivals[_i]);
+	expect("a 0001 2001:db8::1/128;");
+	run("cat config.d/a.conf >copy; rm config.d/a.conf; mv copy config.d/a.conf");
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+/* Whichever end of a link is changed. */
+START_TEST(a_link_is_what_it_is_a_link_to)
+{
+	unsigned made;
+
+	run("mkdir real");
+	files_put("real/a", 0600, tenant_text(1, "2001:db8::1"));
+	run("ln -s ../real/a config.d/a.conf");
+	expect("a 0001 2001:db8::1/128;");
+	made = session("a");
+	files_put("real/a", 0600, tenant_text(1, "2001:db8::2"));
+	wait_for(!strcmp(state(), "a 0001 2001:db8::2/128;"));
+	files_put("real/new", 0600, tenant_text(1, "2001:db8::3"));
+	run("mv real/new real/a");
+	wait_for(!strcmp(state(), "a 0001 2001:db8::3/128;"));
+	files_put("real/b", 0600, tenant_text(1, "2001:db8::4"));
+	run("ln -sfn ../real/b config.d/a.conf");
+	expect("a 0001 2001:db8::4/128;");
+	ck_assert_uint_eq(session("a"), made);
+	run("rm real/a");
+	expect("a 0001 2001:db8::4/128;");
+	run("rm real/b");
+	wait_for(!fake_peer("a"));
+	ck_assert_uint_eq(counts().revoked, 1);
+}
+END_TEST
 
 START_TEST(revoked_in_every_way)
 {
@@ -93,6 +148,7 @@ START_TEST(revoked_in_every_way)
 	run("cp config.d/a.conf a.orig");
 	fence();
 	run(revocations[_i].how);
+	fence_emptied();
 	expect("b 0002 2001:db8::2/128;");
 	ck_assert(has_logged("tenant a: revoked"));
 	ck_assert_uint_eq(counts().revoked, 1);
@@ -173,6 +229,59 @@ START_TEST(a_slow_writer_revokes_nobody)
 	ck_assert_int_gt(write(fd, text + 20, strlen(text) - 20), 0);
 	close(fd);
 	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
+static char rewritten[2][512];
+
+/*
+ * Writes the file over and over in place: in a hurry, and then again just when the
+ * watcher, after a moment of peace, begins to read.
+ */
+static void *rewrite(void *arg)
+{
+	_Atomic bool *stop = arg;
+
+	for (unsigned i = 0; !atomic_load(stop); i++) {
+		const char *text = i & 1 ? rewritten[1] : rewritten[0];
+		int fd = open("config.d/a.conf", O_WRONLY | O_TRUNC | O_CLOEXEC);
+		size_t half = strlen(text) / 2;
+
+		require(fd >= 0);
+		usleep(i % 7 * 50);
+		require(write(fd, text, half) == (ssize_t)half);
+		usleep(i % 5 * 50);
+		require(write(fd, text + half, strlen(text + half)) > 0);
+		close(fd);
+		usleep(i % 9 ? i % 3 * 200 : WATCH_SETTLE_MS * 1000 + i % 13 * 2000);
+	}
+	return NULL;
+}
+
+START_TEST(a_file_changes_while_it_is_read)
+{
+	_Atomic bool stop = false;
+	pthread_t writer;
+	unsigned made;
+	size_t applied;
+
+	strcpy(rewritten[0], tenant_text(1, "2001:db8::1"));
+	strcpy(rewritten[1], tenant_text(1, "2001:db8::2, 2001:db8::3"));
+	put("a", 1, "2001:db8::1");
+	fence();
+	made = session("a");
+	applied = fake.n_applied;
+	ck_assert_int_eq(pthread_create(&writer, NULL, rewrite, &stop), 0);
+	wait_for(fake.n_applied >= applied + 20);
+	atomic_store(&stop, true);
+	pthread_join(writer, NULL);
+	/* Never was it gone, or half of what somebody wrote. */
+	ck_assert(!has_logged("revoked"));
+	ck_assert_uint_eq(counts().refused, 0);
+	ck_assert(!has_logged("config.d/a.conf:"));
+	put("a", 1, "2001:db8::4");
+	expect("a 0001 2001:db8::4/128;");
 	ck_assert_uint_eq(session("a"), made);
 }
 END_TEST
@@ -517,7 +626,7 @@ START_TEST(at_random)
 
 	srandom(4711 + (unsigned)_i);
 	for (int round = 0; round < ROUNDS; round++) {
-		bool changed[NAMES] = { false };
+		bool changed[NAMES] = { false }, emptied = false;
 
 		for (unsigned i = 0; i < NAMES; i++)
 			before[i] = peer_says(i);
@@ -535,9 +644,13 @@ START_TEST(at_random)
 				file[i].key = i + 1 + NAMES * ((unsigned)random() % 2);
 				file[i].addresses = 1U << i;
 			}
+			emptied |= file[i].what == NOTHING;
 			random_write(i, &file[i], (unsigned)random());
 		}
-		fence();
+		if (emptied)
+			fence_emptied();
+		else
+			fence();
 		check_random(file, before, changed);
 	}
 	if (!conflicts) {
@@ -556,12 +669,14 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("reload");
-	TCase *tc = tcase_create("changes");
+	TCase *tc = tcase_create("changes"), *race = tcase_create("race");
 
 	tcase_add_checked_fixture(tc, begin_open, end);
 	tcase_set_timeout(tc, 90);
 	tcase_add_test(tc, files_come_change_and_go);
 	tcase_add_loop_test(tc, the_same_content_is_no_change, 0, ARRAY_SIZE(rewrites));
+	tcase_add_loop_test(tc, it_comes_in_every_way, 0, ARRAY_SIZE(arrivals));
+	tcase_add_test(tc, a_link_is_what_it_is_a_link_to);
 	tcase_add_loop_test(tc, revoked_in_every_way, 0, ARRAY_SIZE(revocations));
 	tcase_add_loop_test(tc, a_public_key_file_is_the_key, 0, ARRAY_SIZE(key_revocations));
 	tcase_add_test(tc, a_public_key_file_changes);
@@ -577,5 +692,9 @@ int main(void)
 	tcase_add_test(tc, tunnels);
 	tcase_add_loop_test(tc, at_random, 0, 4);
 	suite_add_tcase(suite, tc);
+	tcase_add_checked_fixture(race, begin_open, end);
+	tcase_set_timeout(race, 90);
+	tcase_add_test(race, a_file_changes_while_it_is_read);
+	suite_add_tcase(suite, race);
 	return files_run_all(suite);
 }

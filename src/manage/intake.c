@@ -42,20 +42,24 @@ static void refuse_file(struct intake *in, struct file_entry *e, const struct fa
 }
 
 /*
- * A scan may see a file in the moment between its being emptied and its being
- * written, if the events of that were lost. Such a revocation must be seen
- * twice; that of a file which is gone need not.
+ * A file is emptied before it is written, and the event of that may be on its way to
+ * us, or lost, while we read. So what may be half of a file must be seen twice, if there
+ * is somebody who could lose by it; a file that is gone need not. conf NULL: faulty.
  */
 static bool is_doubtful(struct intake *in, struct file_entry *e, const struct config_tenant *conf,
-			const struct stamp *stamp)
+			const struct stamp *stamp, bool scanning)
 {
-	if (conf->state != TENANT_REVOKED || !tenant_in_force(e->conf) || !stamp->there ||
-	    e->doubt == stamp->number) {
+	bool half = (conf && conf->state == TENANT_REVOKED) || (stamp->young && !scanning);
+
+	if (!half || !tenant_in_force(e->conf) || !stamp->there || e->doubt == stamp->number) {
 		e->doubt = 0;
 		return false;
 	}
 	e->doubt = stamp->number;
-	in->doubts = true;
+	if (scanning)
+		in->doubts = true;
+	else
+		watch_again(in->watch, e->name);
 	return true;
 }
 
@@ -85,6 +89,15 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	struct stamp stamp;
 	int err = tenant_file_read(&conf, dirfd, in->folder, e->name, &faults);
 
+	/* Taken after reading: if it is not fresh, it is of what was read. */
+	stamp = stamp_take(dirfd, e->name, err ? NULL : conf->key_files,
+			   err ? 0 : conf->n_key_files);
+	if (is_doubtful(in, e, err ? NULL : conf, &stamp, scanning)) {
+		if (!err)
+			tenant_free(conf);
+		fault_list_free(&faults);
+		return false;
+	}
 	if (!err && config_check_tenant(in->enforce.router, conf, &faults)) {
 		tenant_free(conf);
 		err = -EINVAL;
@@ -98,13 +111,6 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	}
 	if (err)
 		goto out;
-	/* Taken after reading: if it is not fresh, it is of what was read. */
-	stamp = stamp_take(dirfd, e->name, conf->key_files, conf->n_key_files);
-	if (scanning && is_doubtful(in, e, conf, &stamp)) {
-		tenant_free(conf);
-		err = -EAGAIN;
-		goto out;
-	}
 	(void)complain_faults(&e->said_faults, &faults);
 	watch_others(in, conf, stamp.link);
 	e->stamp = stamp.fresh ? 0 : stamp.number;

@@ -9,7 +9,11 @@
 #include "../base/clock.h"
 #include "../config/change.h"
 
-enum { TICK_SEC = 2 }; /* FAT; all others are finer */
+enum {
+	TICK_SEC = 2, /* FAT; all others are finer */
+	/* More than a tick of the kernel, by which times lag; less than WATCH_SETTLE_MS. */
+	YOUNG_NS = 15 * 1000 * 1000
+};
 
 uint64_t stamp_hash(uint64_t hash, const void *data, size_t len)
 {
@@ -23,6 +27,14 @@ uint64_t stamp_hash(uint64_t hash, const void *data, size_t len)
 static bool is_fresh(const struct timespec *t, const struct timespec *now)
 {
 	return t->tv_sec + TICK_SEC >= now->tv_sec;
+}
+
+/* Either way: a clock that differs much from ours, as a server's may, says nothing. */
+static bool is_young(const struct timespec *t, const struct timespec *now)
+{
+	int64_t age = (now->tv_sec - t->tv_sec) * (int64_t)NSEC_PER_SEC + now->tv_nsec - t->tv_nsec;
+
+	return age > -YOUNG_NS && age < YOUNG_NS;
 }
 
 /* False: there is none. */
@@ -39,6 +51,7 @@ static bool add_file(struct stamp *s, int dirfd, const char *path, const struct 
 		fields[4] = st.st_mtim.tv_nsec;
 		fields[5] = st.st_ctim.tv_sec;
 		fields[6] = st.st_ctim.tv_nsec;
+		s->young |= is_young(&st.st_mtim, now);
 		s->fresh |= is_fresh(&st.st_mtim, now) || is_fresh(&st.st_ctim, now);
 	}
 	s->number = stamp_hash(s->number, fields, sizeof(fields));

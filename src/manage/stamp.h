@@ -20,6 +20,11 @@ struct stamp {
 	 * same number: it must not be relied on.
 	 */
 	bool fresh;
+	/*
+	 * The content of one has changed a few milliseconds ago: somebody may still
+	 * be at it, and what was read be half of it.
+	 */
+	bool young;
 	bool there; /* there is a file NAME.conf */
 	bool link;  /* it is a symbolic link; they are followed */
 };

@@ -217,6 +217,18 @@ void watch_touch(struct watch *w, const char *tenant)
 		want_rescan(w);
 }
 
+void watch_again(struct watch *w, const char *tenant)
+{
+	struct watched *t = find_or_add(w, tenant);
+
+	if (!t) {
+		want_rescan(w);
+		return;
+	}
+	touch(w, t);
+	t->last -= WATCH_SETTLE_MS - WATCH_BATCH_MS;
+}
+
 bool watch_pending(struct watch *w, const char *tenant)
 {
 	struct watched *t = find(w, tenant);

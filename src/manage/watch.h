@@ -57,6 +57,12 @@ must_check int watch_key_files(struct watch *w, const char *tenant, char *const 
 void watch_touch(struct watch *w, const char *tenant);
 
 /*
+ * Tells of the tenant again after WATCH_BATCH_MS: what was read is doubtful. An event
+ * that comes meanwhile is waited for as ever. Only from within ops.
+ */
+void watch_again(struct watch *w, const char *tenant);
+
+/*
  * Will the tenant be told of soon anyway? True from an event until it is told,
  * and as long as somebody is writing, unless that has been silent for a minute.
  * Whoever reads its files now may see half of them.
