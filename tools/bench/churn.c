@@ -34,6 +34,8 @@ enum {
 	SOURCES = 100,       /* addresses on either side */
 	FIRST_ROUND = 2000,  /* the number of the first who comes and goes */
 	ROUNDS_MAX = 60000,
+	/* So many different ones: of 10,000 revoked keys the gateway remembers a timestamp each. */
+	COMERS = 200,
 	BATCH = 10,          /* come and go at once */
 	PACED_PER_MS = 2,    /* initiations that the gateway can answer */
 	FLOOD_PER_MS = 80,   /* and that it cannot */
@@ -188,12 +190,12 @@ static void rounds(struct churn *c, uint32_t first)
 		await(c, name_of(first + i), false);
 }
 
-/* From that number on, in either weather; then waits for what comes late. */
-static void many_rounds(struct churn *c, uint32_t first, unsigned n)
+/* In either weather; then waits for what comes late. */
+static void many_rounds(struct churn *c, unsigned n)
 {
 	for (unsigned i = 0; i < n; i += BATCH) {
 		atomic_store(&c->weather, i < n / 2 ? PACED : FLOOD);
-		rounds(c, first + i);
+		rounds(c, FIRST_ROUND + i % COMERS);
 	}
 	atomic_store(&c->weather, CALM);
 	sleep_us(500000);
@@ -254,11 +256,11 @@ static void perform(struct churn *c, unsigned warm, unsigned n, pid_t pid)
 	errno = pthread_create(&storm, NULL, blow, c);
 	if (errno)
 		load_die("pthread_create");
-	many_rounds(c, FIRST_ROUND, warm);
+	many_rounds(c, warm);
 	before = memory_resident(pid);
 	fds = memory_descriptors(pid);
 	begun = load_now();
-	many_rounds(c, FIRST_ROUND + warm, n);
+	many_rounds(c, n);
 	after = memory_resident(pid);
 	fds_after = memory_descriptors(pid);
 	atomic_store(&c->weather, OVER);
