@@ -124,7 +124,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants ndp icmp errors reorder tunnel-namespace
+SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants ndp icmp errors reorder tunnel-namespace routes uplinks
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -146,7 +146,7 @@ check-unit: tests $(BUILD)/berth
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
