@@ -109,7 +109,7 @@ static unsigned configured_sources(const struct answerer *a)
 
 static void announce_ndp(struct answerer *a, const uint8_t *addr)
 {
-	const uint8_t *sources[ASKER_SOURCES];
+	const uint8_t *sources[ASKER_SOURCES] = { NULL };
 	struct ndp_advertisement advertisement;
 	unsigned set = configured_sources(a), n;
 	size_t len;
@@ -147,7 +147,7 @@ int answerer_announce(struct answerer *a, int fd, int family, const uint8_t *add
 /* One answer; more only to an asker who seems not to believe the usual one. */
 static void advertise(struct answerer *a, const struct ndp_solicitation *solicitation)
 {
-	const uint8_t *sources[ASKER_SOURCES];
+	const uint8_t *sources[ASKER_SOURCES] = { NULL };
 	struct ndp_advertisement advertisement;
 	unsigned set = configured_sources(a), n;
 	size_t len;

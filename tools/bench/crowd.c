@@ -58,10 +58,8 @@ void crowd_write(const char *folder, const struct member *m, const char *more)
 	struct in_addr in = crowd_address(m->number);
 	char address[INET_ADDRSTRLEN], key[KEY_BASE64_STRLEN], psk[KEY_BASE64_STRLEN];
 	const char *path = crowd_path(folder, m->number);
-	FILE *f = fopen(path, "wxe");
+	FILE *f = load_open(path, "wxe");
 
-	if (!f)
-		load_die(path);
 	fprintf(f, "[Peer]\nPublicKey = %s\nAllowedIPs = %s/32%s\n",
 		key_to_base64(m->local.public_key, key),
 		inet_ntop(AF_INET, &in, address, sizeof(address)), more);

@@ -158,6 +158,15 @@ void load_search(const struct load *load, unsigned ms, struct load_result *out)
 	out->count.reordered = reordered;
 }
 
+FILE *load_open(const char *path, const char *mode)
+{
+	FILE *file = fopen(path, mode);
+
+	if (file)
+		return file;
+	load_die(path);
+}
+
 int load_enter(const char *name)
 {
 	char path[256];

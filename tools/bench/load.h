@@ -6,6 +6,8 @@
 #ifndef BERTH_TOOLS_BENCH_LOAD_H
 #define BERTH_TOOLS_BENCH_LOAD_H
 
+#include <stdio.h>
+
 #include "../../src/base.h"
 
 /* The order of arrival within one flow. Receiving thread. */
@@ -78,6 +80,9 @@ int load_socket(const char *netns, const char *address, uint16_t port);
 
 /* One line of JSON on standard output. */
 void load_print(const struct load_result *r);
+
+/* fopen() of what must be there. */
+FILE *load_open(const char *path, const char *mode);
 
 _Noreturn void load_die(const char *what);
 

@@ -23,13 +23,9 @@ struct mapping {
 static FILE *open_proc(pid_t pid, const char *file)
 {
 	char path[64];
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	f = fopen(path, "re");
-	if (!f)
-		load_die(path);
-	return f;
+	return load_open(path, "re");
 }
 
 /* The next mapping that can be read. */
@@ -98,7 +94,7 @@ size_t memory_search(pid_t pid, struct memory_needle *needles, unsigned n)
 {
 	FILE *smaps = open_proc(pid, "smaps"), *mem = open_proc(pid, "mem");
 	uint8_t *chunk = malloc(CHUNK + MEMORY_NEEDLE_MAX);
-	struct mapping m;
+	struct mapping m = { 0 };
 	size_t total = 0;
 
 	if (!chunk)

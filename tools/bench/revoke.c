@@ -154,7 +154,7 @@ static void perform(struct traffic *t, const struct crowd_secrets *secrets, unsi
 		print_flow(names[i], &t->flow[i], (before[i] - began[i]) * 1000 / WARM_MS, sent[i],
 			   origin);
 	printf("\"others\":{\"tenants\":%u,\"sent\":%llu,\"lost_up\":%lld,\"lost_down\":%lld},",
-	       t->n - 1, (unsigned long long)(t->steady_up + t->steady_down),
+	       t->n - 1, (unsigned long long)t->steady_up + t->steady_down,
 	       (long long)(t->steady_up - atomic_load(&t->got_up)),
 	       (long long)(t->steady_down - atomic_load(&t->got_down)));
 	printf("\"looked_ms\":%.3f,", ms_after(looked, origin));
@@ -165,9 +165,9 @@ static void perform(struct traffic *t, const struct crowd_secrets *secrets, unsi
 static void read_key(const char *path, uint8_t key[NOISE_KEY_LEN])
 {
 	char text[KEY_BASE64_STRLEN] = "";
-	FILE *f = fopen(path, "re");
+	FILE *f = load_open(path, "re");
 
-	if (!f || fread(text, 1, KEY_BASE64_STRLEN - 1, f) != KEY_BASE64_STRLEN - 1)
+	if (fread(text, 1, KEY_BASE64_STRLEN - 1, f) != KEY_BASE64_STRLEN - 1)
 		load_die(path);
 	fclose(f);
 	crowd_key(key, text);

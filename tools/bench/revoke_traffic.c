@@ -74,7 +74,7 @@ static void *push_up(void *arg)
 	struct traffic *t = arg;
 	struct crowd_burst *burst = malloc(sizeof(*burst));
 	struct aead *aead = traffic_aead();
-	struct sockaddr_in world;
+	struct sockaddr_in world = { 0 };
 	socklen_t len = sizeof(world);
 
 	if (!burst || getsockname(t->world_victim, (struct sockaddr *)&world, &len))
@@ -135,7 +135,7 @@ static void *steady(void *arg)
 	struct crowd_burst *burst = malloc(sizeof(*burst));
 	struct aead *aead = traffic_aead();
 	uint64_t begun = load_now(), asked = 0, turns = 0;
-	struct sockaddr_in world;
+	struct sockaddr_in world = { 0 };
 	socklen_t len = sizeof(world);
 
 	if (!burst || getsockname(t->world_crowd, (struct sockaddr *)&world, &len))

@@ -46,9 +46,7 @@ static void write_file(const char *folder, uint32_t number)
 
 	crowd_local(number, &local);
 	(void)snprintf(path, sizeof(path), "%s/t%07" PRIu32 ".conf", folder, number);
-	f = fopen(path, "we");
-	if (!f)
-		load_die(path);
+	f = load_open(path, "we");
 	(void)fprintf(f, "[Peer]\nPublicKey = %s\nAllowedIPs = 2001:db8:beef::%" PRIx32
 		      ":%" PRIx32 "/128\n", key_to_base64(local.public_key, key), number >> 16,
 		      number & 0xffff);
