@@ -9,7 +9,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth
+lab_begin_berth jq
 CHURN=$(dirname "$BERTHD")/bench/churn
 [ -x "$CHURN" ] || lab_die "$CHURN is not there: make check-net makes it"
 
@@ -53,7 +53,7 @@ umask 077
 need "the gateway starts" lab_gateway gw vps "$GW"
 need "it has all who stay" lab_wait 10 "$STAY tenants" has_peers $STAY
 before=$(routes)
-lab_start players crowd "$CHURN" run $STAY $WARM $ROUNDS "$(lab_ns crowd)" 10.71 $VPS4 \
+lab_start players crowd "$CHURN" run $STAY "$WARM" "$ROUNDS" "$(lab_ns crowd)" 10.71 $VPS4 \
 	"${PUB[gw]}" "${lab_pid[gw]}" "$CONTROL" "$D"
 need "all rounds are played" lab_join players $((90 * LAB_SLOW))
 tail -n 1 "$(lab_log players)" >"$LAB_DIR/result.json"

@@ -11,7 +11,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth
+lab_begin_berth jq
 REVOKE=$(dirname "$BERTHD")/bench/revoke
 [ -x "$REVOKE" ] || lab_die "$REVOKE is not there: make check-net makes it"
 
@@ -108,8 +108,8 @@ check "the log says so" lab_wait_log gw 'tenant t00001: revoked'
 check "the tenant is gone" is "$(status peers)" $((N - 1))
 check "and its session" lab_wait 5 "the others only" has_connected $((N - 1))
 for to in 10.8.0.1 ${PREFIX6}a1; do
-	check "the route to $to is withdrawn, in time" at_most "$(route_gone_ms $to)" $LIMIT
-	check "and stays so" is "$(lab_ip vps route show $to)" ""
+	check "the route to $to is withdrawn, in time" at_most "$(route_gone_ms "$to")" $LIMIT
+	check "and stays so" is "$(lab_ip vps route show "$to")" ""
 done
 
 # ---- nobody else has noticed --------------------------------------------------------
