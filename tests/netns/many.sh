@@ -49,7 +49,7 @@ has_routes()
 # The tenant of that number.
 is_routed()
 {
-	has "$(lab_ip vps -6 route get "$(printf '2001:db8:beef::%x' "$1")")" "dev $GW"
+	has "$(lab_ip vps -6 route get "$(printf '2001:db8:beef::1:%x' "$1")")" "dev $GW"
 }
 
 # all "what" TENANTS: the last of the files was written or deleted at t0.

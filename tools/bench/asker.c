@@ -5,7 +5,7 @@
  *
  *	asker NETNS IFNAME RESPONDER N RATE MS multicast|unicast
  *
- * The addresses are 2001:db8:beef::1 to N, in an order that jumps about; every tenth
+ * The addresses are 2001:db8:beef::1:0 plus 1 to N, in an order that jumps about; every tenth
  * question is for an address that nobody has. RESPONDER is the hardware address
  * that unicast questions go to. An address that is not answered within a second
  * counts as lost, and may be asked for again; one that is waited for is left out. Delays
@@ -33,6 +33,7 @@ enum {
 	RECEIVED_MAX = 2048,
 	SOCKET_BUFFER = 16 << 20,
 	NOBODYS_EVERY = 10,
+	FIRST = 0x10000, /* below it are the routers' own addresses */
 	STRIDE = 7919 /* a prime: the order in which addresses are asked for */
 };
 
@@ -68,7 +69,7 @@ static void target_of(uint32_t number, uint8_t out[NDP_ADDR_LEN])
 
 	memset(out, 0, NDP_ADDR_LEN);
 	memcpy(out, prefix, sizeof(prefix));
-	store_be32(out + 12, number);
+	store_be32(out + 12, number + FIRST);
 }
 
 /* RFC 4861 §4.3, with a source link-layer address option. */
@@ -173,7 +174,7 @@ static void take(struct asker *a, const uint8_t *frame, size_t len, uint64_t at)
 		a->errors += icmp[0] < 128;
 		return;
 	}
-	number = load_be32(icmp + 20);
+	number = load_be32(icmp + 20) - FIRST;
 	target_of(number, target);
 	if (memcmp(icmp + 8, target, sizeof(target)) != 0 || !number)
 		return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A gateway of very many tenants, as its operator and as its tenants see it: what
- * bench-tenants is made of. Tenant number N has 2001:db8:beef::N, and a private key
- * that is the number.
+ * bench-tenants is made of. Tenant number N has the address 2001:db8:beef::1:0 + N, and
+ * a private key that is the number.
  *
  *	scale write FOLDER FROM TO      the files of these tenants
  *	scale call NETNS ADDRESS GATEWAY KEY N MS
@@ -48,8 +48,8 @@ static void write_file(const char *folder, uint32_t number)
 	(void)snprintf(path, sizeof(path), "%s/t%07" PRIu32 ".conf", folder, number);
 	f = load_open(path, "we");
 	(void)fprintf(f, "[Peer]\nPublicKey = %s\nAllowedIPs = 2001:db8:beef::%" PRIx32
-		      ":%" PRIx32 "/128\n", key_to_base64(local.public_key, key), number >> 16,
-		      number & 0xffff);
+		      ":%" PRIx32 "/128\n", key_to_base64(local.public_key, key),
+		      1 + (number >> 16), number & 0xffff);
 	if (fclose(f))
 		load_die(path);
 }
