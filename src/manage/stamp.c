@@ -37,13 +37,23 @@ static bool is_young(const struct timespec *t, const struct timespec *now)
 	return age > -YOUNG_NS && age < YOUNG_NS;
 }
 
-/* False: there is none. */
-static bool add_file(struct stamp *s, int dirfd, const char *path, const struct timespec *now)
+/* As stat(), and *link is whether it is a symbolic link: mostly in one call. */
+static bool look(int dirfd, const char *path, struct stat *st, bool *link)
+{
+	bool there = !fstatat(dirfd, path, st, AT_SYMLINK_NOFOLLOW);
+
+	*link = there && S_ISLNK(st->st_mode);
+	return *link ? !fstatat(dirfd, path, st, 0) : there;
+}
+
+/* Adds what is there; *link as look(). False: there is none. */
+static bool add_file(struct stamp *s, int dirfd, const char *path, const struct timespec *now,
+		     bool *link)
 {
 	struct stat st;
 	int64_t fields[7] = { 0 };
 
-	if (!fstatat(dirfd, path, &st, 0)) {
+	if (look(dirfd, path, &st, link)) {
 		fields[0] = (int64_t)st.st_dev;
 		fields[1] = (int64_t)st.st_ino;
 		fields[2] = st.st_size;
@@ -63,14 +73,13 @@ struct stamp stamp_take(int dirfd, const char *name, char *const *files, size_t 
 	struct stamp s = { .number = STAMP_HASH_INIT };
 	char entry[TENANT_NAME_MAX + sizeof(".conf")];
 	struct timespec now;
-	struct stat st;
+	bool link;
 
 	clock_realtime(&now);
 	snprintf(entry, sizeof(entry), "%s.conf", name);
-	s.link = !fstatat(dirfd, entry, &st, AT_SYMLINK_NOFOLLOW) && S_ISLNK(st.st_mode);
-	s.there = add_file(&s, dirfd, entry, &now);
+	s.there = add_file(&s, dirfd, entry, &now, &s.link);
 	for (size_t i = 0; i < n; i++)
-		(void)add_file(&s, AT_FDCWD, files[i], &now);
+		(void)add_file(&s, AT_FDCWD, files[i], &now, &link);
 	s.number |= !s.number;
 	return s;
 }
