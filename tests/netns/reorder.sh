@@ -55,6 +55,7 @@ END
 need "the gateway starts" lab_gateway gw vps "$GW"
 need "home starts" lab_router home home "$LAB_DIR/home.control"
 need "box is reached" lab_reaches internet $BOX
+lab_steer internet vps home box
 
 # How often TCP in NS found its segments out of order, whatever made it notice.
 tcp_reorderings()

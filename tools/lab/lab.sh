@@ -262,6 +262,21 @@ lab_link()
 	lab_ip "$3" link set "$4" up
 }
 
+# lab_steer NS...: packets of one flow wait for one processor, as on a network card
+# (receive packet steering). A cable between namespaces has a queue for each processor
+# that sends, so without this it reorders by itself when a sender changes processors.
+lab_steer()
+{
+	local ns mask
+
+	mask=$(printf %x $(((1 << $(nproc)) - 1)))
+	for ns; do
+		# shellcheck disable=SC2016 # the variable is that shell's
+		lab_in "$ns" sh -c 'for q in /sys/class/net/*/queues/rx-*/rps_cpus; do
+			echo '"$mask"' >"$q"; done'
+	done
+}
+
 # lab_addr NS IF ADDRESS/LEN...
 lab_addr()
 {
