@@ -113,7 +113,14 @@ works "and again"
 
 # ---- another one under the name, while the old one lives on ----------------------------
 
-lab_start lodger box sleep 1000
+# Somebody lives in box, and is in there when this returns.
+lodge()
+{
+	lab_start lodger box sleep 1000
+	lab_wait 5 "the lodger to move in" grep -q sleep "/proc/${lab_pid[lodger]}/comm"
+}
+
+lodge
 lab_mark home
 ip netns delete "$BOX"
 lab_netns box
@@ -150,7 +157,7 @@ lab_netns two
 box_file "/run/netns/$(lab_ns two)"
 check "moved: there" lab_wait 5 wg0 lab_ip two link show wg0
 check "moved: not here" lab_wait 5 "wg0 to go" not lab_ip box link show wg0
-lab_start lodger box sleep 1000
+lodge
 box_file "pid:${lab_pid[lodger]}"
 works "by process"
 lab_mark home
