@@ -113,7 +113,7 @@ static unsigned receive(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	return poll(&p, 1, 2000) == 1 ? udp_recv_burst(fd, &rx) : 0;
+	return poll(&p, 1, 10000) == 1 ? udp_recv_burst(fd, &rx) : 0;
 }
 
 static uint8_t buffer[UDP_TX_PIECES * 1500];
