@@ -13,7 +13,9 @@
 #include "complain.h"
 #include "fib.h"
 #include "link.h"
+#include "owner.h"
 #include "routes.h"
+#include "uapi_sock.h"
 
 struct gateway {
 	uv_loop_t *loop;
@@ -204,6 +206,21 @@ static void on_gone_async(uv_async_t *async)
 
 /* Opening */
 
+/*
+ * Another instance of that name? It would share its TUN device with us, whose packets and
+ * routes are its own until somebody else finds out: before anything is touched.
+ */
+static int check_alone(const char *ifname)
+{
+	char path[UAPI_SOCK_PATH_MAX];
+	struct owner owner;
+
+	if (!owner_of_socket(uapi_sock_path(ifname, path), &owner))
+		return 0;
+	complain_socket(path, -EADDRINUSE);
+	return -EADDRINUSE;
+}
+
 static int open_device(struct gateway *gw, struct workers *ws)
 {
 	const struct config_router *r = gw->router;
@@ -220,8 +237,11 @@ static int open_device(struct gateway *gw, struct workers *ws)
 			      .arrived = on_arrived,
 			      .gone = on_gone },
 	};
-	int err = device_open(&gw->device, ws, &options);
+	int err = check_alone(r->name);
 
+	if (err)
+		return err;
+	err = device_open(&gw->device, ws, &options);
 	if (err)
 		complain_tun(r->name, err);
 	return err;
