@@ -411,9 +411,9 @@ START_TEST(open_errors)
 {
 	struct tun_queue q[2], other[2];
 	char ifname[IFNAMSIZ];
-	int err;
+	int err = tun_open("berth-t0", 1, true, q, ifname);
 
-	ck_assert_int_eq(tun_open("berth-t0", 1, true, q, ifname), 0);
+	ck_assert_int_eq(err, 0);
 	ck_assert_int_eq(tun_open("berth-t0", 1, true, other, ifname), -EBUSY);
 	ck_assert_int_eq(other[0].fd, -1);
 	ck_assert_int_eq(tun_open("berth-t0", 2, true, other, ifname), -EBUSY);
@@ -428,11 +428,9 @@ START_TEST(open_errors)
 	ck_assert_uint_ne(if_nametoindex(ifname), 0);
 	tun_close(q, 2);
 	ck_assert_uint_eq(if_nametoindex(ifname), 0);
-
 	ck_assert_int_eq(seteuid(65534), 0);
 	err = tun_open("berth-t0", 1, true, q, ifname);
-	/* Machines differ in whether everybody may open the node. */
-	ck_assert_msg(err == -EPERM || err == -EACCES, "%s", strerror(-err));
+	ck_assert(err == -EPERM || err == -EACCES); /* by the node's mode */
 	ck_assert_int_eq(seteuid(0), 0);
 	/* A /dev without the node: hidden by an empty one, for this test's process alone. */
 	ck_assert_int_eq(mount("dev", "/dev", "tmpfs", 0, NULL), 0);
