@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Handshakes between two routers: both roles, what is refused, and what control may change. */
 #include <errno.h>
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #include "../src/path/handshake.h"
+#include "secret_count.h"
 #include "stranger.h"
 
 static const uint8_t psk1[32] = { 1, 2, 3 }, psk2[32] = { 4, 5, 6 };
 
-enum { INITIATION = 148, RESPONSE = 92, KEEPALIVE = 32 };
+enum { INITIATION = 148, RESPONSE = 92, KEEPALIVE = 32, WARM_STRANGERS = 50, STRANGERS = 500 };
 
 static struct lab lab;
 
@@ -308,6 +310,40 @@ START_TEST(refused_initiations)
 }
 END_TEST
 
+static size_t allocated(void)
+{
+	lab_settle(&lab);
+	rcu_barrier();
+	return mallinfo2().uordblks; /* 0 where a sanitizer has taken malloc's place */
+}
+
+/* Whoever has no key of a tenant: nothing of him stays, not as much as a list's link. */
+START_TEST(strangers_leave_nothing)
+{
+	struct peer_group *peers = &device_datapath(lab.gate.dev)->peers;
+	uint8_t nobody[32] = { 9 };
+	struct message_initiation msg;
+	size_t before = 0;
+	struct stranger s;
+
+	for (unsigned i = 0; i < WARM_STRANGERS + STRANGERS; i++) {
+		if (i == WARM_STRANGERS)
+			before = allocated();
+		store_le32(nobody + 4, i);
+		stranger_init(&s, nobody, &lab.gate);
+		stranger_initiates(&s, 0, &msg);
+		to_gate(&msg, sizeof(msg));
+		lab_wait(&lab, 100 * NSEC_PER_MSEC);
+	}
+	lab_dropped(&lab.gate, DROP_UNKNOWN_PEER, WARM_STRANGERS + STRANGERS, false);
+	lab_sent_nothing(&lab.gate);
+	ck_assert_uint_le(allocated(), before + STRANGERS * sizeof(void *));
+	ck_assert_uint_eq(count_objects(&peers->sessions), 0);
+	ck_assert_uint_eq(count_objects(&peers->keys), 0);
+	ck_assert_uint_eq(peers->staged_bytes, 0);
+}
+END_TEST
+
 /* The greatest timestamp outlives the session. */
 START_TEST(timestamp_is_kept)
 {
@@ -494,16 +530,6 @@ START_TEST(new_private_key)
 }
 END_TEST
 
-static size_t count_objects(struct secret_pool *pool)
-{
-	size_t n;
-
-	pthread_mutex_lock(&pool->lock);
-	n = pool->objects;
-	pthread_mutex_unlock(&pool->lock);
-	return n;
-}
-
 START_TEST(revoked)
 {
 	struct change c = { .kind = CHANGE_PEER, .flags = PEER_REMOVE };
@@ -609,6 +635,7 @@ int main(void)
 	tcase_add_test(tc, staged_in_order);
 	tcase_add_test(tc, changed_psk);
 	tcase_add_test(tc, refused_initiations);
+	tcase_add_test(tc, strangers_leave_nothing);
 	tcase_add_test(tc, timestamp_is_kept);
 	tcase_add_test(tc, refused_responses);
 	tcase_add_test(tc, late_response);

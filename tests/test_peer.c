@@ -11,6 +11,7 @@
 #include "fakes.h"
 #include "packets.h"
 #include "rcu_fixture.h"
+#include "secret_count.h"
 
 enum { THREADS = 3, ROUNDS = 3000 };
 
@@ -26,16 +27,6 @@ static void setup(void)
 	ck_assert_int_eq(peer_group_init(&group), 0);
 	peer = peer_new(&group, NULL, key, "alice", 3);
 	ck_assert_ptr_nonnull(peer);
-}
-
-static size_t count_objects(struct secret_pool *pool)
-{
-	size_t n;
-
-	pthread_mutex_lock(&pool->lock);
-	n = pool->objects;
-	pthread_mutex_unlock(&pool->lock);
-	return n;
 }
 
 /* Whatever a test did: once the peer is gone, nothing of it is left. */

@@ -66,6 +66,33 @@ START_TEST(an_unmounted_folder_changes_nothing)
 }
 END_TEST
 
+/* One that is mounted over it is another folder, and so is the one below it again. */
+START_TEST(a_folder_is_mounted_over)
+{
+	unsigned made;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		printf("test_reload_scan: skipped the folder mounted over: run it as root\n");
+		return;
+	}
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	made = session("a");
+	run("mkdir other; cp config.d/a.conf other");
+	files_put("other/c.conf", 0600, tenant_text(3, "2001:db8::2"));
+	ck_assert_int_eq(mount("other", "config.d", NULL, MS_BIND, NULL), 0);
+	reload_all(reload);
+	wait_for(fake_peer("c"));
+	expect("a 0001 2001:db8::1/128;c 0003 2001:db8::2/128;");
+	ck_assert_int_eq(umount2("config.d", MNT_DETACH), 0);
+	reload_all(reload);
+	wait_for(fake_peer("b"));
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;");
+	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
 /* What events miss */
 
 /* Makes the watcher ask for a scan of what has changed. */
@@ -218,6 +245,7 @@ int main(void)
 	tcase_add_test(tc, an_unreadable_folder_changes_nothing);
 	tcase_add_test(tc, a_folder_takes_the_place_of_another);
 	tcase_add_test(tc, an_unmounted_folder_changes_nothing);
+	tcase_add_test(tc, a_folder_is_mounted_over);
 	tcase_add_test(tc, a_scan_finds_what_events_missed);
 	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
 	tcase_add_test(tc, no_memory_in_the_device);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "path_lab.h"
+#include "secret_count.h"
 
 enum { INITIATION = 148, RESPONSE = 92, KEEPALIVE = 32, DATA = 96 };
 
@@ -256,6 +257,14 @@ START_TEST(wiped)
 	ck_assert_ptr_null(atomic_load(&lab.home.peer->session));
 	ck_assert_ptr_null(atomic_load(&lab.gate.peer->session));
 	ck_assert(!lab.home.peer->on_wheel);
+	rcu_barrier();
+	for (unsigned i = 0; i < 2; i++) {
+		struct peer_group *peers =
+			&device_datapath(i ? lab.gate.dev : lab.home.dev)->peers;
+
+		ck_assert_uint_eq(count_objects(&peers->sessions), 0);
+		ck_assert_uint_eq(count_objects(&peers->keys), 0);
+	}
 	/* And it comes back. */
 	lab_connect(&lab);
 }

@@ -372,10 +372,24 @@ static int fill(struct config_router *router, const struct file_text *text,
 	return err;
 }
 
+/* In memory that is locked, left out of core dumps, and wiped: the private key stays in it. */
+static struct config_router *router_new(void)
+{
+	struct config_router *router;
+
+	/* Safe to repeat; without it sodium_malloc() aborts. */
+	if (sodium_init() < 0)
+		return NULL;
+	router = sodium_malloc(sizeof(*router));
+	if (router)
+		memset(router, 0, sizeof(*router));
+	return router;
+}
+
 int router_parse(struct config_router **out, const char *path, const struct file_text *text,
 		 struct fault_list *faults)
 {
-	struct config_router *router = calloc(1, sizeof(*router));
+	struct config_router *router = router_new();
 	int err;
 
 	*out = NULL;
@@ -410,13 +424,13 @@ int router_read(struct config_router **out, const char *path, struct fault_list 
 
 char *router_tenants_folder(const char *path)
 {
-	struct config_router *router = calloc(1, sizeof(*router));
+	struct config_router *router = router_new();
 	struct fault_list faults = { 0 }; /* told by whoever read the file before */
 	struct file_text text;
 	char *folder = NULL;
 
 	if (!router || file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX)) {
-		free(router);
+		router_free(router);
 		return NULL;
 	}
 	if (!set_defaults(router, path) && fill(router, &text, &faults) != -ENOMEM) {
@@ -441,8 +455,7 @@ void router_free(struct config_router *router)
 	free(router->tenants);
 	free(router->control);
 	free(router->state);
-	sodium_memzero(router, sizeof(*router));
-	free(router);
+	sodium_free(router); /* wipes it */
 }
 
 bool router_has_range(const struct config_router *router, const struct prefix *range)

@@ -299,6 +299,7 @@ void reload_all(struct reload *r)
 	/* Whoever asks wants to hear all that is wrong. */
 	r->said_folder = 0;
 	entries_each(&r->in.entries, forget_said, NULL);
+	watch_find_folder(r->in.watch);
 	begin_scan(r, true);
 }
 

@@ -303,6 +303,11 @@ static void find_folder(struct watch *w)
 	want_rescan(w);
 }
 
+void watch_find_folder(struct watch *w)
+{
+	find_folder(w);
+}
+
 static void watch_homeless(struct watch *w)
 {
 	if (watch_keys_retry(&w->keys, touch_owner, w) &&

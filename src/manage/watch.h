@@ -57,6 +57,12 @@ must_check int watch_key_files(struct watch *w, const char *tenant, char *const 
 void watch_touch(struct watch *w, const char *tenant);
 
 /*
+ * Looks which folder the path leads to now: of a mount over it no event tells. Else
+ * this is done with every rescan.
+ */
+void watch_find_folder(struct watch *w);
+
+/*
  * Tells of the tenant again after WATCH_BATCH_MS: what was read is doubtful. An event
  * that comes meanwhile is waited for as ever. Only from within ops.
  */

@@ -143,4 +143,6 @@ done
 check "wiped in time" at_most "$(got looked_ms)" $((LIMIT + 100 * LAB_SLOW))
 own=$("$REVOKE" look "${lab_pid[gw]}" "$LAB_DIR/gw.key")
 lab_say "              our private key: $own"
-check "our own private key is where it is used" at_least "$(jq .places <<<"$own")" 1
+check "our own private key: is where it is used" at_least "$(jq .places <<<"$own")" 1
+check "our own private key: nowhere but in locked memory" is "$(jq .unlocked <<<"$own")" 0
+check "our own private key: nowhere as it is written" is "$(jq .as_text <<<"$own")" 0

@@ -139,6 +139,26 @@ check "one address less: its route goes" lab_wait 5 "the route to go" \
 	is_empty lab_ip vps -6 route show ${PREFIX6}a2/128
 check "one address less: silent" lab_silent internet ${PREFIX6}a2
 undisturbed "one address less"
+
+# Two swap addresses in one go; nobody is behind the other one.
+lab_tenant gw dora ${PREFIX6}a2/128
+need "dora's file is read" lab_wait_peer "$GW" "${PUB[dora]}"
+check "hers is another address" lab_silent internet ${PREFIX6}a2
+lab_tenant gw alice "${PREFIX6}a2/128, $A4/32"
+lab_tenant gw dora $A6/128
+check "a swap: Alice is at the other address" lab_reaches internet ${PREFIX6}a2
+check "a swap: and not at the first" lab_silent internet $A6
+check "a swap: IPv4 as ever" lab_ping internet $A4
+check "a swap: no new handshake" is "$(lab_handshake "$GW" "${PUB[alice]}")" "$session"
+check "a swap: both routes are there" is "$(lab_ip vps -6 route show dev "$GW" |
+	grep -cE "^${PREFIX6}a[12] ")" 2
+lab_tenant gw dora ${PREFIX6}a2/128
+lab_tenant gw alice "$A6/128, $A4/32"
+check "a swap back: reached" lab_reaches internet $A6
+undisturbed "a swap back"
+rm "$D/dora.conf"
+check "dora goes" lab_wait_no_peer "$GW" "${PUB[dora]}"
+
 # ---- faults: said, and nobody disturbed -------------------------------------------
 
 lab_mark gw
