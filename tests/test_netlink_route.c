@@ -255,16 +255,21 @@ END_TEST
 START_TEST(lookup_verdicts)
 {
 	static const char *const dsts[] = { "198.51.100.1", "2001:db8:1::1" };
+	static const struct {
+		uint8_t type;
+		int error;
+	} types[] = { { RTN_UNREACHABLE, -EHOSTUNREACH },
+		      { RTN_PROHIBIT, -EACCES },
+		      { RTN_BLACKHOLE, -EINVAL } };
 	struct netlink_lookup lookup = lookup_of(dsts[_i], false);
 	struct netlink_route entry = route_to(dsts[_i], 0), route;
-	int fib_match;
 
-	entry.type = RTN_UNREACHABLE;
-	for (fib_match = 0; fib_match < 2; fib_match++) {
-		lookup.fib_match = fib_match;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(types); i++) {
+		lookup.fib_match = i % 2;
+		entry.type = types[i / 2].type;
 		ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), -ENETUNREACH);
 		ck_assert_int_eq(netlink_route_add(nl, &entry), 0);
-		ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), -EHOSTUNREACH);
+		ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), types[i / 2].error);
 		ck_assert_int_eq(netlink_route_del(nl, &entry), 0);
 	}
 	lookup.family = AF_UNSPEC;

@@ -188,8 +188,7 @@ struct netlink_lookup {
 
 /*
  * Where would the packet go? -ENETUNREACH: no route. -EHOSTUNREACH: an
- * unreachable route matches. -EACCES and -EINVAL: a prohibit or blackhole
- * route of IPv4 does (IPv6 shows those in route->type).
+ * unreachable route or rule matches. -EACCES, -EINVAL: a prohibit or blackhole one does.
  */
 must_check int netlink_route_get(struct netlink *nl, const struct netlink_lookup *lookup,
 				 struct netlink_route *route);

@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "../base/log.h"
+#include "losses.h"
+#include "routes.h"
+#include "verdict.h"
+#include "waiting.h"
 
 enum {
 	/* Some microseconds each: a slice holds the loop up for a millisecond or two. */
@@ -16,277 +19,312 @@ enum {
 	/* A flush is many events; and twice as long each time, if it happens again soon. */
 	RESTORE_MS = 50,
 	RESTORE_MAX_MS = 60000,
-	/* Rules and other tables concern every address: looked at no more often than this. */
-	VERIFY_ALL_MS = 2000,
-	/* Further ones are counted. */
-	LOSSES_SAID = 10,
-	ROOM_KEPT = 1024
-};
-
-/* Prefixes that wait for something. */
-struct waiting {
-	struct prefix *list;
-	size_t n, room, next;
-};
-
-/* An address to which packets do not come, and the route by which they go. */
-struct loss {
-	struct prefix prefix;
-	struct netlink_route won;
+	/* Between rounds over all: at least, and in times of what the last one took. */
+	ROUND_MS = 50,
+	REST_MIN_MS = 200,
+	REST_TIMES = 20,
+	/* What the kernel did not take is offered again. */
+	RETRY_MS = 30000,
+	/* More than that at once: a round over all is cheaper than to keep count. */
+	WAITING_MAX = 4096,
+	/* Uplinks are looked for no more often than this, but before each round. */
+	LOOK_AROUND_MS = 1000
 };
 
 struct fib {
 	struct routes *routes;
-	struct netlink *nl;
-	struct device *device;
-	int ifindex;
-	char uplink[IFNAMSIZ];
-	bool down;               /* the interface: there are no routes to it */
-	struct waiting lost;     /* routes to be put back */
-	struct waiting unproven; /* to be looked up */
-	uv_timer_t restore, verify, verify_all;
-	uint64_t restored;       /* when it was done last; ms of the loop, 0: never */
-	uint64_t patience;       /* ms to wait before the next time */
+	struct losses *losses;
+	struct verdict_view view;
+	const char *name;
+	const struct fib_ops *ops;
+	void *arg;
+	bool down; /* the interface: there are no routes to it */
 
-	/* of the look-ups since unproven was empty */
-	struct loss losses[LOSSES_SAID];
-	size_t n_losses;
-	uint64_t hash; /* of all losses */
-	bool all;      /* every address was among them */
-	uint64_t said; /* hash of the losses that were said last; 0: none */
+	struct waiting unproven; /* to be looked up */
+	struct waiting missing;  /* to be installed: seen not to lead to us */
+	struct waiting tried;    /* to be looked up once more: there was a route already */
+	bool some_went;          /* since then: perhaps those very routes */
+	bool all_missing;        /* too many for a list */
+	uv_timer_t verify, restore, round;
+
+	uint64_t looked_around; /* ms of the loop; 0: never */
+	bool in_round;          /* everything is among the unproven */
+	uint64_t spent_ns;      /* on the look-ups of this round */
+	uint64_t rests_until;   /* ms of the loop: no round before */
+
+	uint64_t restored;        /* when something had to be put back last; ms, 0: never */
+	uint64_t patience;        /* ms to wait before the next time */
+	size_t n_gone;            /* while it is put back */
+	struct prefix gone;       /* the first of them */
 	unsigned closing;
 };
 
-/* Lists */
-
-static void add(struct waiting *w, const struct prefix *p)
+static uint64_t now_ms(const struct fib *fib)
 {
-	if (w->n == w->room) {
-		size_t room = w->room ? 2 * w->room : 16;
-		struct prefix *grown = realloc(w->list, room * sizeof(*grown));
-
-		if (!grown)
-			return; /* the next event about it, or SIGHUP, tries again */
-		w->list = grown;
-		w->room = room;
-	}
-	w->list[w->n++] = *p;
+	return uv_now(fib->verify.loop);
 }
 
-static void clear(struct waiting *w)
+/* Rounds over all */
+
+static void on_tick(uv_timer_t *timer);
+
+static void begin_verifying(struct fib *fib)
 {
-	w->n = w->next = 0;
-	if (w->room <= ROOM_KEPT)
+	if (!uv_is_active((uv_handle_t *)&fib->verify))
+		uv_timer_start(&fib->verify, on_tick, TICK_MS, TICK_MS);
+}
+
+static void add_unproven(const struct prefix *p, void *arg)
+{
+	struct fib *fib = arg;
+
+	(void)!waiting_add(&fib->unproven, p);
+}
+
+static void on_round(uv_timer_t *timer)
+{
+	struct fib *fib = timer->data;
+
+	/* What is on its way already is waited for. */
+	if (fib->in_round || uv_is_active((uv_handle_t *)&fib->restore)) {
+		uv_timer_start(timer, on_round, REST_MIN_MS, 0);
 		return;
-	free(w->list);
-	*w = (struct waiting){ 0 };
+	}
+	waiting_clear(&fib->unproven);
+	fib->looked_around = 0;
+	fib->spent_ns = 0;
+	fib->in_round = true;
+	fib->ops->each_wanted(fib->arg, add_unproven, fib);
+	begin_verifying(fib);
+}
+
+static void want_round_in(struct fib *fib, uint64_t ms)
+{
+	uint64_t now = now_ms(fib);
+	uint64_t in = max(fib->rests_until, now + ms) - now;
+
+	if (!fib->down &&
+	    (!uv_is_active((uv_handle_t *)&fib->round) || uv_timer_get_due_in(&fib->round) > in))
+		uv_timer_start(&fib->round, on_round, in, 0);
+}
+
+/* Everything may be affected: soon, and once for many changes. */
+static void want_round(struct fib *fib)
+{
+	want_round_in(fib, ROUND_MS);
+}
+
+static void end_round(struct fib *fib)
+{
+	uint64_t rest = fib->spent_ns * REST_TIMES / 1000000;
+
+	fib->in_round = false;
+	fib->rests_until = now_ms(fib) + max(rest, (uint64_t)REST_MIN_MS);
+}
+
+/* One more to be looked up. */
+static void prove(struct fib *fib, const struct prefix *p)
+{
+	if (waiting_count(&fib->unproven) >= WAITING_MAX || !waiting_add(&fib->unproven, p))
+		want_round(fib);
+	begin_verifying(fib);
 }
 
 /* Putting back */
 
-static void say_restored(struct fib *fib, size_t n, const struct prefix *first, bool again)
+static void say_restored(const struct fib *fib, bool again)
 {
 	char text[PREFIX_STRLEN];
 
-	log_warning("%s: somebody has removed %zu %s to tenants (%s%s), which %s put back%s",
-		    device_name(fib->device), n, n == 1 ? "route" : "routes",
-		    prefix_format(first, text), n == 1 ? "" : " and more", n == 1 ? "is" : "are",
+	log_warning("%s: %zu %s to tenants had gone (%s%s) and %s put back%s", fib->name,
+		    fib->n_gone, fib->n_gone == 1 ? "route" : "routes",
+		    prefix_format(&fib->gone, text), fib->n_gone == 1 ? "" : " and more",
+		    fib->n_gone == 1 ? "is" : "are",
 		    again ? "; it happens again and again: systemd-networkd does that unless "
 			    "networkd.conf says ManageForeignRoutes=no" : "");
+}
+
+/* What became of an addition. All that is looked up is what the kernel has by now. */
+static void on_told(void *arg, const struct prefix *p, int error)
+{
+	struct fib *fib = arg;
+	struct verdict refused = { .kind = VERDICT_REFUSED, .error = error };
+
+	if (!error) {
+		if (!losses_find(fib->losses, p) && !fib->n_gone++)
+			fib->gone = *p;
+		prove(fib, p);
+	} else if (error == -EEXIST) {
+		if (!waiting_add(&fib->tried, p))
+			want_round(fib);
+	} else {
+		losses_note(fib->losses, p, &refused);
+		want_round_in(fib, RETRY_MS);
+	}
+}
+
+/* Installs, and has it proven. */
+static void flush(struct fib *fib)
+{
+	fib->n_gone = 0;
+	fib->some_went = false;
+	if (routes_flush(fib->routes))
+		want_round(fib);
+	if (waiting_count(&fib->tried))
+		begin_verifying(fib);
+}
+
+static void install(const struct prefix *p, void *arg)
+{
+	struct fib *fib = arg;
+
+	routes_add(fib->routes, p);
+}
+
+static void install_missing(struct fib *fib)
+{
+	const struct prefix *p;
+
+	if (fib->all_missing) {
+		waiting_clear(&fib->missing);
+		fib->ops->each_wanted(fib->arg, install, fib);
+	}
+	while ((p = waiting_first(&fib->missing))) {
+		/* It may have been revoked meanwhile. */
+		if (fib->ops->is_wanted(fib->arg, p))
+			routes_add(fib->routes, p);
+		waiting_advance(&fib->missing);
+	}
+	fib->all_missing = false;
+	flush(fib);
 }
 
 static void on_restore(uv_timer_t *timer)
 {
 	struct fib *fib = timer->data;
-	struct waiting *w = &fib->lost;
-	uint64_t now = uv_now(timer->loop);
+	uint64_t now = now_ms(fib);
 	bool again = fib->restored && now - fib->restored < fib->patience + RESTORE_MAX_MS;
-	const struct prefix *first = NULL;
-	size_t n = 0;
 
-	for (size_t i = 0; i < w->n; i++) {
-		/* It may have been revoked meanwhile. */
-		if (!device_has_prefix(fib->device, &w->list[i]))
-			continue;
-		routes_add(fib->routes, &w->list[i]);
-		first = first ? first : &w->list[i];
-		n++;
-	}
-	routes_flush(fib->routes);
-	if (n) {
-		say_restored(fib, n, first, again);
+	install_missing(fib);
+	if (fib->n_gone) {
+		say_restored(fib, again);
 		fib->restored = now;
 		fib->patience = again ? min(2 * fib->patience, (uint64_t)RESTORE_MAX_MS) :
 					RESTORE_MS;
 	}
-	clear(w);
 }
 
 static void put_back(struct fib *fib, const struct prefix *p)
 {
-	add(&fib->lost, p);
+	if (waiting_count(&fib->missing) >= WAITING_MAX || !waiting_add(&fib->missing, p))
+		fib->all_missing = true;
 	if (!uv_is_active((uv_handle_t *)&fib->restore))
 		uv_timer_start(&fib->restore, on_restore, fib->patience, 0);
 }
 
-/* Verifying */
+/* Looking up */
 
-static bool is_ours(const struct fib *fib, const struct netlink_route *route)
+static void look_up(struct fib *fib, const struct prefix *p, bool tried)
 {
-	return route->oif == fib->ifindex && route->type == RTN_UNICAST;
-}
-
-static const char *link_name(struct fib *fib, int index, char name[IFNAMSIZ])
-{
-	if (!index || netlink_link_name(fib->nl, index, name))
-		(void)snprintf(name, IFNAMSIZ, "%s", index ? "?" : "none");
-	return name;
-}
-
-/* What wins, and what can be done about it. */
-static void explain(struct fib *fib, const struct loss *loss)
-{
-	const struct netlink_route *won = &loss->won;
-	const struct prefix *p = &loss->prefix;
-	struct prefix dst = { .family = p->family, .cidr = won->dst_len };
-	const char *ip = p->family == AF_INET6 ? "ip -6" : "ip";
-	char wanted[PREFIX_STRLEN], winner[PREFIX_STRLEN], link[IFNAMSIZ];
-
-	memcpy(dst.addr, won->dst, sizeof(dst.addr));
-	prefix_format(p, wanted);
-	prefix_format(&dst, winner);
-	link_name(fib, won->oif, link);
-	if (won->type == RTN_LOCAL || won->type == RTN_ANYCAST)
-		log_error("%s: packets to %s do not come to us: this machine has that address "
-			  "itself: '%s address del %s dev %s'", device_name(fib->device), wanted, ip,
-			  winner, link);
-	else if (won->table != RT_TABLE_MAIN)
-		log_error("%s: packets to %s do not come to us: a rule sends them to table %u, "
-			  "where the route to %s via %s wins: see '%s rule show'",
-			  device_name(fib->device), wanted, won->table, winner, link, ip);
-	else
-		log_error("%s: packets to %s do not come to us: the route to %s via %s (protocol "
-			  "%u, metric %u) wins: '%s route del %s metric %u'",
-			  device_name(fib->device), wanted, winner, link, won->protocol,
-			  won->priority, ip, winner, won->priority);
-}
-
-/* A look-up as for a packet that came in at the uplink, where that can be asked. */
-static int look_up(struct fib *fib, const struct prefix *p, struct netlink_route *won)
-{
-	struct netlink_lookup lookup = { .family = p->family, .fib_match = true };
-
-	memcpy(lookup.dst, p->addr, sizeof(lookup.dst));
-	/* IPv4 would want a source that is not a martian there. */
-	if (p->family == AF_INET6 && *fib->uplink)
-		lookup.iif = max(netlink_link_index(fib->nl, fib->uplink), 0);
-	return netlink_route_get(fib->nl, &lookup, won);
-}
-
-/* FNV-1a, not for adversaries. */
-static uint64_t mix(uint64_t hash, const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static void note_loss(struct fib *fib, const struct prefix *p, const struct netlink_route *won)
-{
-	if (fib->n_losses < LOSSES_SAID)
-		fib->losses[fib->n_losses] = (struct loss){ .prefix = *p, .won = *won };
-	fib->n_losses++;
-	fib->hash = mix(mix(fib->hash + 1, p, sizeof(*p)), &won->oif, sizeof(won->oif));
-}
-
-static void verify_one(struct fib *fib, const struct prefix *p)
-{
-	struct netlink_route won;
-	int err;
+	struct verdict verdict;
 
 	/* What was revoked meanwhile needs no route. */
-	if (!device_has_prefix(fib->device, p))
+	if (!fib->ops->is_wanted(fib->arg, p))
 		return;
-	err = look_up(fib, p, &won);
-	if (!err && is_ours(fib, &won))
-		return;
-	if (!err && (won.table != RT_TABLE_MAIN || won.dst_len == p->cidr))
-		note_loss(fib, p, &won);
-	else if (!err || err == -ENETUNREACH)
-		put_back(fib, p); /* ours is not there, by no event that we have heard of */
-}
-
-static void end_verifying(struct fib *fib)
-{
-	size_t n = min(fib->n_losses, (size_t)LOSSES_SAID);
-
-	clear(&fib->unproven);
-	uv_timer_stop(&fib->verify);
-	if (fib->n_losses && fib->hash != fib->said) {
-		for (size_t i = 0; i < n; i++)
-			explain(fib, &fib->losses[i]);
-		if (fib->n_losses > n)
-			log_error("%s: and %zu addresses more to which packets do not come",
-				  device_name(fib->device), fib->n_losses - n);
+	verdict_get(&fib->view, p, &verdict);
+	switch (verdict.kind) {
+	case VERDICT_UNKNOWN:
+		break;
+	case VERDICT_OURS:
+		losses_mended(fib->losses, p);
+		break;
+	case VERDICT_MISSING:
+		if (!tried || fib->some_went)
+			put_back(fib, p);
+		else
+			losses_note(fib->losses, p, &verdict);
+		break;
+	default:
+		/* Ours is to be there all the same, for the time when the other one goes. */
+		if (tried || losses_find(fib->losses, p))
+			losses_note(fib->losses, p, &verdict);
+		else
+			put_back(fib, p);
 	}
-	if (fib->n_losses || fib->all)
-		fib->said = fib->hash;
-	fib->n_losses = 0;
-	fib->hash = 0;
-	fib->all = false;
 }
 
-static void on_verify(uv_timer_t *timer)
+static bool look_up_next(struct fib *fib)
+{
+	bool tried = waiting_count(&fib->tried) != 0;
+	struct waiting *w = tried ? &fib->tried : &fib->unproven;
+	const struct prefix *first = waiting_first(w);
+	struct prefix p;
+
+	if (!first)
+		return false;
+	p = *first;
+	waiting_advance(w);
+	look_up(fib, &p, tried);
+	return true;
+}
+
+static void look_around(struct fib *fib)
+{
+	if (fib->looked_around && now_ms(fib) - fib->looked_around < LOOK_AROUND_MS)
+		return;
+	verdict_look_around(&fib->view);
+	fib->looked_around = now_ms(fib);
+}
+
+static void on_tick(uv_timer_t *timer)
 {
 	struct fib *fib = timer->data;
-	struct waiting *w = &fib->unproven;
+	uint64_t began = uv_hrtime();
+	int n = 0;
 
-	for (int i = 0; i < LOOKUPS_PER_TICK && w->next < w->n; i++)
-		verify_one(fib, &w->list[w->next++]);
-	if (w->next == w->n)
-		end_verifying(fib);
-}
-
-/* Ranges have host routes of others in them, rightly: only addresses can be looked up. */
-static void prove(struct fib *fib, const struct prefix *p)
-{
-	if (!prefix_is_host(p) || fib->down)
+	look_around(fib);
+	while (n < LOOKUPS_PER_TICK && look_up_next(fib))
+		n++;
+	fib->spent_ns += uv_hrtime() - began;
+	if (n == LOOKUPS_PER_TICK)
 		return;
-	add(&fib->unproven, p);
-	if (!uv_is_active((uv_handle_t *)&fib->verify))
-		uv_timer_start(&fib->verify, on_verify, TICK_MS, TICK_MS);
+	uv_timer_stop(timer);
+	if (fib->in_round)
+		end_round(fib);
 }
 
-void fib_verify(struct fib *fib, const struct prefix *p)
+/* Wishes */
+
+void fib_add(struct fib *fib, const struct prefix *p)
+{
+	if (fib && !fib->down)
+		routes_add(fib->routes, p);
+}
+
+void fib_remove(struct fib *fib, const struct prefix *p)
+{
+	if (!fib)
+		return;
+	routes_remove(fib->routes, p);
+	losses_forget(fib->losses, p);
+}
+
+void fib_flush(struct fib *fib)
 {
 	if (fib)
-		prove(fib, p);
-}
-
-static void prove_peer(const struct device_peer *peer, void *arg)
-{
-	for (size_t i = 0; i < peer->n_allowed_ips; i++)
-		prove(arg, &peer->allowed_ips[i]);
-}
-
-static void on_verify_all(uv_timer_t *timer)
-{
-	struct fib *fib = timer->data;
-
-	device_each_peer(fib->device, prove_peer, fib);
-	fib->all = fib->unproven.n != 0;
-}
-
-/* Everything may be affected; soon, but once for many changes. */
-static void verify_all(struct fib *fib)
-{
-	if (!uv_is_active((uv_handle_t *)&fib->verify_all))
-		uv_timer_start(&fib->verify_all, on_verify_all, VERIFY_ALL_MS, 0);
+		flush(fib);
 }
 
 /* Events */
+
+/* Longer prefixes win, in one table; and some tables come before the others. */
+static bool concerns_many(const struct netlink_route *route, const struct prefix *p)
+{
+	if (route->type == RTN_MULTICAST)
+		return false;
+	return route->table != RT_TABLE_MAIN &&
+	       (route->table != RT_TABLE_LOCAL || !prefix_is_host(p));
+}
 
 void fib_route_changed(struct fib *fib, const struct netlink_route *route, bool gone)
 {
@@ -295,68 +333,115 @@ void fib_route_changed(struct fib *fib, const struct netlink_route *route, bool 
 	if (!fib || fib->down)
 		return;
 	memcpy(p.addr, route->dst, sizeof(p.addr));
-	if (route->table != RT_TABLE_MAIN && route->table != RT_TABLE_LOCAL)
-		verify_all(fib); /* there less specific ones may win, by a rule */
-	else if (!device_has_prefix(fib->device, &p))
-		return; /* the whole of a BGP table, where there is one */
-	else if (gone && route->table == RT_TABLE_MAIN)
-		put_back(fib, &p);
-	else
+	if (concerns_many(route, &p)) {
+		want_round(fib);
+	} else if (fib->ops->is_wanted(fib->arg, &p)) {
+		if (gone)
+			losses_retract(fib->losses, &p);
+		fib->some_went |= gone;
 		prove(fib, &p);
+	}
 }
 
 void fib_rule_changed(struct fib *fib)
 {
-	if (fib)
-		verify_all(fib);
+	fib_refresh(fib);
 }
 
-static void install_peer(const struct device_peer *peer, void *arg)
+/* Whatever was in the way of our routes may have gone: there is no reason to be patient. */
+static void start_afresh(struct fib *fib)
 {
-	struct fib *fib = arg;
-
-	for (size_t i = 0; i < peer->n_allowed_ips; i++)
-		routes_add(fib->routes, &peer->allowed_ips[i]);
+	fib->patience = RESTORE_MS;
+	if (uv_is_active((uv_handle_t *)&fib->restore))
+		uv_timer_start(&fib->restore, on_restore, fib->patience, 0);
+	want_round(fib);
 }
 
-void fib_link_changed(struct fib *fib, bool up)
+/*
+ * With the last IPv4 address of an interface the kernel drops all of its IPv4 routes, ours
+ * or those that were in the way of ours, and reports none of them.
+ */
+void fib_addr_changed(struct fib *fib, const struct netlink_addr *addr, bool gone)
 {
+	if (!fib || fib->down)
+		return;
+	if (addr->ifindex == fib->view.ifindex)
+		start_afresh(fib);
+	else if (gone && addr->family == AF_INET)
+		want_round(fib);
+}
+
+static void go_down(struct fib *fib)
+{
+	waiting_clear(&fib->missing);
+	waiting_clear(&fib->tried);
+	waiting_clear(&fib->unproven);
+	fib->all_missing = fib->in_round = false;
+	uv_timer_stop(&fib->restore);
+	uv_timer_stop(&fib->verify);
+	uv_timer_stop(&fib->round);
+	fib->down = true;
+}
+
+static void come_up(struct fib *fib)
+{
+	fib->down = false;
+	fib->ops->each_wanted(fib->arg, install, fib);
+	flush(fib);
+	start_afresh(fib);
+}
+
+void fib_link_changed(struct fib *fib, const struct netlink_link *link, bool gone)
+{
+	bool down = gone || !(link->flags & IFF_UP);
+
 	if (!fib)
 		return;
-	fib->down = !up;
-	/* What waits to be put back is among those that are installed below. */
-	clear(&fib->lost);
-	uv_timer_stop(&fib->restore);
-	if (!up)
+	if (link->index != fib->view.ifindex) {
+		if (down)
+			want_round(fib);
 		return;
-	device_each_peer(fib->device, install_peer, fib);
-	routes_flush(fib->routes);
-	verify_all(fib);
+	}
+	if (down && !fib->down)
+		go_down(fib);
+	else if (!down && fib->down)
+		come_up(fib);
 }
 
 void fib_refresh(struct fib *fib)
 {
 	if (fib)
-		verify_all(fib);
+		want_round(fib);
 }
 
 /* Life */
 
-int fib_open(struct fib **out, uv_loop_t *loop, struct routes *routes, struct netlink *nl,
-	     struct device *dev, int ifindex, const char *uplink)
+int fib_open(struct fib **out, uv_loop_t *loop, struct netlink *nl, int ifindex,
+	     const char *name, const struct config_router *router, const struct fib_ops *ops,
+	     void *arg)
 {
 	struct fib *fib = calloc(1, sizeof(*fib));
 
-	*out = fib;
+	*out = NULL;
 	if (!fib)
 		return -ENOMEM;
-	*fib = (struct fib){ .routes = routes, .nl = nl, .device = dev, .ifindex = ifindex,
-			     .patience = RESTORE_MS };
-	(void)snprintf(fib->uplink, sizeof(fib->uplink), "%s", uplink);
+	*fib = (struct fib){ .name = name, .ops = ops, .arg = arg, .patience = RESTORE_MS,
+			     .view = { .nl = nl, .ifindex = ifindex, .router = router } };
+	fib->routes = routes_new(nl, ifindex, name);
+	fib->losses = losses_new(loop, name, &fib->view);
+	if (!fib->routes || !fib->losses) {
+		routes_free(fib->routes);
+		losses_free(fib->losses);
+		free(fib);
+		return -ENOMEM;
+	}
+	routes_sweep(fib->routes);
+	routes_tell(fib->routes, on_told, fib);
 	uv_timer_init(loop, &fib->restore);
 	uv_timer_init(loop, &fib->verify);
-	uv_timer_init(loop, &fib->verify_all);
-	fib->restore.data = fib->verify.data = fib->verify_all.data = fib;
+	uv_timer_init(loop, &fib->round);
+	fib->restore.data = fib->verify.data = fib->round.data = fib;
+	*out = fib;
 	return 0;
 }
 
@@ -366,8 +451,10 @@ static void on_closed(uv_handle_t *handle)
 
 	if (--fib->closing)
 		return;
-	free(fib->lost.list);
-	free(fib->unproven.list);
+	waiting_clear(&fib->missing);
+	waiting_clear(&fib->tried);
+	waiting_clear(&fib->unproven);
+	routes_free(fib->routes);
 	free(fib);
 }
 
@@ -375,8 +462,10 @@ void fib_close(struct fib *fib)
 {
 	if (!fib)
 		return;
+	losses_free(fib->losses);
+	fib->losses = NULL;
 	fib->closing = 3;
 	uv_close((uv_handle_t *)&fib->restore, on_closed);
 	uv_close((uv_handle_t *)&fib->verify, on_closed);
-	uv_close((uv_handle_t *)&fib->verify_all, on_closed);
+	uv_close((uv_handle_t *)&fib->round, on_closed);
 }

@@ -14,7 +14,6 @@
 #include "fib.h"
 #include "link.h"
 #include "owner.h"
-#include "routes.h"
 #include "uapi_sock.h"
 
 struct gateway {
@@ -24,7 +23,6 @@ struct gateway {
 	struct netlink *nl;
 	int ifindex;
 	bool down; /* somebody has set the interface down */
-	struct routes *routes;
 	struct fib *fib;
 	struct uplinks *uplinks;
 	struct nlmon *mon;
@@ -66,8 +64,6 @@ static void on_own_link(struct gateway *gw, const struct netlink_link *link)
 		log_info("%s: up again: its routes are installed anew", link->name);
 		(void)!add_addresses(gw);
 	}
-	if (down != gw->down)
-		fib_link_changed(gw->fib, !down);
 	gw->down = down;
 }
 
@@ -75,8 +71,10 @@ static void refresh_own_link(struct gateway *gw)
 {
 	struct netlink_link link;
 
-	if (!netlink_link_get(gw->nl, gw->ifindex, &link))
-		on_own_link(gw, &link);
+	if (netlink_link_get(gw->nl, gw->ifindex, &link))
+		return;
+	on_own_link(gw, &link);
+	fib_link_changed(gw->fib, &link, false);
 }
 
 static void on_link(const struct netlink_link *link, bool deleted, void *arg)
@@ -85,6 +83,7 @@ static void on_link(const struct netlink_link *link, bool deleted, void *arg)
 
 	if (link->index == gw->ifindex && !deleted)
 		on_own_link(gw, link);
+	fib_link_changed(gw->fib, link, deleted);
 	uplinks_link_changed(gw->uplinks, link);
 }
 
@@ -92,7 +91,7 @@ static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
 {
 	struct gateway *gw = arg;
 
-	(void)deleted;
+	fib_addr_changed(gw->fib, addr, deleted);
 	uplinks_addr_changed(gw->uplinks, addr);
 }
 
@@ -160,8 +159,7 @@ static void on_address_added(void *arg, const struct prefix *p, const char *name
 	struct gateway *gw = arg;
 
 	(void)name;
-	routes_add(gw->routes, p);
-	fib_verify(gw->fib, p);
+	fib_add(gw->fib, p);
 	uplinks_announce(gw->uplinks, p);
 }
 
@@ -170,15 +168,14 @@ static void on_address_removed(void *arg, const struct prefix *p, const char *na
 	struct gateway *gw = arg;
 
 	(void)name;
-	routes_remove(gw->routes, p);
+	fib_remove(gw->fib, p);
 }
 
 static void on_applied(void *arg)
 {
 	struct gateway *gw = arg;
 
-	if (gw->routes)
-		routes_flush(gw->routes);
+	fib_flush(gw->fib);
 }
 
 static void on_arrived(void *arg, enum announce announce, const struct prefix *addresses,
@@ -189,6 +186,39 @@ static void on_arrived(void *arg, enum announce announce, const struct prefix *a
 	for (size_t i = 0; gw->uplinks && i < n; i++)
 		uplinks_arrived(gw->uplinks, announce, &addresses[i]);
 }
+
+/* What the routes are asked for */
+
+static bool is_wanted(void *arg, const struct prefix *p)
+{
+	struct gateway *gw = arg;
+
+	return device_has_prefix(gw->device, p);
+}
+
+struct visit {
+	void (*fn)(const struct prefix *p, void *arg);
+	void *arg;
+};
+
+static void visit_peer(const struct device_peer *peer, void *arg)
+{
+	struct visit *visit = arg;
+
+	for (size_t i = 0; i < peer->n_allowed_ips; i++)
+		visit->fn(&peer->allowed_ips[i], visit->arg);
+}
+
+static void each_wanted(void *arg, void (*fn)(const struct prefix *p, void *fn_arg),
+			void *fn_arg)
+{
+	struct gateway *gw = arg;
+	struct visit visit = { .fn = fn, .arg = fn_arg };
+
+	device_each_peer(gw->device, visit_peer, &visit);
+}
+
+static const struct fib_ops fib_ops = { .is_wanted = is_wanted, .each_wanted = each_wanted };
 
 static void on_gone(void *arg)
 {
@@ -262,11 +292,7 @@ static int open_link(struct gateway *gw)
 		goto out;
 	}
 	gw->ifindex = index;
-	gw->routes = routes_new(gw->nl, index, device_name(gw->device));
-	if (!gw->routes)
-		return -ENOMEM;
-	routes_sweep(gw->routes);
-	err = fib_open(&gw->fib, gw->loop, gw->routes, gw->nl, gw->device, index, r->uplinks[0]);
+	err = fib_open(&gw->fib, gw->loop, gw->nl, index, device_name(gw->device), r, &fib_ops, gw);
 	if (err)
 		goto out;
 	err = netlink_link_set_mtu(gw->nl, index, r->mtu);
@@ -352,11 +378,11 @@ void gateway_close(struct gateway *gw)
 	/* Silent first: nobody is told to send here any more. */
 	uplinks_close(gw->uplinks);
 	gw->uplinks = NULL;
-	fib_close(gw->fib);
-	gw->fib = NULL;
 	if (gw->device)
 		device_close(gw->device);
-	routes_free(gw->routes);
+	/* Behind it: the routes on an interface that stays are removed with the peers. */
+	fib_close(gw->fib);
+	gw->fib = NULL;
 	netlink_close(gw->nl);
 	gw->closing = 1;
 	uv_close((uv_handle_t *)&gw->gone_async, on_handle_closed);

@@ -23,8 +23,9 @@ struct routes {
 	const char *name;
 	struct wish *wishes;
 	size_t n, room;
-	size_t *refused; /* wishes that ended in EEXIST: looked at after the batch */
-	size_t n_refused;
+	int *verdicts; /* of the wishes, while they are carried out: 0 or -errno */
+	routes_fn *told;
+	void *arg;
 };
 
 struct routes *routes_new(struct netlink *nl, int ifindex, const char *name)
@@ -41,8 +42,13 @@ void routes_free(struct routes *r)
 	if (!r)
 		return;
 	free(r->wishes);
-	free(r->refused);
 	free(r);
+}
+
+void routes_tell(struct routes *r, routes_fn *fn, void *arg)
+{
+	r->told = fn;
+	r->arg = arg;
 }
 
 static void wish(struct routes *r, enum netlink_op op, const struct prefix *p)
@@ -84,23 +90,27 @@ static struct netlink_route route_to(const struct routes *r, const struct prefix
 	return route;
 }
 
+static void complain(const struct routes *r, const struct wish *w, int error, const char *text)
+{
+	char prefix[PREFIX_STRLEN];
+
+	log_error("%s: cannot %s the route to %s: %s%s%s", r->name,
+		  w->op == NETLINK_ADD ? "add" : "remove", prefix_format(&w->prefix, prefix),
+		  strerror(-error), *text ? ": " : "", text);
+}
+
 static void on_refused(size_t index, int error, const char *text, void *arg)
 {
 	struct routes *r = arg;
 	const struct wish *w = &r->wishes[index];
-	char prefix[PREFIX_STRLEN];
 
-	if (w->op == NETLINK_ADD && error == -EEXIST) {
-		if (r->refused)
-			r->refused[r->n_refused++] = index;
+	r->verdicts[index] = error;
+	if (w->op == NETLINK_ADD && (r->told || error == -EEXIST))
 		return;
-	}
 	/* A route that is gone already, or went with the device, is as removed as can be. */
 	if (w->op == NETLINK_DEL && (error == -ESRCH || error == -ENODEV))
 		return;
-	log_error("%s: cannot %s the route to %s: %s%s%s", r->name,
-		  w->op == NETLINK_ADD ? "add" : "remove", prefix_format(&w->prefix, prefix),
-		  strerror(-error), *text ? ": " : "", text);
+	complain(r, w, error, text);
 }
 
 struct search {
@@ -163,19 +173,24 @@ static void explain_refused(struct routes *r)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->n_refused; i++)
-		n += is_foreign(r, &r->wishes[r->refused[i]].prefix, n < REFUSALS_SAID);
+	for (size_t i = 0; i < r->n; i++)
+		if (r->wishes[i].op == NETLINK_ADD && r->verdicts[i] == -EEXIST)
+			n += is_foreign(r, &r->wishes[i].prefix, n < REFUSALS_SAID);
 	if (n > REFUSALS_SAID)
 		log_error("%s: and %zu routes more that are not ours", r->name, n - REFUSALS_SAID);
+}
+
+static void tell(struct routes *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->wishes[i].op == NETLINK_ADD)
+			r->told(r->arg, &r->wishes[i].prefix, r->verdicts[i]);
 }
 
 /* A start has a hundred thousand wishes; a change after it, one. */
 static void forget_wishes(struct routes *r)
 {
 	r->n = 0;
-	free(r->refused);
-	r->refused = NULL;
-	r->n_refused = 0;
 	if (r->room <= ROOM_KEPT)
 		return;
 	free(r->wishes);
@@ -183,27 +198,40 @@ static void forget_wishes(struct routes *r)
 	r->room = 0;
 }
 
-void routes_flush(struct routes *r)
+static int carry_out(struct routes *r)
 {
-	int refused;
+	int err = netlink_batch_begin(r->nl, on_refused, r);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < r->n; i++) {
+		struct netlink_route route = route_to(r, &r->wishes[i].prefix);
+
+		(void)netlink_batch_route(r->nl, r->wishes[i].op, &route);
+	}
+	return min(netlink_batch_end(r->nl), 0);
+}
+
+int routes_flush(struct routes *r)
+{
+	int err = -ENOMEM;
 
 	if (!r->n)
-		return;
-	r->refused = calloc(r->n, sizeof(*r->refused));
-	refused = netlink_batch_begin(r->nl, on_refused, r);
-	if (!refused) {
-		for (size_t i = 0; i < r->n; i++) {
-			struct netlink_route route = route_to(r, &r->wishes[i].prefix);
-
-			(void)netlink_batch_route(r->nl, r->wishes[i].op, &route);
-		}
-		refused = netlink_batch_end(r->nl);
-	}
-	if (refused < 0)
+		return 0;
+	r->verdicts = calloc(r->n, sizeof(*r->verdicts));
+	if (r->verdicts)
+		err = carry_out(r);
+	if (err)
 		log_error("%s: cannot tell the kernel of %zu routes: %s", r->name, r->n,
-			  strerror(-refused));
-	explain_refused(r);
+			  strerror(-err));
+	else if (r->told)
+		tell(r);
+	else
+		explain_refused(r);
+	free(r->verdicts);
+	r->verdicts = NULL;
 	forget_wishes(r);
+	return err;
 }
 
 static int sweep_one(const struct netlink_route *route, void *arg)

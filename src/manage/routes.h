@@ -25,6 +25,15 @@ void routes_free(struct routes *routes);
  */
 void routes_sweep(struct routes *routes);
 
+/*
+ * From here on fn is told of every addition what became of it, after the batch: 0, or
+ * -EEXIST (there is a route to p already: ours or somebody else's), or why the kernel
+ * refused it. These are then not logged. If the kernel could not be asked, fn is told
+ * nothing.
+ */
+typedef void routes_fn(void *arg, const struct prefix *p, int error);
+void routes_tell(struct routes *routes, routes_fn *fn, void *arg);
+
 /* To be done at the next flush; a removal and an addition of one prefix keep their order. */
 void routes_add(struct routes *routes, const struct prefix *p);
 void routes_remove(struct routes *routes, const struct prefix *p);
@@ -32,8 +41,8 @@ void routes_remove(struct routes *routes, const struct prefix *p);
 /*
  * Does everything that was asked for. A route that the kernel refuses is
  * logged with the reason; one that somebody else has is named with its owner
- * and left alone.
+ * and left alone. 0, or -errno: the kernel could not be asked, which is logged too.
  */
-void routes_flush(struct routes *routes);
+int routes_flush(struct routes *routes);
 
 #endif

@@ -7,18 +7,12 @@
 #include <stdlib.h>
 
 #include "../base/log.h"
+#include "waiting.h"
 
 enum {
 	/* Announcements for new addresses: 5,000 a second, which no switch minds. */
 	ANNOUNCE_PER_TICK = 50,
 	ANNOUNCE_TICK_MS = 10
-};
-
-/* Addresses that are to be announced at one uplink. */
-struct announcements {
-	struct prefix *list;
-	size_t n, room, next;
-	uv_timer_t timer;
 };
 
 struct uplinks;
@@ -27,7 +21,8 @@ struct port {
 	struct uplinks *uplinks;
 	const char *name;
 	struct neigh *neigh; /* NULL: closed */
-	struct announcements pending;
+	struct waiting pending; /* addresses that are to be announced here */
+	uv_timer_t announce;
 	int said; /* why it cannot be used, once it was logged */
 };
 
@@ -69,10 +64,9 @@ static enum neigh_owner on_asked(void *arg, int family, const uint8_t *addr)
 static void on_tick(uv_timer_t *timer)
 {
 	struct port *port = timer->data;
-	struct announcements *a = &port->pending;
+	const struct prefix *p;
 
-	for (int i = 0; i < ANNOUNCE_PER_TICK && a->next < a->n; i++) {
-		const struct prefix *p = &a->list[a->next];
+	for (int i = 0; i < ANNOUNCE_PER_TICK && (p = waiting_first(&port->pending)); i++) {
 		int err = 0;
 
 		/* It may have been revoked since it was queued. */
@@ -80,38 +74,17 @@ static void on_tick(uv_timer_t *timer)
 			err = neigh_announce(port->neigh, p->family, p->addr);
 		if (err == -ENOBUFS || err == -EAGAIN)
 			return; /* the next tick tries again */
-		a->next++;
+		waiting_advance(&port->pending);
 	}
-	if (a->next < a->n)
-		return;
-	free(a->list);
-	a->list = NULL;
-	a->n = a->room = a->next = 0;
-	uv_timer_stop(timer);
+	if (!waiting_first(&port->pending))
+		uv_timer_stop(timer);
 }
 
 /* Neighbours ask anyway: an announcement that is lost for want of memory is no fault. */
 static void queue(struct port *port, const struct prefix *p)
 {
-	struct announcements *a = &port->pending;
-
-	if (a->n == a->room && a->next) {
-		a->n -= a->next;
-		memmove(a->list, &a->list[a->next], a->n * sizeof(*a->list));
-		a->next = 0;
-	}
-	if (a->n == a->room) {
-		size_t room = a->room ? 2 * a->room : 64;
-		struct prefix *grown = realloc(a->list, room * sizeof(*grown));
-
-		if (!grown)
-			return;
-		a->list = grown;
-		a->room = room;
-	}
-	a->list[a->n++] = *p;
-	if (!uv_is_active((uv_handle_t *)&a->timer))
-		uv_timer_start(&a->timer, on_tick, 0, ANNOUNCE_TICK_MS);
+	if (waiting_add(&port->pending, p) && !uv_is_active((uv_handle_t *)&port->announce))
+		uv_timer_start(&port->announce, on_tick, 0, ANNOUNCE_TICK_MS);
 }
 
 void uplinks_announce(struct uplinks *u, const struct prefix *p)
@@ -213,7 +186,7 @@ static void on_closed(uv_handle_t *handle)
 	struct port *port = handle->data;
 	struct uplinks *u = port->uplinks;
 
-	free(port->pending.list);
+	waiting_clear(&port->pending);
 	if (!--u->closing)
 		free(u);
 }
@@ -223,7 +196,7 @@ static void close_ports(struct uplinks *u)
 	for (unsigned i = 0; i < u->n; i++) {
 		neigh_close(u->ports[i].neigh);
 		u->ports[i].neigh = NULL;
-		uv_close((uv_handle_t *)&u->ports[i].pending.timer, on_closed);
+		uv_close((uv_handle_t *)&u->ports[i].announce, on_closed);
 	}
 }
 
@@ -255,8 +228,8 @@ int uplinks_open(struct uplinks **out, uv_loop_t *loop, const struct config_rout
 
 		port->uplinks = u;
 		port->name = router->uplinks[u->n - 1];
-		uv_timer_init(loop, &port->pending.timer);
-		port->pending.timer.data = port;
+		uv_timer_init(loop, &port->announce);
+		port->announce.data = port;
 		err = open_port(port, loop);
 	}
 	if (err) {

@@ -51,7 +51,7 @@ check "another MTU: nothing is said" is "$(lab_since gw)" ""
 
 lab_ip vps -6 route add ${PREFIX6}b0/128 dev lo proto static
 lab_tenant gw bob ${PREFIX6}b0/128
-check "another's route: said whose" lab_wait_log gw "route to ${PREFIX6}b0/128 via lo already"
+check "another's route: said whose" lab_wait_log gw "route to ${PREFIX6}b0/128 via lo .*which is not ours, wins"
 check "another's route: left alone" \
 	has "$(lab_ip vps -6 route show ${PREFIX6}b0)" 'dev lo proto static'
 rm "$LAB_DIR/gw.d/bob.conf"

@@ -52,10 +52,10 @@ lab_mark gw
 
 lab_ip vps route del $A/128 dev "$GW"
 check "a route that is deleted comes back" lab_wait 5 "the route" is_routed $A/128
-said "a route that is deleted" "has removed 1 route to tenants \($A/128\)"
+said "a route that is deleted" "1 route to tenants had gone \($A/128\)"
 lab_ip vps route flush dev "$GW" proto 146
 check "flushed: IPv4 comes back" lab_wait 5 "the route" is_routed $C/32
-said "flushed" "has removed 1 route .*$C"
+said "flushed" "1 route to tenants had gone \($C/32\)"
 lab_ip vps -6 route flush proto 146
 check "flushed: IPv6 comes back" lab_wait 5 "the routes" count_is 2
 said "again and again" 'ManageForeignRoutes=no'
@@ -65,14 +65,14 @@ check "two thousand more" lab_wait 5 "the routes" count_is 2003
 lab_mark gw
 lab_ip vps -6 route flush proto 146
 check "all of them come back" lab_wait $((10 * LAB_SLOW)) "the routes" count_is 2003
-said "all of them" 'has removed [0-9]+ routes'
+said "all of them" '[0-9]+ routes to tenants had gone'
 rm "$D/dora.conf"
 check "and go with their tenant" lab_wait 5 "the routes to go" count_is 2
 lab_mark gw
 rm "$D/bob.conf"
 check "our own removals stay" lab_wait 5 "the route to go" count_is 1
 need "bob has gone" lab_wait_no_peer "$GW" "${PUB[bob]}"
-check "without a word" not lab_logged gw 'has removed'
+check "without a word" not lab_logged gw 'had gone'
 
 # ---- the interface ---------------------------------------------------------------------
 
@@ -82,15 +82,21 @@ check "the kernel has dropped them" count_is 0
 lab_ip vps link set "$GW" up
 check "up again: they are back" lab_wait 5 "the routes" is_routed $A/128
 check "IPv4 as well" lab_wait 5 "the route" is_routed $C/32
-check "and that is nobody's removal" not lab_logged gw 'has removed'
+check "and that is nobody's removal" not lab_logged gw 'had gone'
 lab_sysctl vps "net/ipv6/conf/$GW/disable_ipv6=1"
 check "IPv6 switched off: gone" lab_wait 5 "the route to go" not is_routed $A/128
 lab_sysctl vps "net/ipv6/conf/$GW/disable_ipv6=0"
 check "and on again: back" lab_wait $((10 * LAB_SLOW)) "the route" is_routed $A/128
+lab_ip vps address add 10.99.0.1/24 dev "$GW"
+lab_mark gw
+lab_ip vps address del 10.99.0.1/24 dev "$GW"
+said "its last IPv4 address goes, and with it silently the routes" "1 route to tenants had gone \($C/32\)"
+check "they are back" is_routed $C/32
 lab_ip vps link set eth0 down
 lab_ip vps link set eth0 up
 check "the uplink's flaps do not touch them" is_routed $A/128
 lab_addr vps eth0 $VPS6/64 || :
+lab_route vps default via 192.0.2.1
 lab_mark gw
 
 # ---- something else wins -----------------------------------------------------------------
@@ -109,6 +115,18 @@ lab_ip vps -6 route flush table 77
 lab_ip vps address add $C/32 dev lo
 said "IPv4" "$C/32 .*'ip address del $C/32 dev lo'"
 lab_ip vps address del $C/32 dev lo
+lab_ip vps route del $C/32 dev "$GW"
+lab_ip vps route add blackhole $C/32
+said "a blackhole" "$C/32 .*of type blackhole wins"
+lab_ip vps route del blackhole $C/32
+said "a blackhole that goes" "packets to $C/32 come to us again"
+lab_ip vps rule add iif eth0 table 77
+lab_ip vps route add default dev lo table 77
+said "a rule for what comes in" "$C/32 .*rule sends them to table 77"
+lab_ip vps rule del iif eth0 table 77
+lab_ip vps route flush table 77
+lab_wait_log gw "packets to $C/32 come to us again" || :
+lab_mark gw
 lab_ip vps address add ${PREFIX6}a0/124 dev eth0 nodad
 lab_tenant gw bob ${PREFIX6}a7/128
 need "bob is back, inside an on-link /124" lab_wait_peer "$GW" "${PUB[bob]}"
@@ -120,7 +138,7 @@ check "and nobody says so" not lab_logged gw 'do not come to us'
 lab_ip vps -6 route add $B/128 dev eth0 proto static
 lab_mark gw
 lab_tenant gw carol $B/128
-said "somebody else's" "there is a route to $B/128 via eth0 already \(protocol 4\), which is not ours"
+said "somebody else's" "the route to $B/128 via eth0 \(protocol 4, metric 1024\), which is not ours, wins"
 check "it is left alone" has "$(lab_ip vps -6 route show $B/128)" 'dev eth0 proto static'
 lab_ip vps -6 route del $B/128 dev eth0 proto static
 check "when it goes, ours comes" lab_wait 5 "the route" is_routed $B/128
