@@ -62,7 +62,8 @@ int tun_open(const char *name, unsigned int queues, bool offload, struct tun_que
 	static const struct tun_ops ops = { .readv = read_wire, .writev = write_wire };
 
 	for (unsigned int i = 0; i < queues; i++)
-		q[i] = (struct tun_queue){ .fd = wire_open(), .vnet_hdr = offload, .ops = &ops };
+		q[i] = (struct tun_queue){ .fd = wire_open(), .vnet_hdr = offload,
+					  .steered = true, .ops = &ops };
 	snprintf(ifname, IFNAMSIZ, "%s", name);
 	return 0;
 }

@@ -11,6 +11,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "steer.h"
+
 /* Linux 6.2; Debian 12's headers are older than its backported kernels. */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -105,6 +107,7 @@ int tun_open(const char *name, unsigned int queues, bool offload, struct tun_que
 		tun_close(q, queues);
 		return err;
 	}
+	q[0].steered = queues == 1 || !steer_flows(q[0].fd);
 	memcpy(ifname, ifr.ifr_name, IFNAMSIZ);
 	return 0;
 }
@@ -130,6 +133,7 @@ int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ])
 		q->fd = -1;
 		return err;
 	}
+	q->steered = true; /* there is but this one */
 	memcpy(ifname, ifr.ifr_name, IFNAMSIZ);
 	return 0;
 }

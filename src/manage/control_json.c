@@ -103,6 +103,7 @@ static json_t *offloads_json(const struct device_info *info, int *err)
 	json_t *out = json_object();
 
 	set(out, "tun", json_boolean(info->tun_offload), err);
+	set(out, "tun_steering", json_boolean(info->tun_steering), err);
 	set(out, "udp_gso", json_boolean(info->gso), err);
 	set(out, "udp_gro", json_boolean(info->gro), err);
 	return out;

@@ -12,8 +12,8 @@ enum {
 	SAY_MS = 100,
 	SAID_AT_ONCE = 10,
 	/* So many times in a row; from then on no more often than that. */
-	TURNS_MAX = 10,
-	TURN_MS = 10000
+	TURNS_MAX = 30,
+	TURN_MS = 5000
 };
 
 struct loss {

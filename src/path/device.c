@@ -47,6 +47,9 @@ static int open_queues(struct device *dev, const struct device_options *options)
 	err = options->netns >= 0 ? netns_call(options->netns, open_tun, &o) : open_tun(&o);
 	for (unsigned i = 0; i < n && !err; i++)
 		dev->dp.queues[i].tun = o.tun[i];
+	if (!err && !o.tun[0].steered)
+		log_info("%s: this kernel takes no eBPF for it: a flow may be reordered when its "
+			 "first answer comes", dev->name);
 	free(o.tun);
 	return err;
 }
@@ -312,7 +315,8 @@ void device_get(struct device *dev, struct device_info *out)
 
 	*out = (struct device_info){ .fwmark = dev->fwmark,
 				     .n_peers = peertable_count(dev->dp.table),
-				     .tun_offload = dev->dp.queues[0].tun.offloads != 0 };
+				     .tun_offload = dev->dp.queues[0].tun.offloads != 0,
+				     .tun_steering = dev->dp.queues[0].tun.steered };
 	if (id) {
 		memcpy(out->private_key, id->local.private_key, NOISE_KEY_LEN);
 		memcpy(out->public_key, id->local.public_key, NOISE_KEY_LEN);

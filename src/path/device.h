@@ -87,6 +87,7 @@ struct device_info {
 	size_t n_peers;
 	bool gso, gro; /* UDP offloads in use */
 	bool tun_offload;
+	bool tun_steering; /* each flow keeps its queue */
 };
 
 void device_get(struct device *dev, struct device_info *out);

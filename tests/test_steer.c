@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A flow stays on its queue (tun/steer.c): real packets into a real TUN device with
+ * several queues. The kernel's own choice is looked at too, so that it is known that
+ * this test sees a flow that moves.
+ */
+#include <arpa/inet.h>
+#include <linux/if_tun.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include "../tun/steer.h"
+#include "../tun/tun.h"
+#include "in_netns.h"
+
+enum { QUEUES = 4, FLOWS = 64 };
+
+static struct tun_queue queues[QUEUES];
+
+static void setup(void)
+{
+	char name[IFNAMSIZ];
+
+	in_netns_setup();
+	ck_assert_int_eq(tun_open("steer0", QUEUES, false, queues, name), 0);
+	ck_assert(queues[0].steered);
+	sh("ip link set steer0 mtu 1400 up");
+	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/64 dev steer0 nodad");
+	/* Nothing but what the test sends. */
+	sh("sysctl -qw net.ipv6.conf.steer0.router_solicitations=0");
+}
+
+static void teardown(void)
+{
+	tun_close(queues, QUEUES);
+}
+
+struct flow {
+	int fd;
+	struct sockaddr_storage from, to;
+	socklen_t len;
+};
+
+static void flow_open(struct flow *f, int family, const char *to, unsigned port)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&f->to;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&f->to;
+
+	*f = (struct flow){ .fd = socket(family, SOCK_DGRAM, 0) };
+	ck_assert_int_ge(f->fd, 0);
+	f->to.ss_family = (sa_family_t)family;
+	in->sin_port = htons((uint16_t)port); /* both have it at the same place */
+	ck_assert_int_eq(inet_pton(family, to, family == AF_INET ? (void *)&in->sin_addr
+								  : (void *)&in6->sin6_addr), 1);
+	f->len = family == AF_INET ? sizeof(*in) : sizeof(*in6);
+	ck_assert_int_eq(connect(f->fd, (struct sockaddr *)&f->to, f->len), 0);
+	f->len = sizeof(f->from);
+	ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&f->from, &f->len), 0);
+}
+
+/* The queue at which the next UDP packet of the flow, or a part of one, comes out. */
+static int next_queue(uint8_t *packet, size_t room, ssize_t *len)
+{
+	for (;;) {
+		struct pollfd p[QUEUES];
+
+		for (int i = 0; i < QUEUES; i++)
+			p[i] = (struct pollfd){ .fd = queues[i].fd, .events = POLLIN };
+		ck_assert_msg(poll(p, QUEUES, 10000) > 0, "no packet came");
+		for (int i = 0; i < QUEUES; i++) {
+			if (!(p[i].revents & POLLIN))
+				continue;
+			*len = read(queues[i].fd, packet, room);
+			/* Neighbour discovery and group reports are nobody's flow. */
+			if (*len > 28 && (packet[0] >> 4 == 4 ? packet[9] == IPPROTO_UDP
+							       : packet[6] == IPPROTO_UDP ||
+								 packet[6] == IPPROTO_FRAGMENT))
+				return i;
+		}
+	}
+}
+
+static int send_one(struct flow *f, size_t size)
+{
+	uint8_t data[4000] = { 0 }, packet[2000];
+	ssize_t len;
+
+	ck_assert_int_eq(send(f->fd, data, size, 0), (ssize_t)size);
+	return next_queue(packet, sizeof(packet), &len);
+}
+
+/* An answer of the other side, written to a queue; its checksum, 0, is good for IPv4 only. */
+static void answer(struct flow *f, int queue)
+{
+	struct sockaddr_in *to = (struct sockaddr_in *)&f->to;
+	struct sockaddr_in *from = (struct sockaddr_in *)&f->from;
+	uint8_t p[28] = { 0x45, 0, 0, 28, 0, 0, 0, 0, 64, IPPROTO_UDP };
+	uint32_t sum = 0;
+
+	memcpy(p + 12, &to->sin_addr, 4);
+	memcpy(p + 16, &from->sin_addr, 4);
+	memcpy(p + 20, &to->sin_port, 2);
+	memcpy(p + 22, &from->sin_port, 2);
+	p[25] = 8;
+	for (int i = 0; i < 20; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	p[10] = (uint8_t)(sum >> 8);
+	p[11] = (uint8_t)sum;
+	ck_assert_int_eq(write(queues[queue].fd, p, sizeof(p)), sizeof(p));
+}
+
+/* Does the flow come to another queue after an answer on each of them? */
+static bool moves(struct flow *f)
+{
+	int first = send_one(f, 10);
+
+	for (int i = 0; i < QUEUES; i++) {
+		answer(f, i);
+		if (send_one(f, 10) != first)
+			return true;
+	}
+	return false;
+}
+
+START_TEST(answers_do_not_move_it)
+{
+	int none = -1;
+	struct flow f;
+
+	flow_open(&f, AF_INET, "10.9.0.2", 5000);
+	ck_assert(!moves(&f));
+	ck_assert_int_eq(ioctl(queues[0].fd, TUNSETSTEERINGEBPF, &none), 0);
+	ck_assert(moves(&f));
+	ck_assert_int_eq(steer_flows(queues[0].fd), 0);
+	ck_assert(!moves(&f));
+	close(f.fd);
+}
+END_TEST
+
+/* By address and by port, each alone. */
+static void check_spread(int family, const char *format)
+{
+	unsigned by_address[QUEUES] = { 0 }, by_port[QUEUES] = { 0 };
+	char to[64];
+	struct flow f;
+
+	for (unsigned i = 0; i < FLOWS; i++) {
+		snprintf(to, sizeof(to), format, i + 2);
+		flow_open(&f, family, to, 5000);
+		by_address[send_one(&f, 10)]++;
+		close(f.fd);
+		snprintf(to, sizeof(to), format, 2u);
+		flow_open(&f, family, to, 5000 + i);
+		by_port[send_one(&f, 10)]++;
+		close(f.fd);
+	}
+	for (int i = 0; i < QUEUES; i++) {
+		ck_assert_uint_ge(by_address[i], FLOWS / QUEUES / 4);
+		ck_assert_uint_ge(by_port[i], FLOWS / QUEUES / 4);
+	}
+}
+
+START_TEST(flows_spread)
+{
+	check_spread(AF_INET, "10.9.0.%u");
+	check_spread(AF_INET6, "fd09::%x");
+}
+END_TEST
+
+START_TEST(one_flow_one_queue)
+{
+	struct flow f;
+	int queue;
+
+	for (unsigned i = 0; i < FLOWS; i++) {
+		flow_open(&f, i % 2 ? AF_INET : AF_INET6, i % 2 ? "10.9.0.2" : "fd09::2", 5000 + i);
+		queue = send_one(&f, 10);
+		for (size_t size = 1; size < 1300; size += 200)
+			ck_assert_int_eq(send_one(&f, size), queue);
+		close(f.fd);
+	}
+}
+END_TEST
+
+/* Only the first has the ports. */
+START_TEST(fragments_stay_together)
+{
+	uint8_t packet[2000];
+	struct flow f;
+	ssize_t len;
+	int queue;
+
+	for (unsigned i = 0; i < FLOWS; i++) {
+		flow_open(&f, i % 2 ? AF_INET : AF_INET6, i % 2 ? "10.9.0.2" : "fd09::2", 5000 + i);
+		queue = send_one(&f, 3500);
+		ck_assert_int_eq(next_queue(packet, sizeof(packet), &len), queue);
+		ck_assert_int_eq(next_queue(packet, sizeof(packet), &len), queue);
+		close(f.fd);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("steer");
+	TCase *tc = tcase_create("steer");
+	SRunner *runner;
+	int failed;
+
+	if (!in_netns_possible("test_steer"))
+		return 0;
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, answers_do_not_move_it);
+	tcase_add_test(tc, flows_spread);
+	tcase_add_test(tc, one_flow_one_queue);
+	tcase_add_test(tc, fragments_stay_together);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
