@@ -26,6 +26,13 @@ struct blake2s_state {
 	uint8_t outlen;                   /* 1..32 */
 };
 
+/*
+ * Finds out which compression function this processor does faster: some do vectors in three
+ * quarters of the time of plain words, others take nearly twice as long. Once, before
+ * other threads; without it, plain words. Takes a tenth of a millisecond.
+ */
+void blake2s_choose(void);
+
 /* Starts an unkeyed hash of outlen bytes, 1..32 (RFC 7693 §2.5). */
 void blake2s_init(struct blake2s_state *st, size_t outlen);
 

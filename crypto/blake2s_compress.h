@@ -34,14 +34,15 @@
  * Takes one block into h. total counts the bytes up to the end of the block's input, last
  * says that no other block follows.
  */
-void blake2s_compress_scalar(uint32_t h[8], const uint8_t block[BLAKE2S_BLOCK_LEN], uint64_t total,
-			     bool last);
+typedef void blake2s_compress_fn(uint32_t h[8], const uint8_t block[BLAKE2S_BLOCK_LEN],
+				 uint64_t total, bool last);
+
+blake2s_compress_fn blake2s_compress_scalar;
 
 #if defined(__x86_64__)
 #define BLAKE2S_HAVE_SSSE3 1
-/* In about three quarters of the time. Only where __builtin_cpu_supports("ssse3"). */
-void blake2s_compress_ssse3(uint32_t h[8], const uint8_t block[BLAKE2S_BLOCK_LEN], uint64_t total,
-			    bool last);
+/* Only where __builtin_cpu_supports("ssse3"). */
+blake2s_compress_fn blake2s_compress_ssse3;
 #endif
 
 #endif

@@ -13,6 +13,8 @@
  *    ├ take_handshake     mac1, under load mac2 and rate per
  *    │                    source, then a copy into a bounded ring  receive.c  worker
  *    │                    → handshake_push                         handshake.c handshake
+ *    │                    answers go back to the peer's worker:
+ *    │                    send_handshake                           send.c     worker
  *    └ data
  *      lookup_keys        receiver index → keys → peer             receive.c  worker
  *      open_burst         AEAD, in place                           crypto/aead
@@ -64,6 +66,9 @@ struct identity {
 struct datapath_ops {
 	/* A peer's home worker has work (flags of enum peer_work). RCU turn. */
 	void (*wake_worker)(struct datapath *dp, struct peer *peer, unsigned work);
+	/* The same in two steps, for many peers. True: the home worker is to be woken. */
+	bool (*post_work)(struct datapath *dp, struct peer *peer, unsigned work);
+	void (*wake_home)(struct datapath *dp, unsigned home);
 	/* The TUN queue is gone: deleted from outside. */
 	void (*tun_gone)(struct datapath *dp);
 };
@@ -183,6 +188,12 @@ int send_burst(struct queue *q);
  * handshake when there is none. True when anything was sent. Worker, RCU turn.
  */
 bool send_staged(struct queue *q, struct peer *peer);
+
+/*
+ * send.c: sends the handshake message that the handshake thread has left for the peer.
+ * Worker, RCU turn.
+ */
+void send_handshake(struct queue *q, struct peer *peer);
 
 /*
  * send.c: sends an empty packet (§6.5), or asks for a handshake when there is no

@@ -94,6 +94,18 @@ static void wake_worker(struct datapath *dp, struct peer *peer, unsigned work)
 	worker_wake(worker_of(dev, peer->home), peer, work);
 }
 
+static bool post_work(struct datapath *dp, struct peer *peer, unsigned work)
+{
+	struct device *dev = container_of(dp, struct device, dp);
+
+	return worker_post(worker_of(dev, peer->home), peer, work);
+}
+
+static void wake_home(struct datapath *dp, unsigned home)
+{
+	worker_wake_posted(worker_of(container_of(dp, struct device, dp), home));
+}
+
 static void tun_gone(struct datapath *dp)
 {
 	struct device *dev = container_of(dp, struct device, dp);
@@ -102,7 +114,10 @@ static void tun_gone(struct datapath *dp)
 		dev->observer.gone(dev->observer.arg);
 }
 
-static const struct datapath_ops ops = { .wake_worker = wake_worker, .tun_gone = tun_gone };
+static const struct datapath_ops ops = { .wake_worker = wake_worker,
+					 .post_work = post_work,
+					 .wake_home = wake_home,
+					 .tun_gone = tun_gone };
 
 /* Queues beyond the first only help when all workers take part. */
 static unsigned choose_queues(const struct workers *ws, const struct device_options *options)

@@ -20,11 +20,19 @@ enum {
 	QUEUE_CELLS = 2048,
 	QUEUE_LOAD = QUEUE_CELLS / 8, /* as the kernel: cookies from here on */
 	TURN_MESSAGES = 16,           /* in turn with our own peers' wishes, */
-	TURN_WISHES = 16              /* lest a hundred thousand of these hold up all answers */
+	TURN_WISHES = 16,             /* lest a hundred thousand of these hold up all answers */
+	/* To wake a worker costs a twentieth of a handshake: once for so many, if there are more. */
+	WAKE_EVERY = 4
 };
 
 /* Load is remembered this long, lest every second message pass for nothing (as the kernel). */
 #define LOAD_MEMORY NSEC_PER_SEC
+
+/* A worker that has been posted work and not woken yet. */
+struct late {
+	struct datapath *dp;
+	unsigned home;
+};
 
 struct handshake_thread {
 	uv_thread_t thread;
@@ -33,6 +41,8 @@ struct handshake_thread {
 	struct ring messages;
 	struct inbox wishes;
 	struct inbox_item *taken; /* this thread: wishes not granted yet, the oldest first */
+	struct late late[WAKE_EVERY]; /* this thread, within consume_messages() */
+	unsigned n_late;
 	_Atomic uint64_t loaded_until;
 	_Atomic bool stop;
 	_Atomic bool drain;
@@ -44,6 +54,24 @@ static void wake(struct handshake_thread *ht)
 {
 	cmm_smp_mb();
 	uv_async_send(&ht->wake);
+}
+
+static void wake_late(struct handshake_thread *ht)
+{
+	for (unsigned i = 0; i < ht->n_late; i++)
+		ht->late[i].dp->ops->wake_home(ht->late[i].dp, ht->late[i].home);
+	ht->n_late = 0;
+}
+
+/* The worker has work, of messages that were consumed. */
+static void post_work(struct datapath *dp, struct peer *peer, unsigned work)
+{
+	struct handshake_thread *ht = dp->handshake;
+
+	if (dp->ops->post_work(dp, peer, work))
+		ht->late[ht->n_late++] = (struct late){ .dp = dp, .home = peer->home };
+	if (ht->n_late == WAKE_EVERY)
+		wake_late(ht);
 }
 
 /* What noise asks of us while it reads an initiation. */
@@ -99,23 +127,16 @@ static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOIS
 
 /* Sending */
 
-static int send_message(struct datapath *dp, struct peer *peer, const void *msg, size_t len)
+/*
+ * The way through the network stack costs a sixth of a handshake, and workers have time
+ * when handshakes are what there is to do: they send. Returns the work.
+ */
+static unsigned send_message(struct datapath *dp, struct peer *peer, struct session *session,
+			     const void *msg, size_t len)
 {
-	struct udp_sockets *udp = rcu_read(&dp->queues[0].udp);
-	struct endpoint to;
-	int err = peer_get_endpoint(peer, &to);
-
-	if (err)
-		return err;
-	if (!udp)
-		return -ENETDOWN;
-	err = udp_send_one(udp, &to, msg, len);
-	if (err) {
-		datapath_drop(dp, peer, DROP_SEND_FAILED, 1);
-		return err;
-	}
-	counter_add(&peer->traffic.tx_packets, 1);
-	counter_add(&peer->traffic.tx_bytes, len);
+	if (session_give_outgoing(session, msg, len))
+		return PEER_WORK_SEND;
+	datapath_drop(dp, peer, DROP_SEND_FAILED, 1);
 	return 0;
 }
 
@@ -154,6 +175,7 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
 	struct message_initiation msg;
 	struct noise_remote *remote;
+	unsigned work = PEER_WORK_LOOK;
 	struct timespec utc;
 	uint32_t index;
 
@@ -175,14 +197,14 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
 		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
 		/* A network that is down now may be up at the retry. */
-		(void)send_message(dp, peer, &msg, sizeof(msg));
+		work |= send_message(dp, peer, session, &msg, sizeof(msg));
 	} else {
 		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
 	}
 	timers_initiation_sent(&session->timers, now, randombytes_random());
 	if (how == PEER_HANDSHAKE_CALL)
 		timers_try_once(&session->timers);
-	dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
+	dp->ops->wake_worker(dp, peer, work);
 }
 
 /* Receiving */
@@ -238,7 +260,9 @@ static int begin_session(struct peer *peer, struct session *session, uint64_t no
 	return err;
 }
 
-static void respond(struct datapath *dp, struct peer *peer, struct session *session, uint64_t now)
+/* Returns what the worker has to do. */
+static unsigned respond(struct datapath *dp, struct peer *peer, struct session *session,
+			uint64_t now)
 {
 	struct noise_upcalls up = { .random = noise_random_sodium };
 	struct message_response msg;
@@ -246,14 +270,14 @@ static void respond(struct datapath *dp, struct peer *peer, struct session *sess
 	uint32_t index;
 
 	if (peer_list_handshake(peer, session, &index))
-		return;
+		return 0;
 	result = noise_create_response(&session->remote, &up, index, &msg);
 	drop_result(dp, peer, result);
 	if (result != NOISE_OK || begin_session(peer, session, now))
-		return;
+		return 0;
 	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
-	if (!send_message(dp, peer, &msg, sizeof(msg)))
-		timers_response_sent(&session->timers, now);
+	timers_response_sent(&session->timers, now);
+	return send_message(dp, peer, session, &msg, sizeof(msg));
 }
 
 static void consume_initiation(const struct handshake_message *m, struct identity *id,
@@ -265,18 +289,19 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 	struct message_initiation msg;
 	struct noise_remote *remote;
 	enum noise_result result;
+	unsigned work = PEER_WORK_LOOK;
 
 	memcpy(&msg, m->data, sizeof(msg));
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
 	drop_result(m->dp, l.peer, result);
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
 		note_received(l.peer, l.session, m, now);
-		respond(m->dp, l.peer, l.session, now);
+		work |= respond(m->dp, l.peer, l.session, now);
 		log_debug("%s: %s: handshake initiation answered", m->dp->name, l.peer->name);
 	}
 	/* Also for the session that a replayed message may have made: it ends by its timer. */
 	if (l.peer)
-		m->dp->ops->wake_worker(m->dp, l.peer, PEER_WORK_LOOK);
+		post_work(m->dp, l.peer, work);
 }
 
 static void consume_response(const struct handshake_message *m, struct identity *id, uint64_t now)
@@ -309,8 +334,7 @@ static void consume_response(const struct handshake_message *m, struct identity 
 	timers_handshake_complete(&session->timers);
 	log_debug("%s: %s: handshake complete", m->dp->name, peer->name);
 	/* The responder may not send before it has seen the first packet (§5.4.5). */
-	m->dp->ops->wake_worker(m->dp, peer,
-				PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
+	post_work(m->dp, peer, PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
 }
 
 /* Neither roams nor counts as heard from: it proves too little (§6.6). */
@@ -395,6 +419,7 @@ static size_t consume_messages(struct handshake_thread *ht, size_t n)
 		consume(&msg);
 		rcu_turn_end();
 	}
+	wake_late(ht);
 	return done;
 }
 

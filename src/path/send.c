@@ -402,6 +402,24 @@ bool send_staged(struct queue *q, struct peer *peer)
 	return total > 0;
 }
 
+void send_handshake(struct queue *q, struct peer *peer)
+{
+	struct session *session = rcu_read(&peer->session);
+	struct udp_sockets *udp = rcu_read(&q->udp);
+	struct outgoing *out = session ? session_take_outgoing(session) : NULL;
+	struct endpoint to;
+
+	if (!out)
+		return;
+	if (!udp || peer_get_endpoint(peer, &to) || udp_send_one(udp, &to, out->data, out->len)) {
+		datapath_drop(q->dp, peer, DROP_SEND_FAILED, 1);
+	} else {
+		counter_add(&peer->traffic.tx_packets, 1);
+		counter_add(&peer->traffic.tx_bytes, out->len);
+	}
+	free(out);
+}
+
 void send_keepalive(struct queue *q, struct peer *peer)
 {
 	struct session *session = peer_session(peer, q->burst->now);

@@ -371,6 +371,8 @@ static void serve_peer(struct worker *w, struct peer *peer, unsigned work)
 		leave_wheel(w, peer);
 		return;
 	}
+	if (work & PEER_WORK_SEND)
+		send_handshake(q, peer);
 	if (work & PEER_WORK_FLUSH)
 		sent = send_staged(q, peer);
 	if (work & PEER_WORK_KEEPALIVE && !sent)
@@ -418,14 +420,25 @@ static void on_wake(uv_async_t *async)
 		finish(call);
 }
 
-void worker_wake(struct worker *w, struct peer *peer, unsigned work)
+bool worker_post(struct worker *w, struct peer *peer, unsigned work)
 {
 	if (!peer_ref(peer))
-		return;
+		return false;
 	if (inbox_post(&w->peers, &peer->to_worker, work))
+		return true;
+	peer_unref(peer);
+	return false;
+}
+
+void worker_wake_posted(struct worker *w)
+{
+	wake(w);
+}
+
+void worker_wake(struct worker *w, struct peer *peer, unsigned work)
+{
+	if (worker_post(w, peer, work))
 		wake(w);
-	else
-		peer_unref(peer);
 }
 
 /* Life */

@@ -52,4 +52,11 @@ must_check int worker_set_sockets(struct worker *w, struct queue *q, struct udp_
 /* The peer's home worker is to do something (enum peer_work). Any thread, RCU turn. */
 void worker_wake(struct worker *w, struct peer *peer, unsigned work);
 
+/*
+ * The same in two steps, for whoever posts much. worker_post: true when the worker is to be
+ * woken, as soon as that may be. Any thread, the first in an RCU turn.
+ */
+must_check bool worker_post(struct worker *w, struct peer *peer, unsigned work);
+void worker_wake_posted(struct worker *w);
+
 #endif

@@ -188,7 +188,20 @@ static void session_free(struct rcu_head *rcu)
 
 	rcu_grace_passed();
 	free_staged(unstage(session, &n));
+	free(session_take_outgoing(session));
 	secret_pool_free(&session->group->sessions, session);
+}
+
+bool session_give_outgoing(struct session *session, const void *msg, size_t len)
+{
+	struct outgoing *out = malloc(sizeof(*out));
+
+	if (!out)
+		return false;
+	out->len = len;
+	memcpy(out->data, msg, len);
+	free(atomic_exchange_explicit(&session->outgoing, out, memory_order_acq_rel));
+	return true;
 }
 
 /*

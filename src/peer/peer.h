@@ -65,6 +65,12 @@ struct staged {
 	uint8_t data[];
 };
 
+/* A handshake message that is to be sent. */
+struct outgoing {
+	size_t len;
+	uint8_t data[MESSAGE_HANDSHAKE_MAX];
+};
+
 struct session {
 	struct timers timers;
 	struct keypairs keys;          /* written under peer->lock */
@@ -77,6 +83,7 @@ struct session {
 	size_t staged_bytes;           /* peer->lock */
 	struct staged *staged;         /* peer->lock */
 	struct staged **staged_tail;   /* peer->lock; NULL: staged is empty */
+	_Atomic(struct outgoing *) outgoing; /* handshake thread → home worker; NULL: none */
 	struct noise_remote remote;    /* handshake thread */
 	struct cookie_maker cookie;    /* handshake thread */
 	struct peer_group *group;
@@ -88,7 +95,8 @@ enum peer_work {
 	PEER_WORK_LOOK = 1 << 0,      /* timers changed: look at them */
 	PEER_WORK_FLUSH = 1 << 1,     /* keys are there: send what is staged */
 	PEER_WORK_KEEPALIVE = 1 << 2, /* send a keepalive, unless staged packets went out */
-	PEER_WORK_GONE = 1 << 3       /* killed: take it off the wheel */
+	PEER_WORK_GONE = 1 << 3,      /* killed: take it off the wheel */
+	PEER_WORK_SEND = 1 << 4       /* a handshake message is outgoing */
 };
 
 /* What is wanted of the handshake thread, as flags of peer->to_handshake. */
@@ -238,6 +246,19 @@ static inline bool session_first_late(struct session *session, uint32_t index)
 	uint64_t mark = UINT64_C(1) << 32 | index;
 
 	return atomic_exchange_explicit(&session->late_key, mark, memory_order_relaxed) != mark;
+}
+
+/*
+ * Hands a message of len bytes to the home worker, which is to be woken with
+ * PEER_WORK_SEND; one that it has not sent yet is out of date, and goes. False: no
+ * memory. Handshake thread, RCU turn.
+ */
+must_check bool session_give_outgoing(struct session *session, const void *msg, size_t len);
+
+/* Takes it; the caller frees it. NULL: there is none. Home worker, RCU turn. */
+static inline struct outgoing *session_take_outgoing(struct session *session)
+{
+	return atomic_exchange_explicit(&session->outgoing, NULL, memory_order_acq_rel);
 }
 
 /*
