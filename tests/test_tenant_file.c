@@ -189,6 +189,17 @@ START_TEST(test_wg_quick)
 	ck_assert(!tunnel_takes_host(t, AF_INET));
 	ck_assert_uint_eq(tunnel_mark(t), 0xca6d);
 	tenant_free(t);
+
+	/* Everything but the private networks: as such lists are handed around. */
+	t = read_good(KEYS PEER "AllowedIPs = 0.0.0.0/5, 8.0.0.0/7, 11.0.0.0/8, 12.0.0.0/6, "
+		      "16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2, 128.0.0.0/3, 160.0.0.0/5, 168.0.0.0/6, "
+		      "172.0.0.0/12, 172.32.0.0/11, 172.64.0.0/10, 172.128.0.0/9, 173.0.0.0/8, "
+		      "174.0.0.0/7, 176.0.0.0/4, 192.0.0.0/9, 192.128.0.0/11, 192.160.0.0/13, "
+		      "192.169.0.0/16, 192.170.0.0/15, 192.172.0.0/14, 192.176.0.0/12, "
+		      "192.192.0.0/10, 193.0.0.0/8, 194.0.0.0/7, 196.0.0.0/6, 200.0.0.0/5, "
+		      "208.0.0.0/4, ::/0\n", "");
+	ck_assert_uint_eq(t->peers[0].allowed_ips.n, 31);
+	tenant_free(t);
 }
 END_TEST
 
@@ -386,6 +397,8 @@ END_TEST
 #define ENDPOINT "is not host:port, 192.0.2.1:port or [2001:db8::1]:port"
 #define NETNS "is neither a name under /run/netns, nor a path from '/' on, nor pid:N"
 
+#define LONG KEY("b") KEY("b") KEY("b")
+
 /* The text, then the faults, each behind "config.d/a.conf:". */
 static const struct {
 	const char *text, *faults[4];
@@ -488,7 +501,13 @@ static const struct {
 		     "and [Container] is removed with this file",
 		     "5: SaveConfig: this file is read, never written; State in berth.conf says "
 		     "where learned endpoints are kept" } },
-	/* 39 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
+	/* 39: long ones in parts, and yet one of each */
+	{ KEYS "PostUp = " LONG "," LONG "," LONG "\nMTU = " LONG "," LONG "\n",
+	  { "3: PostUp: no commands are run; routes and neighbour answers follow from AllowedIPs, "
+	    "Table and [Container] Netns say where they go",
+	    "4: MTU: '" LONG "' is not a number from 576 to 65475",
+	    "4: MTU: is too long, and takes no list" } },
+	/* 40 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
 	/* 40 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
 		   { "4: the line is indented; start it in the first column" } },
 	/* 41: names are quoted as they are */
