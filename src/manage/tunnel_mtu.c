@@ -2,6 +2,8 @@
 /* What the way to the peers carries. */
 #include "tunnel_mtu.h"
 
+#include <sodium.h>
+
 #include "../../tun/netlink.h"
 
 /* A tunnel of our own has one peer, or a few. */
@@ -69,6 +71,7 @@ uint16_t tunnel_mtu_find(const struct config_tenant *conf, struct device *dev)
 	if (netlink_open(&nl, -1))
 		return 0;
 	device_get(dev, &info);
+	sodium_memzero(info.private_key, sizeof(info.private_key));
 	device_each_peer(dev, gather, &g);
 	if (conf->tunnel->netns_kind == TUNNEL_NETNS_HOST)
 		own_index = netlink_link_index(nl, conf->tunnel->ifname);
