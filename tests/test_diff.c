@@ -20,7 +20,8 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 
 		ck_assert_str_eq(c->name, (new ? new : old)->name);
 		if (c->kind != CHANGE_PEER) {
-			fprintf(out, "%s %u\n", c->kind == CHANGE_PRIVATE_KEY ? "key" : "port",
+			fprintf(out, "%s %u\n", c->kind == CHANGE_PRIVATE_KEY ? "key" :
+				c->kind == CHANGE_FWMARK ? "mark" : "port",
 				c->kind == CHANGE_PRIVATE_KEY ? c->key[0] : c->number);
 			continue;
 		}
@@ -155,7 +156,23 @@ START_TEST(test_tunnel)
 	tenant_drop_peer(b, 0);
 	tenant_drop_peer(b, 0);
 	tenant_drop_peer(b, 0);
+	b->tunnel->fwmark = 7;
+	expect(b, a, "key 9\nmark 0\nport 0\n"
+		     "add 1 psk=0 keepalive=0 ips=10.0.0.1/32,10.0.0.2/32,10.0.0.9/32\n"
+		     "add 2 psk=0 keepalive=0 ips=10.0.0.3/32\n"
+		     "add 3 psk=0 keepalive=0 ips=10.0.0.4/32\n");
+	b->tunnel->fwmark = 0;
 	expect(a, b, "key 8\nport 5000\nremove 1\nremove 2\nremove 3\n");
+	tenant_free(a);
+	tenant_free(b);
+	/* With a default route of the host, a mark for those that must not go there. */
+	a = make_tunnel("t", NULL, "wg0");
+	make_peer(a, 1, "10.0.0.0/8");
+	b = make_tunnel("t", NULL, "wg0");
+	make_peer(b, 1, "0.0.0.0/0");
+	expect(NULL, b, "key 9\nmark 51820\nadd 1 psk=0 keepalive=0 ips=0.0.0.0/0\n");
+	expect(a, b, "mark 51820\nupdate 1 ips=\nupdate 1 ips=0.0.0.0/0\n");
+	expect(b, a, "mark 0\nupdate 1 ips=\nupdate 1 ips=10.0.0.0/8\n");
 	tenant_free(a);
 	tenant_free(b);
 }
@@ -186,7 +203,14 @@ START_TEST(test_link)
 	ck_assert_uint_eq(diff_link(b, a), DIFF_LINK_ROUTES);
 	make_peer(a, 2, "10.0.0.0/8"); /* by another peer, but the same route */
 	ck_assert_uint_eq(diff_link(a, b), 0);
-	a->tunnel->no_routes = true;
+	a->tunnel->table_kind = TUNNEL_TABLE_OFF;
+	ck_assert_uint_eq(diff_link(a, b), DIFF_LINK_ROUTES);
+	a->tunnel->table_kind = b->tunnel->table_kind = TUNNEL_TABLE_NUMBER;
+	b->tunnel->table = 7;
+	ck_assert_uint_eq(diff_link(a, b), DIFF_LINK_ROUTES);
+	a->tunnel->table = 7;
+	ck_assert_uint_eq(diff_link(a, b), 0);
+	a->tunnel->fwmark = 9;
 	ck_assert_uint_eq(diff_link(a, b), DIFF_LINK_ROUTES);
 	tenant_free(a);
 	tenant_free(b);

@@ -6,7 +6,8 @@
 #include "config_files.h"
 
 #define X10 "xxxxxxxxxx"
-#define X190 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+#define X90 X10 X10 X10 X10 X10 X10 X10 X10 X10
+#define X190 X90 X90 X10
 #define T(text) text, sizeof(text) - 1
 
 /* "section#ordinal:line key=value" per entry, "[name:line]" per section. */
@@ -38,7 +39,14 @@ static const struct {
 	/* 14: a comment may be longer */
 	{ T("[A]\nk=v #" X190 X190 "\n#" X190 X190 "\n"), "[A:1]\n0:2 k=v\n" },
 	/* 15: blanks around */ { T("[ A ]  \nk\t= v w \t\n"), "[A:1]\n0:2 k=v w\n" },
-	/* 16: UTF-8 */ { T("[A]\n# gr\xc3\xbc\xc3\x9f\nk=\xc3\xa9\n"), "[A:1]\n0:3 k=\xc3\xa9\n" },
+	/* 16: a list may be as long as it likes, with a comment, too */
+	{ T("[A]\nlist = " X10 X10 X10 X10 "," X90 ", " X90 "," X10 ", \t" X90 " #" X190 "\nb=1\n"),
+	  "[A:1]\n0:2 list=" X10 X10 X10 X10 "," X90 "\n0:2 list=" X90 "," X10 "\n"
+	  "0:2 list=" X90 "\n0:3 b=1\n" },
+	/* 17: what is missing beside a comma is still missing */
+	{ T("[A]\nlongkey=" X90 "," X90 X10 ","),
+	  "[A:1]\n0:2 longkey=" X90 "\n0:2 longkey=" X90 X10 ",\n" },
+	/* 18: UTF-8 */ { T("[A]\n# gr\xc3\xbc\xc3\x9f\nk=\xc3\xa9\n"), "[A:1]\n0:3 k=\xc3\xa9\n" },
 };
 
 START_TEST(test_good)
@@ -89,7 +97,16 @@ static const struct {
 	{ T("[A]\nk=v\nAllowedIPs = " X190 "/24\n"),
 	  "f:3: the line is 206 bytes long, 198 are possible; split it, a list may go on in a "
 	  "second line with the same key\n" },
-	/* 7 */ { T("[A\nk=v\n"), "f:1: a section is [Name], with nothing behind it\n"
+	/* 7: nowhere to be cut; in the middle of a list, and a key that is none of a list */
+	{ T("[A]\nlist=," X190 X10 "\nlist=" X90 "," X190 X10 "\n" X10 X10 X10 X10 "=" X90 "," X90
+	    "\n"),
+	  "f:2: the line is 206 bytes long, 198 are possible; split it, a list may go on in a "
+	  "second line with the same key\n"
+	  "f:3: the line is 205 bytes long, 198 are possible; split it, a list may go on in a "
+	  "second line with the same key\n"
+	  "f:4: the line is 222 bytes long, 198 are possible; split it, a list may go on in a "
+	  "second line with the same key\n" },
+	/* 8 */ { T("[A\nk=v\n"), "f:1: a section is [Name], with nothing behind it\n"
 				  "f:2: a key stands in front of the first [Section]\n" },
 	/* 8 */ { T("[A] b\n"), "f:1: a section is [Name], with nothing behind it\n" },
 	/* 9 */ { T("[]\n"), "f:1: the section has no name\n" },

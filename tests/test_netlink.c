@@ -252,6 +252,31 @@ START_TEST(addresses)
 END_TEST
 enum { ADDRESSES = 4 };
 
+/* Valid, and yet not what a packet leaves with of itself. */
+START_TEST(address_deprecated)
+{
+	struct netlink_addr addr = addr_on("2001:db8::2/64", wan);
+	struct netlink_lookup lookup = { .family = AF_INET6 };
+	struct found_addr found = { .want = addr };
+	struct netlink_route route;
+
+	sh("ip addr del 2001:db8::1/64 dev wan && ip addr add fd00::1/64 nodad dev wan");
+	sh("ip route add default via fe80::9 dev wan");
+	prefix("2001:db8::9", &lookup.family, lookup.dst);
+	addr.flags = IFA_F_NODAD;
+	ck_assert_int_eq(netlink_addr_add(nl, &addr), 0);
+	ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), 0);
+	ck_assert_mem_eq(route.src, addr.addr, 16);
+	addr.deprecated = true;
+	ck_assert_int_eq(netlink_addr_add(nl, &addr), 0);
+	ck_assert_int_eq(netlink_addr_list(nl, AF_INET6, wan, find_addr, &found), 0);
+	ck_assert_int_eq(found.matches, 1);
+	ck_assert(found.want.flags & IFA_F_DEPRECATED);
+	ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), 0);
+	ck_assert_mem_ne(route.src, addr.addr, 16);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("netlink");
@@ -271,6 +296,7 @@ int main(void)
 	tcase_add_test(kernel, link_lists);
 	tcase_add_test(kernel, link_moves);
 	tcase_add_loop_test(kernel, addresses, 0, ADDRESSES);
+	tcase_add_test(kernel, address_deprecated);
 	suite_add_tcase(suite, kernel);
 
 	sr = srunner_create(suite);

@@ -296,6 +296,24 @@ START_TEST(lookup_source)
 }
 END_TEST
 
+START_TEST(lookup_mtu)
+{
+	struct netlink_lookup lookup = lookup_of("203.0.113.1", false);
+	struct netlink_lookup lookup6 = lookup_of("2001:db8:7::1", false);
+	struct netlink_route route;
+
+	sh("ip route add 203.0.113.0/24 via 192.0.2.9 mtu 1300");
+	sh("ip route add 2001:db8:7::/48 via 2001:db8::9 mtu 1290");
+	ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), 0);
+	ck_assert_uint_eq(route.mtu, 1300);
+	ck_assert_int_eq(netlink_route_get(nl, &lookup6, &route), 0);
+	ck_assert_uint_eq(route.mtu, 1290);
+	lookup = lookup_of("192.0.2.9", false);
+	ck_assert_int_eq(netlink_route_get(nl, &lookup, &route), 0);
+	ck_assert_uint_eq(route.mtu, 0);
+}
+END_TEST
+
 /* ---- batches ---- */
 
 struct failures {
@@ -568,6 +586,7 @@ int main(void)
 	tcase_add_loop_test(kernel, on_link_prefix_against_host_route, 0, 2);
 	tcase_add_loop_test(kernel, lookup_verdicts, 0, 2);
 	tcase_add_test(kernel, lookup_source);
+	tcase_add_test(kernel, lookup_mtu);
 	tcase_add_loop_test(kernel, batches, 0, 2);
 	tcase_add_test(kernel, batch_order);
 	tcase_add_test(kernel, batch_lost_reports);

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 
 #include "../src/config/tenant_file.h"
+#include "../src/config/tunnel.h"
+#include "../src/config/tunnel_value.h"
 #include "config_files.h"
 
 static int dirfd_of_tenants(void)
@@ -119,7 +121,8 @@ START_TEST(test_tunnel)
 	ck_assert_uint_eq(t->tunnel->addresses.v[1].addr[3], 2);
 	ck_assert_uint_eq(t->tunnel->mtu, 1380);
 	ck_assert_uint_eq(t->tunnel->listen_port, 5000);
-	ck_assert(!t->tunnel->no_routes);
+	ck_assert_int_eq(t->tunnel->table_kind, TUNNEL_TABLE_AUTO);
+	ck_assert_uint_eq(tunnel_mark(t), 0);
 	ck_assert_int_eq(t->tunnel->netns_kind, TUNNEL_NETNS_NAME);
 	ck_assert_str_eq(t->tunnel->netns, "chatmail");
 	ck_assert_str_eq(t->tunnel->ifname, "wg0");
@@ -131,15 +134,142 @@ START_TEST(test_tunnel)
 	tenant_free(t);
 
 	t = read_good(KEYS "Table = off\n" PEER "AllowedIPs = 0.0.0.0/0\n", "");
-	ck_assert(t->tunnel->no_routes);
+	ck_assert_int_eq(t->tunnel->table_kind, TUNNEL_TABLE_OFF);
+	ck_assert_uint_eq(tunnel_mark(t), 0);
 	ck_assert_str_eq(t->tunnel->ifname, "a");
 	ck_assert_int_eq(t->tunnel->netns_kind, TUNNEL_NETNS_HOST);
-	ck_assert_uint_eq(t->tunnel->mtu, 1420);
+	ck_assert_uint_eq(t->tunnel->mtu, 0); /* as wg-quick: auto */
 	tenant_free(t);
 
 	t = read_good(KEYS, ""); /* wg knows interfaces without peers */
 	ck_assert_int_eq(t->state, TENANT_OK);
 	tenant_free(t);
+}
+END_TEST
+
+/* As people have them, from providers and from older setups. */
+static const char road_warrior[] =
+	"# somebody's VPN\r\n"
+	"[Interface] # mine\r\n"
+	"PrivateKey = " KEY("b") "\r\n"
+	"Address=10.2.0.2/32 # the one\r\n"
+	"Address = fd00::2/128,2001:db8::7\r\n"
+	"DNS = 10.2.0.1, 2001:db8::53\r\n"
+	"DNS = example.com lan , fe80::1%wg0\r\n"
+	"dns = 9.9.9.9\r\n"
+	"FwMark = 0xCA6D\r\n"
+	"MTU = auto\r\n"
+	"SaveConfig = false\r\n"
+	"\r\n"
+	"[Peer]\r\n"
+	"#PresharedKey =\r\n"
+	"PublicKey = " KEY("c") "\r\n"
+	"AllowedIPs = 0.0.0.0/0, ::/0\r\n"
+	"AllowedIPs = 192.168.9.0/24\r\n"
+	"Endpoint = 192.0.2.1:51820\r\n"
+	"[Peer]\r\n"
+	"PublicKey = " KEY("d") "\r\n"
+	"AllowedIPs = 10.2.0.3/32\r\n"
+	"[Container]\r\n"
+	"Netns = home";
+
+START_TEST(test_wg_quick)
+{
+	struct config_tenant *t = read_good(road_warrior, "");
+
+	ck_assert_uint_eq(t->tunnel->addresses.n, 3);
+	ck_assert_str_eq(t->tunnel->dns_servers, "10.2.0.1 2001:db8::53 fe80::1%wg0 9.9.9.9");
+	ck_assert_str_eq(t->tunnel->dns_search, "example.com lan");
+	ck_assert_uint_eq(t->tunnel->dns_line, 6);
+	ck_assert_uint_eq(t->tunnel->fwmark, 0xca6d);
+	ck_assert_uint_eq(t->tunnel->mtu, 0);
+	ck_assert_uint_eq(t->n_peers, 2);
+	ck_assert_uint_eq(t->peers[0].allowed_ips.n, 3);
+	/* In a namespace a default route needs no mark. */
+	ck_assert(!tunnel_takes_host(t, AF_INET));
+	ck_assert_uint_eq(tunnel_mark(t), 0xca6d);
+	tenant_free(t);
+
+	/* Everything but the private networks: as such lists are handed around. */
+	t = read_good(KEYS PEER "AllowedIPs = 0.0.0.0/5, 8.0.0.0/7, 11.0.0.0/8, 12.0.0.0/6, "
+		      "16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2, 128.0.0.0/3, 160.0.0.0/5, 168.0.0.0/6, "
+		      "172.0.0.0/12, 172.32.0.0/11, 172.64.0.0/10, 172.128.0.0/9, 173.0.0.0/8, "
+		      "174.0.0.0/7, 176.0.0.0/4, 192.0.0.0/9, 192.128.0.0/11, 192.160.0.0/13, "
+		      "192.169.0.0/16, 192.170.0.0/15, 192.172.0.0/14, 192.176.0.0/12, "
+		      "192.192.0.0/10, 193.0.0.0/8, 194.0.0.0/7, 196.0.0.0/6, 200.0.0.0/5, "
+		      "208.0.0.0/4, ::/0\n", "");
+	ck_assert_uint_eq(t->peers[0].allowed_ips.n, 31);
+	tenant_free(t);
+}
+END_TEST
+
+/* AllowedIPs of a tunnel on the host with Table = auto: what has its default route there? */
+static const struct {
+	const char *more, *ranges;
+	bool takes4, takes6;
+	uint32_t mark;
+} host_routes[] = {
+	/* 0 */ { "", "0.0.0.0/0, ::/0", true, true, TUNNEL_MARK_AUTO },
+	/* 1 */ { "FwMark = 7\n", "0.0.0.0/0", true, false, 7 },
+	/* 2 */ { "", "::/0, 10.0.0.0/8", false, true, TUNNEL_MARK_AUTO },
+	/* 3: in halves */ { "", "0.0.0.0/1, 128.0.0.0/1", true, false, TUNNEL_MARK_AUTO },
+	/* 4 */ { "", "2000::/3", false, true, TUNNEL_MARK_AUTO },
+	/* 5 */ { "", "128.0.0.0/2, 2000::/4", false, false, 0 },
+	/* 6 */ { "Table = off\n", "0.0.0.0/0", false, false, 0 },
+	/* 7 */ { "Table = 77\n", "0.0.0.0/0", false, false, 0 },
+	/* 8 */ { "Table = off\nFwMark = 7\n", "0.0.0.0/0", false, false, 7 },
+};
+
+START_TEST(test_host_routes)
+{
+	struct config_tenant *t;
+	char text[256];
+
+	snprintf(text, sizeof(text), KEYS "%s" PEER "AllowedIPs = %s\n", host_routes[_i].more,
+		 host_routes[_i].ranges);
+	t = read_good(text, "");
+	ck_assert_int_eq(tunnel_takes_host(t, AF_INET), host_routes[_i].takes4);
+	ck_assert_int_eq(tunnel_takes_host(t, AF_INET6), host_routes[_i].takes6);
+	ck_assert_uint_eq(tunnel_mark(t), host_routes[_i].mark);
+	tenant_free(t);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint32_t number;
+} tables[] = {
+	{ "77", 77 }, { "0x4D", 77 }, { "4294967295", UINT32_MAX }, { "main", 254 },
+	{ "default", 253 },
+};
+
+START_TEST(test_tables)
+{
+	struct config_tenant *t;
+	char text[256];
+
+	snprintf(text, sizeof(text), KEYS "Table = %s\n" PEER "AllowedIPs = ::/0\n",
+		 tables[_i].text);
+	t = read_good(text, "");
+	ck_assert_int_eq(t->tunnel->table_kind, TUNNEL_TABLE_NUMBER);
+	ck_assert_uint_eq(t->tunnel->table, tables[_i].number);
+	tenant_free(t);
+}
+END_TEST
+
+START_TEST(test_table_names)
+{
+	uint32_t n = 0;
+
+	files_put("rt_tables", 0644, "# reserved\n255\tlocal\n#\n 77 mail # of mine\n0x50 web\n"
+				     "x bad\n88\n");
+	ck_assert_int_eq(tunnel_value_table_in("rt_tables", "mail", &n), 0);
+	ck_assert_uint_eq(n, 77);
+	ck_assert_int_eq(tunnel_value_table_in("rt_tables", "web", &n), 0);
+	ck_assert_uint_eq(n, 0x50);
+	ck_assert_int_eq(tunnel_value_table_in("rt_tables", "bad", &n), -ENOENT);
+	ck_assert_int_eq(tunnel_value_table_in("rt_tables", "of", &n), -ENOENT);
+	ck_assert_int_eq(tunnel_value_table_in("gone", "mail", &n), -ENOENT);
 }
 END_TEST
 
@@ -242,12 +372,32 @@ START_TEST(test_warnings)
 	tenant_free(read_good(PEER "AllowedIPs = 10.0.0.7/24\n",
 			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the "
 			      "whole range 10.0.0.0/24\n"));
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9, lan\n",
+			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
+			      "change it, when the tunnel is up: resolvectl dns a 9.9.9.9\n"));
+	tenant_free(read_good(KEYS "DNS = lan\n",
+			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
+			      "change it, when the tunnel is up: resolvectl domain a lan\n"));
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9\n[Container]\nNetns = pid:1\n",
+			      "config.d/a.conf:3: warning: DNS: only a namespace with a name has a "
+			      "resolv.conf (in /etc/netns): write the one of this container "
+			      "yourself\n"));
+	tenant_free(read_good(KEYS "DNS = ~., 9.9.9.9\n[Container]\nNetns = x\n",
+			      "config.d/a.conf:3: warning: DNS: '~.' is for systemd-resolved, a "
+			      "resolv.conf has no such thing: left out\n"));
+	tenant_free(read_good(KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0\n"
+			      "Endpoint = 10.0.0.1:51820\n",
+			      "config.d/a.conf:6: warning: Endpoint: lies within AllowedIPs "
+			      "10.0.0.0/8, so the packets that carry the tunnel are sent into it: "
+			      "take that range out, or give Table = off or a number\n"));
 }
 END_TEST
 
 #define ADDRESS "an address is expected, like 192.0.2.1/32 or 2001:db8::1/128"
 #define ENDPOINT "is not host:port, 192.0.2.1:port or [2001:db8::1]:port"
 #define NETNS "is neither a name under /run/netns, nor a path from '/' on, nor pid:N"
+
+#define LONG KEY("b") KEY("b") KEY("b")
 
 /* The text, then the faults, each behind "config.d/a.conf:". */
 static const struct {
@@ -320,16 +470,18 @@ static const struct {
 		   { "4: unknown section 'Pear'; is 'Peer' meant?" } },
 	/* 27 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
 		   { "1: [Interface]: PrivateKey (or PrivateKeyFile) is missing" } },
-	/* 28 */ { KEYS "DNS = 9.9.9.9\nTable = 7\nFwMark = 1\n",
-		   { "3: DNS: not yet supported", "4: Table: '7': a table of its own is not yet "
-						  "supported",
-		     "5: FwMark: '1' is not yet supported" } },
-	/* 29 */ { KEYS "Table = main\n", { "3: Table: 'main' is none of: auto, off" } },
-	/* 30 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0, ::/0\n",
-		   { "5: AllowedIPs: 0.0.0.0/0: a default route for the whole host is not yet "
-		     "supported; give Netns in [Container], or Table = off",
-		     "5: AllowedIPs: ::/0: a default route for the whole host is not yet "
-		     "supported; give Netns in [Container], or Table = off" } },
+	/* 28 */ { KEYS "DNS = 9.9.9, -x\nTable = 0\nFwMark = x\n[Container]\nNetns = x\n",
+		   { "3: DNS: '9.9.9' is neither the address of a server nor a domain",
+		     "3: DNS: '-x' is neither the address of a server nor a domain",
+		     "4: Table: '0' is not a table for routes of ours: take another number",
+		     "5: FwMark: 'x' is neither off nor a number of 32 bits" } },
+	/* 29 */ { KEYS "Table = nobodys\n",
+		   { "3: Table: 'nobodys' is neither auto, off, nor a number or a name in "
+		     "/etc/iproute2/rt_tables" } },
+	/* 30 */ { KEYS "Table = 4294967296\nMTU = 500\n",
+		   { "3: Table: '4294967296' is neither auto, off, nor a number or a name in "
+		     "/etc/iproute2/rt_tables",
+		     "4: MTU: '500' is not a number from 576 to 65475" } },
 	/* 31 */ { KEYS PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
 		   { "7: PublicKey: the peer of line 4 has the same" } },
 	/* 32 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = " KEY("d")
@@ -349,7 +501,13 @@ static const struct {
 		     "and [Container] is removed with this file",
 		     "5: SaveConfig: this file is read, never written; State in berth.conf says "
 		     "where learned endpoints are kept" } },
-	/* 39 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
+	/* 39: long ones in parts, and yet one of each */
+	{ KEYS "PostUp = " LONG "," LONG "," LONG "\nMTU = " LONG "," LONG "\n",
+	  { "3: PostUp: no commands are run; routes and neighbour answers follow from AllowedIPs, "
+	    "Table and [Container] Netns say where they go",
+	    "4: MTU: '" LONG "' is not a number from 576 to 65475",
+	    "4: MTU: is too long, and takes no list" } },
+	/* 40 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
 	/* 40 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
 		   { "4: the line is indented; start it in the first column" } },
 	/* 41: names are quoted as they are */
@@ -448,6 +606,10 @@ int main(void)
 	tcase_add_test(tcase, test_tenant);
 	tcase_add_test(tcase, test_key_files);
 	tcase_add_test(tcase, test_tunnel);
+	tcase_add_test(tcase, test_wg_quick);
+	tcase_add_loop_test(tcase, test_host_routes, 0, ARRAY_SIZE(host_routes));
+	tcase_add_loop_test(tcase, test_tables, 0, ARRAY_SIZE(tables));
+	tcase_add_test(tcase, test_table_names);
 	tcase_add_loop_test(tcase, test_places, 0, ARRAY_SIZE(places));
 	tcase_add_loop_test(tcase, test_revoked, 0, ARRAY_SIZE(revoked));
 	tcase_add_test(tcase, test_revoked_otherwise);

@@ -106,6 +106,7 @@ struct netlink_addr {
 	uint8_t prefixlen;
 	uint8_t scope;  /* RT_SCOPE_*; the kernel decides by itself for IPv6 */
 	uint32_t flags; /* IFA_F_*: IFA_F_NODAD, IFA_F_NOPREFIXROUTE, … */
+	bool deprecated; /* when adding, IPv6: no source but for who asks for it (RFC 4862 §5.5.4) */
 };
 
 typedef int netlink_addr_fn(const struct netlink_addr *addr, void *arg);
@@ -145,6 +146,7 @@ struct netlink_route {
 	int oif;         /* 0: none */
 	uint32_t table;
 	uint32_t priority; /* "metric"; less is better */
+	uint32_t mtu;      /* told only: the route's own, or learned of the path; 0: the link's */
 	uint32_t flags;    /* RTM_F_*, RTNH_F_*: RTNH_F_ONLINK, RTNH_F_LINKDOWN, … */
 };
 

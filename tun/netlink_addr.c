@@ -12,6 +12,8 @@
 static int change(struct netlink *nl, uint16_t type, uint16_t flags,
 		  const struct netlink_addr *addr)
 {
+	/* Valid for ever, preferred never. */
+	static const struct ifa_cacheinfo forever = { .ifa_valid = UINT32_MAX };
 	size_t len = netlink_addr_len(addr->family);
 	struct ifaddrmsg *ifa;
 	struct nlmsghdr *nlh;
@@ -33,6 +35,8 @@ static int change(struct netlink *nl, uint16_t type, uint16_t flags,
 	mnl_attr_put(nlh, IFA_ADDRESS, len, addr->addr);
 	if (type == RTM_NEWADDR)
 		mnl_attr_put_u32(nlh, IFA_FLAGS, addr->flags);
+	if (type == RTM_NEWADDR && addr->deprecated)
+		mnl_attr_put(nlh, IFA_CACHEINFO, sizeof(forever), &forever);
 	return netlink_request(nl, nlh, NULL, NULL);
 }
 

@@ -267,6 +267,17 @@ static int get_gateway(const struct attrs *attrs, struct netlink_route *route)
 	return get_via(attrs->at[RTA_VIA], route);
 }
 
+static int get_metrics(const struct nlattr *attr, struct netlink_route *route)
+{
+	struct attrs nested;
+
+	if (!attr)
+		return 0;
+	if (attrs_parse(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr), &nested))
+		return -EBADMSG;
+	return get_u32(nested.at[RTAX_MTU], &route->mtu);
+}
+
 /* Of several next hops the first: enough to tell which way it goes. */
 static int get_multipath(const struct nlattr *attr, struct netlink_route *route)
 {
@@ -316,6 +327,7 @@ int netlink_parse_route(const struct nlmsghdr *nlh, struct netlink_route *route)
 	    get_index(attrs.at[RTA_OIF], &route->oif) ||
 	    get_u32(attrs.at[RTA_TABLE], &route->table) || /* rtm_table ends at 255 */
 	    get_u32(attrs.at[RTA_PRIORITY], &route->priority) ||
+	    get_metrics(attrs.at[RTA_METRICS], route) ||
 	    get_gateway(&attrs, route) ||
 	    get_multipath(attrs.at[RTA_MULTIPATH], route))
 		return -EBADMSG;

@@ -79,11 +79,14 @@ static int list_family(struct netlink *nl, struct list *list)
 {
 	struct fib_rule_hdr *frh;
 	struct nlmsghdr *nlh;
+	int err;
 
 	nlh = netlink_message(nl, RTM_GETRULE, NLM_F_DUMP, sizeof(*frh));
 	frh = mnl_nlmsg_get_payload(nlh);
 	frh->family = (uint8_t)list->family;
-	return netlink_request(nl, nlh, list_message, list);
+	err = netlink_request(nl, nlh, list_message, list);
+	/* A kernel with ipv6.disable=1 has none. */
+	return err == -EAFNOSUPPORT ? 0 : err;
 }
 
 int netlink_rule_list(struct netlink *nl, int family, uint8_t protocol, netlink_rule_fn *fn,

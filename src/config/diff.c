@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "diff.h"
+#include "tunnel.h"
 
 /* A list being written, for one tenant. */
 struct writing {
@@ -198,10 +199,27 @@ static int write_pass(const struct writing *w, enum pass pass, const struct conf
 	return err;
 }
 
-static int write_identity(const struct writing *w, const struct config_tunnel *old,
-			  const struct config_tunnel *new)
+static int write_number(const struct writing *w, enum change_kind kind, uint32_t old, uint32_t new)
 {
 	struct change *c;
+
+	if (old == new)
+		return 0;
+	c = change_add(w->out, kind);
+	if (!c)
+		return -ENOMEM;
+	c->number = new;
+	strcpy(c->name, w->name);
+	return 0;
+}
+
+static int write_identity(const struct writing *w, const struct config_tenant *old_tenant,
+			  const struct config_tenant *new_tenant)
+{
+	const struct config_tunnel *old = old_tenant ? old_tenant->tunnel : NULL;
+	const struct config_tunnel *new = new_tenant->tunnel;
+	struct change *c;
+	int err;
 
 	if (!old || sodium_memcmp(old->private_key, new->private_key, VALUE_KEY_LEN) != 0) {
 		c = change_add(w->out, CHANGE_PRIVATE_KEY);
@@ -210,14 +228,11 @@ static int write_identity(const struct writing *w, const struct config_tunnel *o
 		memcpy(c->key, new->private_key, sizeof(c->key));
 		strcpy(c->name, w->name);
 	}
-	if (old ? old->listen_port != new->listen_port : new->listen_port != 0) {
-		c = change_add(w->out, CHANGE_LISTEN_PORT);
-		if (!c)
-			return -ENOMEM;
-		c->number = new->listen_port;
-		strcpy(c->name, w->name);
-	}
-	return 0;
+	/* The mark is there before the first packet of a peer that is added. */
+	err = write_number(w, CHANGE_FWMARK, old ? tunnel_mark(old_tenant) : 0,
+			   tunnel_mark(new_tenant));
+	return err ? err : write_number(w, CHANGE_LISTEN_PORT, old ? old->listen_port : 0,
+					new->listen_port);
 }
 
 static const struct config_tenant *if_there(const struct config_tenant *tenant)
@@ -240,7 +255,7 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 	w.announce = new ? new->announce : ANNOUNCE_DEFAULT;
 	w.announce_before = old ? old->announce : ANNOUNCE_DEFAULT;
 	if (new && new->tunnel)
-		err = write_identity(&w, old ? old->tunnel : NULL, new->tunnel);
+		err = write_identity(&w, old, new);
 	for (enum pass pass = PASS_REMOVE; !err && pass <= PASS_UPDATE; pass++)
 		err = write_pass(&w, pass, old, new);
 	return err;
@@ -297,7 +312,9 @@ unsigned diff_link(const struct config_tenant *old, const struct config_tenant *
 		diff |= DIFF_LINK_ADDRESSES;
 	if (a->mtu != b->mtu)
 		diff |= DIFF_LINK_MTU;
-	if (a->no_routes != b->no_routes || !routes_within(old, new) || !routes_within(new, old))
+	if (a->table_kind != b->table_kind || a->table != b->table ||
+	    tunnel_mark(old) != tunnel_mark(new) || !routes_within(old, new) ||
+	    !routes_within(new, old))
 		diff |= DIFF_LINK_ROUTES;
 	return diff;
 }

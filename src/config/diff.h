@@ -19,7 +19,7 @@
  *
  * Both must be of the same kind: a file that turns from tenant to tunnel is a
  * removal there and an addition here, for different devices. For a tunnel the
- * private key and the port are included; its link is not, see below.
+ * private key, the mark and the port are included; its link is not, see below.
  *
  * 0 or -ENOMEM (*out is then incomplete: throw it away).
  */
@@ -31,7 +31,7 @@ enum diff_link {
 	DIFF_LINK_PLACE = 1 << 0,     /* namespace or name: it must be made anew */
 	DIFF_LINK_ADDRESSES = 1 << 1, /* set those of new, remove the others */
 	DIFF_LINK_MTU = 1 << 2,
-	DIFF_LINK_ROUTES = 1 << 3 /* AllowedIPs of any peer, or Table */
+	DIFF_LINK_ROUTES = 1 << 3 /* AllowedIPs of any peer, Table, or FwMark */
 };
 
 /* Both are tunnels of our own, in good state. A set of enum diff_link. */

@@ -14,6 +14,9 @@ enum { SECTION_NAME_MAX = 49 };
 /* inih's own line buffer is on the stack: 200 bytes, and whatever surrounds them. */
 enum { INIH_STACK = 1024 };
 
+/* No key that takes a list is as long, with its '='. */
+enum { LIST_KEY_MAX = 32 };
+
 /* One file while it is being taken apart. */
 struct reading {
 	struct inifile *ini;
@@ -21,6 +24,10 @@ struct reading {
 	struct fault_list *faults;
 	const char *at, *end; /* what is still to be read */
 	unsigned line;        /* of the line last given to inih */
+	const char *key;      /* "Key =" of a list that goes on; its length and what is left */
+	size_t key_len;
+	const char *rest;     /* NULL: none goes on */
+	size_t rest_len;
 	bool broken;
 	int err;
 };
@@ -145,6 +152,52 @@ static bool check_header(struct reading *r, const char *line, size_t len)
 }
 
 /*
+ * A list that is longer than a line of inih's may be: it gets as many lines as it needs, as
+ * if somebody had written the key in front of each. False: it has nowhere to be cut.
+ */
+static bool begin_list(struct reading *r, const char *line, size_t len)
+{
+	const char *equals = memchr(line, '=', len);
+
+	if (*line == '[' || !equals || equals - line >= LIST_KEY_MAX)
+		return false;
+	r->key = line;
+	r->key_len = (size_t)(equals - line) + 1;
+	r->rest = equals + 1;
+	r->rest_len = len - r->key_len;
+	return true;
+}
+
+/* Lays the next part of the list out, up to a comma that fits. Its length; 0: none fits. */
+static size_t give_part(struct reading *r, char *buf, size_t max)
+{
+	size_t room = max - r->key_len, part = r->rest_len;
+
+	/* Not at the last byte: a comma with nothing behind it is for others to judge. */
+	if (part > room)
+		for (part = min(room, part - 2); part && r->rest[part] != ',';)
+			part--;
+	memcpy(buf, r->key, r->key_len);
+	memcpy(buf + r->key_len, r->rest, part);
+	if (part == r->rest_len) {
+		r->rest = NULL;
+	} else {
+		r->rest += part + 1;
+		r->rest_len -= part + 1;
+	}
+	return part ? r->key_len + part : 0;
+}
+
+static void refuse_length(struct reading *r, size_t len, size_t max)
+{
+	fault_add(r->faults, r->file, r->line,
+		  "the line is %zu bytes long, %zu are possible; split it, a list may go on in a "
+		  "second line with the same key", len, max);
+	r->broken = true;
+	r->rest = NULL;
+}
+
+/*
  * The checks that make a line safe for inih, len being without comment. The
  * words of the line are not quoted: they may be a key that lost its '='.
  */
@@ -154,11 +207,8 @@ static bool check_line(struct reading *r, const char *line, size_t len, size_t m
 		refuse(r, "the line is indented; start it in the first column");
 		return false;
 	}
-	if (len > max) {
-		fault_add(r->faults, r->file, r->line,
-			  "the line is %zu bytes long, %zu are possible; split it, a list may go "
-			  "on in a second line with the same key", len, max);
-		r->broken = true;
+	if (len > max && !begin_list(r, line, len)) {
+		refuse_length(r, len, max);
 		return false;
 	}
 	if (*line == '[')
@@ -198,17 +248,30 @@ static bool next_line(struct reading *r, const char **line, size_t *len)
 /* Called by inih: the next good line, which ends in '\n' and fits. Bad ones are skipped. */
 static char *give_line(char *buf, int size, void *user)
 {
+	size_t max = (size_t)size - 2, len, whole;
 	struct reading *r = user;
 	const char *line;
-	size_t len;
 
-	while (!r->err && next_line(r, &line, &len)) {
-		if (!is_text(r, line, len))
-			break;
-		len = length_without_comment(line, len);
-		if (!len || !check_line(r, line, len, size - 2))
-			continue;
-		memcpy(buf, line, len);
+	while (!r->err && (r->rest || next_line(r, &line, &len))) {
+		if (!r->rest) {
+			if (!is_text(r, line, len))
+				break;
+			len = length_without_comment(line, len);
+			if (!len || !check_line(r, line, len, max)) {
+				r->rest = NULL;
+				continue;
+			}
+		}
+		if (r->rest) {
+			whole = r->key_len + r->rest_len;
+			len = give_part(r, buf, max);
+			if (!len) {
+				refuse_length(r, whole, max);
+				continue;
+			}
+		} else {
+			memcpy(buf, line, len);
+		}
 		buf[len] = '\n';
 		buf[len + 1] = '\0';
 		return buf;
@@ -234,9 +297,10 @@ int inifile_parse(struct inifile *out, const char *file, const char *text, size_
 	/*
 	 * What is kept of a line is shorter than the line: of "k=v\n" the words,
 	 * where '=' and '\n' become NULs; of "[s]\n" the name. Only the last line
-	 * may lack its '\n'.
+	 * may lack its '\n'. A list that is cut has its key several times, but two
+	 * neighbouring parts make more than a line of inih's, and the key is short.
 	 */
-	out->text_size = len + 2;
+	out->text_size = 2 * len + LIST_KEY_MAX + 2;
 	out->text = malloc(out->text_size);
 	if (!out->text)
 		return -ENOMEM;

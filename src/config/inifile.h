@@ -15,7 +15,8 @@
  *    kept, and the reader of the section decides;
  *  - names are case-insensitive, which is left to whoever compares them;
  *  - control characters, NUL bytes among them, have no place in a text file;
- *  - a line is at most 198 bytes without its comment: more is refused.
+ *  - a line is at most 198 bytes without its comment: more is refused, unless it is a list
+ *    with commas, which becomes several entries of one key and line.
  */
 #ifndef BERTH_CONFIG_INIFILE_H
 #define BERTH_CONFIG_INIFILE_H

@@ -279,6 +279,7 @@ static const struct rules_key interface_keys[] = {
 	{ .name = "MTU", .set = set_mtu },
 	{ .name = "FwMark", .set = set_fwmark },
 	RULES_WG_QUICK_HOOKS,
+	{ .name = "SaveConfig", .refused = RULES_SAVE_CONFIG },
 };
 _Static_assert(ARRAY_SIZE(interface_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 

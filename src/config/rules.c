@@ -168,7 +168,14 @@ int rules_apply(const struct inifile *ini, unsigned section, const char *file,
 		}
 		where.key = names[k];
 		if (!keys[k].set) {
-			rules_fault(&where, "%s", keys[k].refused);
+			if (seen[k] != entry->line)
+				rules_fault(&where, "%s", keys[k].refused);
+			seen[k] = entry->line;
+			continue;
+		}
+		/* A line that is too long comes in parts, cut at commas. */
+		if (seen[k] == entry->line && !keys[k].repeats) {
+			rules_fault(&where, "is too long, and takes no list");
 			continue;
 		}
 		if (seen[k] && !keys[k].repeats) {

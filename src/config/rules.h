@@ -37,7 +37,11 @@ enum { RULES_KEYS_MAX = 32 };
 /* Said of a key or a value whose work is still to be done. */
 #define RULES_NOT_YET "not yet supported"
 
-/* The rows for what wg-quick runs or writes, and berth does not. */
+#define RULES_SAVE_CONFIG                                                                      \
+	"this file is read, never written; State in berth.conf says where learned endpoints "  \
+	"are kept"
+
+/* The rows for what wg-quick runs, and berth does not. */
 #define RULES_WG_QUICK_HOOKS                                                                   \
 	{ .name = "PreUp",                                                                     \
 	  .refused = "no commands are run; [Container] Netns says where the interface goes" }, \
@@ -49,10 +53,7 @@ enum { RULES_KEYS_MAX = 32 };
 		     "[Container] is removed with this file" },                                \
 	{ .name = "PostDown",                                                                  \
 	  .refused = "no commands are run; what was installed for AllowedIPs, Table and "      \
-		     "[Container] is removed with this file" },                                \
-	{ .name = "SaveConfig",                                                                \
-	  .refused = "this file is read, never written; State in berth.conf says where "       \
-		     "learned endpoints are kept" }
+		     "[Container] is removed with this file" }
 
 /* Adds the error "file:line: key: …". */
 void rules_fault(const struct rules_where *where, const char *fmt, ...) printf_like(2, 3);

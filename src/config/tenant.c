@@ -73,6 +73,8 @@ static void free_tunnel(struct config_tunnel *tunnel)
 {
 	free(tunnel->netns);
 	free(tunnel->addresses.v);
+	free(tunnel->dns_servers);
+	free(tunnel->dns_search);
 	sodium_memzero(tunnel, sizeof(*tunnel));
 	free(tunnel);
 }

@@ -38,6 +38,12 @@ enum tunnel_netns {
 	TUNNEL_NETNS_PID
 };
 
+enum tunnel_table {
+	TUNNEL_TABLE_AUTO,  /* the main one; a default route for the host as wg-quick does it */
+	TUNNEL_TABLE_OFF,   /* no routes */
+	TUNNEL_TABLE_NUMBER /* one of its own, for packets from our addresses */
+};
+
 /* What only a tunnel of our own has. */
 struct config_tunnel {
 	uint8_t private_key[VALUE_KEY_LEN]; /* secret */
@@ -45,9 +51,13 @@ struct config_tunnel {
 	unsigned ifname_line;               /* 0: taken from the file's name */
 	enum tunnel_netns netns_kind;
 	char *netns;        /* the name, the path or the digits of the PID; NULL for the host */
-	bool no_routes;     /* Table = off */
-	uint16_t mtu;
+	enum tunnel_table table_kind;
+	uint32_t table;       /* of TUNNEL_TABLE_NUMBER, else 0 */
+	uint32_t fwmark;      /* FwMark; 0: off. What is set on the socket: tunnel_mark() */
+	uint16_t mtu;         /* 0: auto, as the way to the peers carries */
 	uint16_t listen_port; /* 0: the kernel picks */
+	unsigned dns_line;    /* of the first DNS; 0: none */
+	char *dns_servers, *dns_search; /* words with a blank between them; NULL: none */
 	struct config_addresses addresses;
 };
 

@@ -15,8 +15,6 @@ static const char *const section_names[] = { /* in the order of enum tenant_keys
 	"Interface", "Container", "Peer", "Tenant"
 };
 
-enum { TUNNEL_MTU_DEFAULT = 1420 };
-
 /* Takes one [Peer]; one without a public key is not there. */
 static int read_peer(struct tenant_reading *r, const struct inifile *ini, unsigned i)
 {
@@ -104,10 +102,7 @@ static int make_tunnel(struct config_tenant *tenant)
 {
 	tenant->kind = TENANT_TUNNEL;
 	tenant->tunnel = calloc(1, sizeof(*tenant->tunnel));
-	if (!tenant->tunnel)
-		return -ENOMEM;
-	tenant->tunnel->mtu = TUNNEL_MTU_DEFAULT;
-	return 0;
+	return tenant->tunnel ? 0 : -ENOMEM;
 }
 
 /* 0, -EINVAL when errors were added, -EAGAIN, -ENOMEM. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The keys of config.d/NAME.conf, section by section. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "file.h"
 #include "tenant_keys.h"
+#include "tunnel_value.h"
 
 enum { PID_DIGITS_MAX = 10, NETNS_NAME_MAX = 255 };
 
@@ -206,14 +206,9 @@ static int set_listen_port(void *target, const struct rules_where *where, const 
 
 static int set_fwmark(void *target, const struct rules_where *where, const char *value)
 {
-	uint32_t mark;
-	int err = value_fwmark(where, value, &mark);
+	struct tenant_reading *r = target;
 
-	(void)target;
-	if (err || !mark)
-		return err;
-	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
-	return -EINVAL;
+	return value_fwmark(where, value, &r->tenant->tunnel->fwmark);
 }
 
 static int set_address(void *target, const struct rules_where *where, const char *value)
@@ -226,8 +221,8 @@ static int set_address(void *target, const struct rules_where *where, const char
 static int set_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct tenant_reading *r = target;
-	uint32_t mtu;
-	int err = value_mtu(where, value, &mtu);
+	uint32_t mtu = 0;
+	int err = strcasecmp(value, "auto") ? value_mtu(where, value, &mtu) : 0;
 
 	if (!err)
 		r->tenant->tunnel->mtu = mtu;
@@ -236,19 +231,27 @@ static int set_mtu(void *target, const struct rules_where *where, const char *va
 
 static int set_table(void *target, const struct rules_where *where, const char *value)
 {
-	static const char *const words[] = { "auto", "off" };
 	struct tenant_reading *r = target;
-	unsigned i;
-	int err;
 
-	if (isdigit((unsigned char)*value)) {
-		rules_fault(where, "'%s': a table of its own is " RULES_NOT_YET, value);
-		return -EINVAL;
-	}
-	err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
-	if (!err)
-		r->tenant->tunnel->no_routes = i == 1;
-	return err;
+	return tunnel_value_table(where, value, r->tenant->tunnel);
+}
+
+static int set_dns(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	if (!r->tenant->tunnel->dns_line)
+		r->tenant->tunnel->dns_line = where->line;
+	return tunnel_value_dns(where, value, r->tenant->tunnel);
+}
+
+static int set_save_config(void *target, const struct rules_where *where, const char *value)
+{
+	(void)target;
+	if (strcasecmp(value, "false") == 0)
+		return 0;
+	rules_fault(where, "%s", RULES_SAVE_CONFIG);
+	return -EINVAL;
 }
 
 static const struct rules_key interface_keys[] = {
@@ -257,10 +260,11 @@ static const struct rules_key interface_keys[] = {
 	{ .name = "ListenPort", .set = set_listen_port },
 	{ .name = "FwMark", .set = set_fwmark },
 	{ .name = "Address", .set = set_address, .repeats = true },
-	{ .name = "DNS", .refused = RULES_NOT_YET },
+	{ .name = "DNS", .set = set_dns, .repeats = true },
 	{ .name = "MTU", .set = set_mtu },
 	{ .name = "Table", .set = set_table },
 	RULES_WG_QUICK_HOOKS,
+	{ .name = "SaveConfig", .set = set_save_config },
 };
 _Static_assert(ARRAY_SIZE(interface_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 

@@ -65,32 +65,101 @@ static int check_ranges(const struct config_tenant *tenant, struct fault_list *f
 	return 0;
 }
 
-static void check_routes(const struct config_tenant *tenant, struct fault_list *faults)
+/* Where the whole machine asks for names is not for one tunnel of it to decide. */
+static void check_dns(const struct config_tenant *tenant, struct fault_list *faults)
 {
 	const struct config_tunnel *tunnel = tenant->tunnel;
 
-	if (tunnel->netns_kind != TUNNEL_NETNS_HOST || tunnel->no_routes)
+	if (!tunnel->dns_line || tunnel->netns_kind == TUNNEL_NETNS_NAME)
 		return;
+	if (tunnel->netns_kind != TUNNEL_NETNS_HOST)
+		fault_warn(faults, tenant->file, tunnel->dns_line,
+			   "DNS: only a namespace with a name has a resolv.conf (in /etc/netns): "
+			   "write the one of this container yourself");
+	else if (tunnel->dns_servers)
+		fault_warn(faults, tenant->file, tunnel->dns_line,
+			   "DNS: is left as it is on the host; to change it, when the tunnel is "
+			   "up: resolvectl dns %s %s", tunnel->ifname, tunnel->dns_servers);
+	else
+		fault_warn(faults, tenant->file, tunnel->dns_line,
+			   "DNS: is left as it is on the host; to change it, when the tunnel is "
+			   "up: resolvectl domain %s %s", tunnel->ifname,
+			   tunnel->dns_search ? tunnel->dns_search : "");
+}
+
+/* A packet that carries the tunnel must not be sent into it. */
+static void check_endpoint(const struct config_tenant *tenant, const struct config_peer *peer,
+			   struct fault_list *faults)
+{
+	struct prefix host;
+	struct endpoint to;
+
+	if (!tenant_peer_endpoint(peer, &to))
+		return;
+	host = to.addr.sa_family == AF_INET
+		       ? prefix_host(AF_INET, (const uint8_t *)&to.addr4.sin_addr)
+		       : prefix_host(AF_INET6, to.addr6.sin6_addr.s6_addr);
 	for (size_t i = 0; i < tenant->n_peers; i++) {
 		const struct config_ranges *ranges = &tenant->peers[i].allowed_ips;
 
 		for (uint32_t k = 0; k < ranges->n; k++) {
+			const struct prefix *range = &ranges->v[k].prefix;
 			char text[PREFIX_STRLEN];
 
-			if (ranges->v[k].prefix.cidr != 0)
+			if (tunnel_is_default(range) || !prefix_contains(range, &host))
 				continue;
-			fault_add(faults, tenant->file, ranges->v[k].line,
-				  "AllowedIPs: %s: a default route for the whole host is "
-				  RULES_NOT_YET "; give Netns in [Container], or Table = off",
-				  prefix_format(&ranges->v[k].prefix, text));
+			fault_warn(faults, tenant->file, peer->endpoint_line,
+				   "Endpoint: lies within AllowedIPs %s, so the packets that carry "
+				   "the tunnel are sent into it: take that range out, or give "
+				   "Table = off or a number", prefix_format(range, text));
+			return;
 		}
 	}
+}
+
+static void check_endpoints(const struct config_tenant *tenant, struct fault_list *faults)
+{
+	if (tenant->tunnel->netns_kind != TUNNEL_NETNS_HOST ||
+	    tenant->tunnel->table_kind != TUNNEL_TABLE_AUTO)
+		return;
+	for (size_t i = 0; i < tenant->n_peers; i++)
+		check_endpoint(tenant, &tenant->peers[i], faults);
 }
 
 int tunnel_finish(struct config_tenant *tenant, unsigned interface_line, struct fault_list *faults)
 {
 	name_interface(tenant, interface_line, faults);
 	check_keys(tenant, faults);
-	check_routes(tenant, faults);
+	check_dns(tenant, faults);
+	check_endpoints(tenant, faults);
 	return check_ranges(tenant, faults);
+}
+
+bool tunnel_is_default(const struct prefix *range)
+{
+	return range->cidr <= (range->family == AF_INET ? 1 : 3);
+}
+
+bool tunnel_takes_host(const struct config_tenant *tenant, uint8_t family)
+{
+	if (tenant->tunnel->netns_kind != TUNNEL_NETNS_HOST ||
+	    tenant->tunnel->table_kind != TUNNEL_TABLE_AUTO)
+		return false;
+	for (size_t i = 0; i < tenant->n_peers; i++) {
+		const struct config_ranges *ranges = &tenant->peers[i].allowed_ips;
+
+		for (uint32_t k = 0; k < ranges->n; k++)
+			if (ranges->v[k].prefix.family == family &&
+			    tunnel_is_default(&ranges->v[k].prefix))
+				return true;
+	}
+	return false;
+}
+
+uint32_t tunnel_mark(const struct config_tenant *tenant)
+{
+	if (tenant->tunnel->fwmark)
+		return tenant->tunnel->fwmark;
+	return tunnel_takes_host(tenant, AF_INET) || tunnel_takes_host(tenant, AF_INET6)
+		       ? TUNNEL_MARK_AUTO : 0;
 }

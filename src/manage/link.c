@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 static struct netlink_addr on_link(int index, const struct config_address *address)
@@ -21,6 +22,20 @@ int link_add_address(struct netlink *nl, int index, const struct config_address 
 {
 	struct netlink_addr a = on_link(index, address);
 
+	return netlink_addr_add(nl, &a);
+}
+
+int link_add_quiet_address(struct netlink *nl, int index, const struct config_address *address)
+{
+	struct netlink_addr a = on_link(index, address);
+
+	/*
+	 * IPv4 takes an address of another link if the right one has none, but not one
+	 * whose scope is the link.
+	 */
+	a.scope = address->family == AF_INET ? RT_SCOPE_LINK : 0;
+	a.deprecated = address->family == AF_INET6;
+	a.flags |= IFA_F_NOPREFIXROUTE;
 	return netlink_addr_add(nl, &a);
 }
 

@@ -16,6 +16,13 @@
 must_check int link_add_address(struct netlink *nl, int index,
 				const struct config_address *address);
 
+/*
+ * The same, for one that nobody is to use who does not ask for it: never chosen as the
+ * source of a packet that leaves elsewhere, and without a route to its network.
+ */
+must_check int link_add_quiet_address(struct netlink *nl, int index,
+				      const struct config_address *address);
+
 /* One that is not there is no error. */
 must_check int link_remove_address(struct netlink *nl, int index,
 				   const struct config_address *address);

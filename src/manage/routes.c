@@ -21,6 +21,7 @@ struct routes {
 	struct netlink *nl;
 	int ifindex;
 	const char *name;
+	uint32_t table;
 	struct wish *wishes;
 	size_t n, room;
 	int *verdicts; /* of the wishes, while they are carried out: 0 or -errno */
@@ -33,8 +34,14 @@ struct routes *routes_new(struct netlink *nl, int ifindex, const char *name)
 	struct routes *r = calloc(1, sizeof(*r));
 
 	if (r)
-		*r = (struct routes){ .nl = nl, .ifindex = ifindex, .name = name };
+		*r = (struct routes){ .nl = nl, .ifindex = ifindex, .name = name,
+				      .table = RT_TABLE_MAIN };
 	return r;
+}
+
+void routes_use_table(struct routes *r, uint32_t table)
+{
+	r->table = table;
 }
 
 void routes_free(struct routes *r)
@@ -84,7 +91,8 @@ static struct netlink_route route_to(const struct routes *r, const struct prefix
 {
 	struct netlink_route route = { .family = p->family,
 				       .dst_len = p->cidr,
-				       .oif = r->ifindex };
+				       .oif = r->ifindex,
+				       .table = r->table };
 
 	memcpy(route.dst, p->addr, sizeof(route.dst));
 	return route;
@@ -136,13 +144,14 @@ static bool is_ours(const struct routes *r, const struct netlink_route *route)
 /* The route that the kernel has to that very prefix. False: none, by now. */
 static bool find_existing(struct routes *r, const struct prefix *p, struct netlink_route *out)
 {
-	struct netlink_route_filter filter = { .family = p->family, .table = RT_TABLE_MAIN };
+	struct netlink_route_filter filter = { .family = p->family, .table = r->table };
 	struct netlink_lookup lookup = { .family = p->family, .fib_match = true };
 	struct search s = { .prefix = p };
 
 	/* A look-up is quick, and mostly tells; the list is of all routes there are. */
 	memcpy(lookup.dst, p->addr, sizeof(lookup.dst));
-	if (!netlink_route_get(r->nl, &lookup, out) && out->dst_len == p->cidr && is_ours(r, out))
+	if (r->table == RT_TABLE_MAIN && !netlink_route_get(r->nl, &lookup, out) &&
+	    out->dst_len == p->cidr && is_ours(r, out))
 		return true;
 	if (netlink_route_list(r->nl, &filter, is_prefix, &s) != 1)
 		return false;
@@ -165,7 +174,8 @@ static bool is_foreign(struct routes *r, const struct prefix *p, bool say)
 	prefix_format(p, prefix);
 	log_error("%s: there is a route to %s via %s already (protocol %u), which is not ours: "
 		  "left alone, so packets to there do not come to us; remove it with "
-		  "'ip route del %s'", r->name, prefix, link, found.protocol, prefix);
+		  "'ip route del %s table %u'", r->name, prefix, link, found.protocol, prefix,
+		  r->table);
 	return true;
 }
 
@@ -246,7 +256,7 @@ static int sweep_one(const struct netlink_route *route, void *arg)
 void routes_sweep(struct routes *r)
 {
 	struct netlink_route_filter filter = { .protocol = NETLINK_PROTO_BERTH,
-					       .table = RT_TABLE_MAIN,
+					       .table = r->table,
 					       .oif = r->ifindex };
 	int err = netlink_route_list(r->nl, &filter, sweep_one, r);
 

@@ -15,6 +15,9 @@ struct routes;
 /* nl stays the caller's. ifindex and name are the TUN device's. NULL: no memory. */
 struct routes *routes_new(struct netlink *nl, int ifindex, const char *name);
 
+/* Whatever is done from here on is done in that table, not in the main one. */
+void routes_use_table(struct routes *routes, uint32_t table);
+
 /* What was not flushed is forgotten; installed routes go with the device. */
 void routes_free(struct routes *routes);
 

@@ -15,6 +15,8 @@
 #include "gateway.h"
 #include "reload.h"
 #include "state.h"
+#include "tunnel_dns.h"
+#include "tunnel_routes.h"
 #include "uapi_sock.h"
 
 static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
@@ -261,8 +263,12 @@ static int start(struct running *r)
 	if (!err && r->gateway)
 		err = state_open(&r->state, &r->loop, gateway_device(r->gateway),
 				 r->config->state);
-	if (!err)
+	/* What a run that was killed has left; its tunnels make it anew. */
+	if (!err) {
+		tunnel_routes_sweep_host();
+		tunnel_dns_sweep(r->config->tenants);
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
+	}
 	if (err)
 		return err;
 	start_signals(r);

@@ -12,7 +12,9 @@
 #include "../config/diff.h"
 #include "complain.h"
 #include "resolve.h"
+#include "tunnel_dns.h"
 #include "tunnel_link.h"
+#include "tunnel_mtu.h"
 
 enum { TICK_MS = 1000 }; /* tries again; looks whether the namespace is another one */
 
@@ -25,6 +27,8 @@ struct tunnel {
 	bool offload;
 	const struct config_tenant *conf; /* borrowed */
 	struct device *device;            /* NULL: it waits */
+	struct tunnel_link link;
+	struct tunnel_dns dns;
 	dev_t netns_dev;                  /* of the namespace it is in */
 	ino_t netns_ino;
 	struct resolver *resolver;
@@ -53,7 +57,7 @@ static int make_device(struct tunnel *t, int netns)
 							     : t->conf->tunnel->ifname,
 					  .netns = -1,
 					  .tun_fd = -1,
-					  .mtu = t->conf->tunnel->mtu,
+					  .mtu = tunnel_mtu_first(t->conf->tunnel),
 					  .offload = t->offload,
 					  .observer = { .arg = t, .gone = on_gone } };
 
@@ -91,6 +95,7 @@ static void unmake(struct tunnel *t)
 {
 	resolver_free(t->resolver);
 	t->resolver = NULL;
+	tunnel_link_unmake(&t->link, t->conf);
 	if (t->device)
 		device_close(t->device);
 	t->device = NULL;
@@ -123,6 +128,9 @@ static void complain(struct tunnel *t, enum stage stage, int err,
 			  "another name by Name in [Container]", name, conf->netns, conf->ifname);
 	else if (failure->what == TUNNEL_LINK_ADDRESS)
 		complain_address(name, failure->address, err);
+	else if (failure->what == TUNNEL_LINK_RULES)
+		log_error("tunnel %s: cannot add the routing rules that Table asks for, so it stays "
+			  "down: %s", name, strerror(-err));
 	else if (stage == STAGE_LINK)
 		log_error("tunnel %s: cannot set up %s: %s", name, conf->ifname, strerror(-err));
 }
@@ -141,12 +149,15 @@ static int make_in(struct tunnel *t, int netns, enum stage *stage,
 	if (err)
 		return err;
 	*stage = STAGE_LINK;
-	err = tunnel_link_make(t->conf, device_name(t->device), netns, failure);
+	err = tunnel_link_make(&t->link, t->conf, device_name(t->device), netns, failure);
 	if (err)
 		return err;
 	*stage = STAGE_PEERS;
 	err = apply(t, NULL, t->conf);
-	return err ? err : resolver_new(&t->resolver, t->loop, t->device, t->conf);
+	if (err)
+		return err;
+	tunnel_link_follow_mtu(&t->link, t->conf, t->device);
+	return resolver_new(&t->resolver, t->loop, t->device, t->conf);
 }
 
 /* Which namespace is it? Numbers that no other one has as long as it lives. */
@@ -215,6 +226,8 @@ static void on_tick(uv_timer_t *timer)
 	}
 	if (!t->device)
 		(void)make(t);
+	else
+		tunnel_link_follow_mtu(&t->link, t->conf, t->device);
 }
 
 /* The container went, and its namespace with our device in it. */
@@ -248,6 +261,7 @@ int tunnel_open(struct tunnel **out, uv_loop_t *loop, struct workers *ws,
 	uv_timer_init(loop, &t->tick);
 	t->gone.data = t;
 	t->tick.data = t;
+	tunnel_dns_update(&t->dns, conf);
 	(void)make(t);
 	uv_timer_start(&t->tick, on_tick, TICK_MS, TICK_MS);
 	*out = t;
@@ -302,11 +316,9 @@ static int update_link(struct tunnel *t, const struct config_tenant *old, unsign
 
 	if (!what)
 		return 0;
-	if (what & DIFF_LINK_MTU)
-		device_set_mtu(t->device, t->conf->tunnel->mtu);
 	netns = tunnel_link_namespace(t->conf->tunnel, &err);
 	if (!err)
-		err = tunnel_link_update(old, t->conf, netns, what);
+		err = tunnel_link_update(&t->link, old, t->conf, netns, what);
 	if (netns >= 0)
 		close(netns);
 	if (err)
@@ -320,6 +332,7 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	const struct config_tenant *old = t->conf;
 	unsigned what = diff_link(old, new);
 
+	tunnel_dns_update(&t->dns, new);
 	if (!t->device) {
 		/* It waits; perhaps the new one need not. */
 		t->conf = new;
@@ -331,6 +344,7 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	t->conf = new;
 	if (update_link(t, old, what) || apply(t, old, new))
 		return false;
+	tunnel_link_follow_mtu(&t->link, new, t->device);
 	if (!same_endpoints(old, new)) {
 		resolver_free(t->resolver);
 		if (resolver_new(&t->resolver, t->loop, t->device, new))
@@ -352,6 +366,7 @@ static void on_handle_closed(uv_handle_t *handle)
 void tunnel_close(struct tunnel *t)
 {
 	unmake(t);
+	tunnel_dns_update(&t->dns, NULL);
 	t->closing = 2;
 	uv_close((uv_handle_t *)&t->tick, on_handle_closed);
 	uv_close((uv_handle_t *)&t->gone, on_handle_closed);

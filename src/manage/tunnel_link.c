@@ -3,12 +3,18 @@
 #include "tunnel_link.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../../tun/netns.h"
+#include "../base/log.h"
 #include "../config/diff.h"
+#include "../config/tunnel.h"
 #include "link.h"
-#include "routes.h"
+#include "tunnel_mtu.h"
+#include "tunnel_rpfilter.h"
 
 int tunnel_link_namespace(const struct config_tunnel *conf, int *err)
 {
@@ -53,53 +59,54 @@ static int move(const char *ifname, int netns, struct netlink *inside, const cha
 	return err;
 }
 
-/* Everything that the peers may be sent goes into the tunnel (Table = auto). */
-static void add_routes(struct routes *routes, const struct config_tenant *conf)
+/*
+ * Where a table of its own is for packets from our addresses, nothing else on the machine
+ * is to come by them.
+ */
+static bool is_quiet(const struct config_tunnel *conf)
 {
-	for (size_t i = 0; i < conf->n_peers && !conf->tunnel->no_routes; i++)
-		for (uint32_t k = 0; k < conf->peers[i].allowed_ips.n; k++)
-			routes_add(routes, &conf->peers[i].allowed_ips.v[k].prefix);
-}
-
-static bool has_route(const struct config_tenant *conf, const struct prefix *p)
-{
-	for (size_t i = 0; i < conf->n_peers && !conf->tunnel->no_routes; i++)
-		for (uint32_t k = 0; k < conf->peers[i].allowed_ips.n; k++)
-			if (prefix_equal(&conf->peers[i].allowed_ips.v[k].prefix, p))
-				return true;
-	return false;
+	return conf->table_kind == TUNNEL_TABLE_NUMBER && conf->table != RT_TABLE_MAIN;
 }
 
 static int add_addresses(struct netlink *nl, int index, const struct config_tunnel *conf,
 			 const struct config_address **failed)
 {
 	for (uint32_t i = 0; i < conf->addresses.n; i++) {
-		int err = link_add_address(nl, index, &conf->addresses.v[i]);
+		const struct config_address *a = &conf->addresses.v[i];
+		int err = is_quiet(conf) ? link_add_quiet_address(nl, index, a)
+					 : link_add_address(nl, index, a);
 
 		if (err) {
-			*failed = &conf->addresses.v[i];
+			*failed = a;
 			return err;
 		}
 	}
 	return 0;
 }
 
-/* The interface is where it belongs, and called index there. */
-static int set_up(const struct config_tenant *conf, struct netlink *nl, int index, bool lo_too,
-		  struct tunnel_link_failure *failure)
+/* Its addresses are there and it is up: what is to go into it does. */
+static int lead(struct tunnel_link *link, struct netlink *nl, int index,
+		const struct config_tenant *old, const struct config_tenant *new)
 {
-	struct routes *routes = routes_new(nl, index, conf->name);
+	if (tunnel_takes_host(new, AF_INET) && !(old && tunnel_takes_host(old, AF_INET)))
+		tunnel_rpfilter_prepare(new->name);
+	return tunnel_routes_update(&link->routes, nl, index, old, new);
+}
+
+/* The interface is where it belongs, and called index there. */
+static int set_up(struct tunnel_link *link, const struct config_tenant *conf, struct netlink *nl,
+		  int index, bool lo_too, struct tunnel_link_failure *failure)
+{
 	int err, lo;
 
-	if (!routes)
-		return -ENOMEM;
-	err = netlink_link_set_mtu(nl, index, conf->tunnel->mtu);
+	link->mtu = tunnel_mtu_first(conf->tunnel);
+	err = netlink_link_set_mtu(nl, index, link->mtu);
 	if (err)
-		goto out;
+		return err;
 	err = add_addresses(nl, index, conf->tunnel, &failure->address);
 	if (err) {
 		failure->what = TUNNEL_LINK_ADDRESS;
-		goto out;
+		return err;
 	}
 	lo = lo_too ? netlink_link_index(nl, "lo") : 0;
 	if (lo > 0)
@@ -107,21 +114,29 @@ static int set_up(const struct config_tenant *conf, struct netlink *nl, int inde
 	if (!err)
 		err = netlink_link_set_up(nl, index);
 	if (err)
-		goto out;
-	add_routes(routes, conf);
-	routes_flush(routes);
-out:
-	routes_free(routes);
-	return err;
+		return err;
+	failure->what = TUNNEL_LINK_RULES;
+	return lead(link, nl, index, NULL, conf);
 }
 
-int tunnel_link_make(const struct config_tenant *conf, const char *ifname, int netns,
-		     struct tunnel_link_failure *failure)
+/* Which namespace is it? Numbers that no other one has as long as it lives. */
+static void identify(int netns, struct stat *st)
+{
+	if (netns < 0 || fstat(netns, st))
+		*st = (struct stat){ .st_ino = 0 };
+}
+
+int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
+		     const char *ifname, int netns, struct tunnel_link_failure *failure)
 {
 	struct netlink *nl;
+	struct stat st;
 	int index, err;
 
 	*failure = (struct tunnel_link_failure){ .what = TUNNEL_LINK_OTHER };
+	identify(netns, &st);
+	link->netns_dev = st.st_dev;
+	link->netns_ino = st.st_ino;
 	err = netlink_open(&nl, netns);
 	if (err)
 		return err;
@@ -131,10 +146,62 @@ int tunnel_link_make(const struct config_tenant *conf, const char *ifname, int n
 		failure->what = TUNNEL_LINK_NAME;
 	if (!err) {
 		index = netlink_link_index(nl, conf->tunnel->ifname);
-		err = index < 0 ? index : set_up(conf, nl, index, netns >= 0, failure);
+		err = index < 0 ? index : set_up(link, conf, nl, index, netns >= 0, failure);
 	}
 	netlink_close(nl);
 	return err;
+}
+
+void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *conf)
+{
+	struct netlink *nl = NULL;
+	struct stat st;
+	int netns, err;
+
+	if (!link->routes.n_rules) {
+		tunnel_routes_forget(&link->routes);
+		return;
+	}
+	netns = tunnel_link_namespace(conf->tunnel, &err);
+	identify(netns, &st);
+	if (!err && st.st_dev == link->netns_dev && st.st_ino == link->netns_ino)
+		err = netlink_open(&nl, netns);
+	if (!err && nl)
+		tunnel_routes_clear(&link->routes, nl);
+	else
+		tunnel_routes_forget(&link->routes);
+	netlink_close(nl);
+	if (netns >= 0)
+		close(netns);
+}
+
+static int set_mtu(const struct config_tenant *conf, uint16_t mtu)
+{
+	struct netlink *nl;
+	int index, err, netns = tunnel_link_namespace(conf->tunnel, &err);
+
+	if (!err)
+		err = netlink_open(&nl, netns);
+	if (!err) {
+		index = netlink_link_index(nl, conf->tunnel->ifname);
+		err = index < 0 ? index : netlink_link_set_mtu(nl, index, mtu);
+		netlink_close(nl);
+	}
+	if (netns >= 0)
+		close(netns);
+	return err;
+}
+
+void tunnel_link_follow_mtu(struct tunnel_link *link, const struct config_tenant *conf,
+			    struct device *dev)
+{
+	uint16_t mtu = tunnel_mtu_find(conf, dev);
+
+	if (!mtu || mtu == link->mtu || set_mtu(conf, mtu))
+		return;
+	link->mtu = mtu;
+	device_set_mtu(dev, mtu);
+	log_info("tunnel %s: MTU %u", conf->name, mtu);
 }
 
 static bool has_address(const struct config_tunnel *conf, const struct config_address *a)
@@ -148,16 +215,17 @@ static bool has_address(const struct config_tunnel *conf, const struct config_ad
 /*
  * The new ones first, as with its last address of a family an interface loses
  * its routes; and again at the end, as with the first address of an IPv4 network
- * Linux may remove the others of it.
+ * Linux may remove the others of it. One that is there does not become quiet, or cease to be.
  */
 static int update_addresses(struct netlink *nl, int index, const struct config_tunnel *old,
 			    const struct config_tunnel *new)
 {
+	bool all = is_quiet(old) != is_quiet(new);
 	const struct config_address *failed;
-	int err = add_addresses(nl, index, new, &failed), err2;
+	int err = all ? 0 : add_addresses(nl, index, new, &failed), err2;
 
 	for (uint32_t i = 0; i < old->addresses.n; i++) {
-		if (has_address(new, &old->addresses.v[i]))
+		if (!all && has_address(new, &old->addresses.v[i]))
 			continue;
 		err2 = link_remove_address(nl, index, &old->addresses.v[i]);
 		err = err ? err : err2;
@@ -166,42 +234,25 @@ static int update_addresses(struct netlink *nl, int index, const struct config_t
 	return err ? err : err2;
 }
 
-static void update_routes(struct routes *routes, const struct config_tenant *old,
-			  const struct config_tenant *new)
-{
-	for (size_t i = 0; i < old->n_peers && !old->tunnel->no_routes; i++)
-		for (uint32_t k = 0; k < old->peers[i].allowed_ips.n; k++)
-			if (!has_route(new, &old->peers[i].allowed_ips.v[k].prefix))
-				routes_remove(routes, &old->peers[i].allowed_ips.v[k].prefix);
-	/* Those that are there stay; some may have gone with an address. */
-	add_routes(routes, new);
-	routes_flush(routes);
-}
-
-int tunnel_link_update(const struct config_tenant *old, const struct config_tenant *new, int netns,
-		       unsigned what)
+int tunnel_link_update(struct tunnel_link *link, const struct config_tenant *old,
+		       const struct config_tenant *new, int netns, unsigned what)
 {
 	struct netlink *nl;
-	struct routes *routes;
 	int err = netlink_open(&nl, netns), index, err2;
 
 	if (err)
 		return err;
 	index = netlink_link_index(nl, new->tunnel->ifname);
-	routes = index < 0 ? NULL : routes_new(nl, index, new->name);
-	if (!routes) {
+	if (index < 0) {
 		netlink_close(nl);
-		return index < 0 ? index : -ENOMEM;
+		return index;
 	}
-	if (what & DIFF_LINK_MTU)
-		err = netlink_link_set_mtu(nl, index, new->tunnel->mtu);
-	if (what & DIFF_LINK_ADDRESSES) {
-		err2 = update_addresses(nl, index, old->tunnel, new->tunnel);
+	if (what & DIFF_LINK_ADDRESSES || is_quiet(old->tunnel) != is_quiet(new->tunnel))
+		err = update_addresses(nl, index, old->tunnel, new->tunnel);
+	if (what & (DIFF_LINK_ROUTES | DIFF_LINK_ADDRESSES)) {
+		err2 = lead(link, nl, index, old, new);
 		err = err ? err : err2;
 	}
-	if (what & (DIFF_LINK_ROUTES | DIFF_LINK_ADDRESSES))
-		update_routes(routes, old, new);
-	routes_free(routes);
 	netlink_close(nl);
 	return err;
 }

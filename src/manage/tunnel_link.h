@@ -8,7 +8,19 @@
 #ifndef BERTH_MANAGE_TUNNEL_LINK_H
 #define BERTH_MANAGE_TUNNEL_LINK_H
 
+#include <sys/types.h>
+
 #include "../config/tenant.h"
+#include "../path/device.h"
+#include "tunnel_routes.h"
+
+/* What there is of it. All zero: nothing. */
+struct tunnel_link {
+	struct tunnel_routes routes;
+	uint16_t mtu;
+	dev_t netns_dev; /* of the namespace it is in; 0: ours */
+	ino_t netns_ino;
+};
 
 /*
  * The namespace of the tunnel, for the caller to close; -1 and *err = 0 for
@@ -22,7 +34,8 @@ struct tunnel_link_failure {
 	enum {
 		TUNNEL_LINK_OTHER,
 		TUNNEL_LINK_NAME,   /* the namespace has an interface of that name */
-		TUNNEL_LINK_ADDRESS /* *address cannot be added */
+		TUNNEL_LINK_ADDRESS, /* *address cannot be added */
+		TUNNEL_LINK_RULES    /* routing rules cannot be added, or no table is free */
 	} what;
 	const struct config_address *address;
 };
@@ -32,15 +45,27 @@ struct tunnel_link_failure {
  * as the file names it, and sets it up there. lo is put up too: nobody else
  * does in a fresh namespace. 0 or -errno and *failure.
  */
-must_check int tunnel_link_make(const struct config_tenant *conf, const char *ifname, int netns,
+must_check int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
+				const char *ifname, int netns,
 				struct tunnel_link_failure *failure);
+
+/* Takes back what does not go with the interface; it may be gone, and so may its namespace. */
+void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *conf);
 
 /*
  * Leads the interface in the namespace netns from what it was to new; what is
- * in both is not touched. what: of diff_link(). 0 or the first -errno; the rest was
+ * in both is not touched; the MTU is not led. what: of diff_link(). 0 or the first -errno; the rest was
  * done all the same.
  */
-must_check int tunnel_link_update(const struct config_tenant *old,
+must_check int tunnel_link_update(struct tunnel_link *link, const struct config_tenant *old,
 				  const struct config_tenant *new, int netns, unsigned what);
+
+/*
+ * Gives interface and device the MTU that the file says, or, where it leaves that to us,
+ * that the way to the peers carries now: whenever an endpoint or a route has changed. Logs
+ * what is new.
+ */
+void tunnel_link_follow_mtu(struct tunnel_link *link, const struct config_tenant *conf,
+			    struct device *dev);
 
 #endif
