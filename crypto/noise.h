@@ -70,6 +70,7 @@ struct noise_remote {
 	uint8_t preshared_key[NOISE_KEY_LEN];        /* zero: none */
 	uint8_t static_static[NOISE_KEY_LEN];        /* DH(ours, theirs); zero: unusable */
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* greatest accepted; kept over restarts */
+	uint8_t refused_timestamp[NOISE_TIMESTAMP_LEN]; /* of the latest NOISE_REPLAY */
 	uint64_t last_initiation; /* when one was last accepted, monotonic ns; 0: never */
 	struct noise_handshake handshake;
 };

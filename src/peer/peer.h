@@ -120,6 +120,7 @@ struct peer {
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
 	struct timespec last_handshake;              /* lock; UTC */
 	_Atomic uint32_t endpoint_changes;
+	uint32_t replay_said; /* handshake thread: s since boot, when it was last logged; 0: never */
 
 	struct inbox_item to_worker;
 	struct inbox_item to_handshake;
