@@ -64,6 +64,8 @@ struct identity {
 struct datapath_ops {
 	/* A peer's home worker has work (flags of enum peer_work). RCU turn. */
 	void (*wake_worker)(struct datapath *dp, struct peer *peer, unsigned work);
+	/* A peer has not answered for so long that a handshake is begun, or begun again. */
+	void (*unanswered)(struct datapath *dp);
 	/* The TUN queue is gone: deleted from outside. */
 	void (*tun_gone)(struct datapath *dp);
 };

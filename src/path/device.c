@@ -99,7 +99,17 @@ static void tun_gone(struct datapath *dp)
 		dev->observer.gone(dev->observer.arg);
 }
 
-static const struct datapath_ops ops = { .wake_worker = wake_worker, .tun_gone = tun_gone };
+static void unanswered(struct datapath *dp)
+{
+	struct device *dev = container_of(dp, struct device, dp);
+
+	if (dev->observer.unanswered)
+		dev->observer.unanswered(dev->observer.arg);
+}
+
+static const struct datapath_ops ops = { .wake_worker = wake_worker,
+					 .unanswered = unanswered,
+					 .tun_gone = tun_gone };
 
 /* Queues beyond the first only help when all workers take part. */
 static unsigned choose_queues(const struct workers *ws, const struct device_options *options)

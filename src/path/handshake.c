@@ -163,6 +163,8 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 		stop_waiting(dp, peer, session);
 		return;
 	}
+	if (how & PEER_HANDSHAKE_ANEW)
+		timers_start_over(&session->timers);
 	if (!timers_may_initiate(&session->timers, now, retry)) {
 		wait_for_peer(dp, peer, session, now);
 		return;

@@ -95,7 +95,8 @@ enum peer_work {
 enum peer_handshake {
 	PEER_HANDSHAKE_WANT = 1 << 0, /* data has no key, or its key is old */
 	PEER_HANDSHAKE_RETRY = 1 << 1, /* the last initiation was not answered */
-	PEER_HANDSHAKE_CALL = 1 << 2   /* there was a session before the restart: try once */
+	PEER_HANDSHAKE_CALL = 1 << 2,  /* there was a session before the restart: try once */
+	PEER_HANDSHAKE_ANEW = 1 << 3   /* the last initiation went another way: do not wait */
 };
 
 enum {

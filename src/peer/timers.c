@@ -72,6 +72,11 @@ void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random)
 	timers_sent(t, now, false);
 }
 
+void timers_start_over(struct timers *t)
+{
+	set(&t->handshake_sent, 0);
+}
+
 void timers_try_once(struct timers *t)
 {
 	atomic_store_explicit(&t->attempts, ATTEMPTS_MAX + 1, memory_order_relaxed);

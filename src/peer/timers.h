@@ -62,6 +62,12 @@ must_check bool timers_may_initiate(struct timers *t, uint64_t now, bool retry);
 void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random);
 
 /*
+ * The last initiation went another way than the next one will: this need not wait for
+ * REKEY_TIMEOUT, which spares a peer that hears them all. Handshake thread.
+ */
+void timers_start_over(struct timers *t);
+
+/*
  * The initiation that was just sent is the only one, unless somebody comes to want
  * keys: without an answer its time is over when a retry would be due. Handshake thread.
  */
@@ -97,7 +103,7 @@ void timers_expect_more(struct timers *t, uint64_t now);
 /* No new keys for so long that those there are must be wiped (§6.3)? Home worker. */
 must_check bool timers_keys_ended(const struct timers *t, uint64_t now);
 
-/* Is an initiation in flight, or to be sent later? Home worker. */
+/* Is an initiation in flight, or to be sent later? Any thread. */
 must_check bool timers_awaits_answer(const struct timers *t);
 
 /*
