@@ -14,6 +14,7 @@ enum {
 	RETRY_MAX_MS = 30000,
 	AGAIN_FIRST_MS = 5000, /* between look-ups for a peer that does not answer; the same */
 	AGAIN_MAX_MS = 60000,
+	AGAIN_FORGET_MS = 600000, /* it has answered meanwhile: what fails now is news */
 	ADDRESSES_MAX = 8
 };
 
@@ -24,7 +25,7 @@ struct name {
 	uv_timer_t retry;
 	struct lookup *lookup; /* NULL: none is under way */
 	uint64_t delay;        /* ms: until the next try when this one fails */
-	uint64_t asked, pause; /* ms of the loop: the last look-up; how long none is due */
+	uint64_t asked, pause; /* ms of the loop: the last look-up; how long none is due after it */
 	bool unanswered;       /* the look-up under way is for another address */
 	bool known;            /* it was looked up once */
 	int said;              /* EAI_* that was logged last; 0: it is known */
@@ -181,8 +182,10 @@ static void on_unanswered(struct name *n)
 	if (!get_peer(n, &peer) || !peer.waiting)
 		return;
 	n->unanswered = true;
+	if (now - n->asked >= AGAIN_FORGET_MS)
+		n->pause = 0;
 	if (!n->lookup && now - n->asked >= n->pause) {
-		n->pause = min(2 * n->pause, (uint64_t)AGAIN_MAX_MS);
+		n->pause = n->pause ? min(2 * n->pause, (uint64_t)AGAIN_MAX_MS) : AGAIN_FIRST_MS;
 		start(&n->retry);
 	} else {
 		choose(n);
@@ -199,7 +202,7 @@ void resolver_unanswered(struct resolver *r)
 void resolver_retry(struct resolver *r)
 {
 	for (struct name *n = r ? r->names : NULL; n; n = n->next) {
-		n->pause = AGAIN_FIRST_MS;
+		n->pause = 0;
 		if (!uv_is_active((uv_handle_t *)&n->retry))
 			continue;
 		n->delay = RETRY_FIRST_MS;
@@ -227,7 +230,6 @@ static int add_name(struct resolver *r, uv_loop_t *loop, struct device *dev, con
 	snprintf(n->tenant, sizeof(n->tenant), "%s", tenant);
 	n->dev = dev;
 	n->delay = RETRY_FIRST_MS;
-	n->pause = AGAIN_FIRST_MS;
 	uv_timer_init(loop, &n->retry);
 	n->retry.data = n;
 	n->next = r->names;
