@@ -80,7 +80,7 @@ static void answer(const char *a, const char *b, const char *c)
 /* The fake device: one peer. */
 static struct {
 	struct endpoint at;
-	bool waiting;
+	bool silent;
 	unsigned hellos, attempts;
 } peer;
 
@@ -104,7 +104,7 @@ void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], b
 bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
 		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
 {
-	struct device_peer p = { .endpoint = peer.at, .waiting = peer.waiting };
+	struct device_peer p = { .endpoint = peer.at, .silent = peer.silent };
 
 	(void)dev;
 	ck_assert_int_eq(public_key[0], 7);
@@ -122,7 +122,7 @@ static void is_at(const char *text)
 /* Nobody answers where it is tried now. */
 static void unanswered(void)
 {
-	peer.waiting = true;
+	peer.silent = true;
 	resolver_unanswered(resolver);
 }
 
@@ -192,7 +192,7 @@ START_TEST(in_turn)
 	is_at(V4);
 	ck_assert_uint_eq(lookup.started, 2);
 	/* It has answered: that is where it is. */
-	peer.waiting = false;
+	peer.silent = false;
 	resolver_unanswered(resolver);
 	is_at(V4);
 	ck_assert_uint_eq(peer.attempts, 3);
@@ -220,7 +220,7 @@ START_TEST(roamed_meanwhile)
 	open_with("vps.example.com:51820");
 	answer(V4, NULL, NULL);
 	unanswered();
-	peer.waiting = false;
+	peer.silent = false;
 	ck_assert_int_eq(endpoint_parse(&peer.at, NEW), 0);
 	answer(V6, V4, NULL);
 	is_at(NEW);

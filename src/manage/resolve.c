@@ -55,13 +55,13 @@ static void on_closed(uv_handle_t *handle)
 /* What matters of a peer. */
 struct place {
 	struct endpoint endpoint;
-	bool waiting;
+	bool silent;
 };
 
 static void read_peer(const struct device_peer *peer, void *arg)
 {
 	*(struct place *)arg = (struct place){ .endpoint = peer->endpoint,
-					       .waiting = peer->waiting };
+					       .silent = peer->silent };
 }
 
 static bool get_peer(const struct name *n, struct place *out)
@@ -112,9 +112,9 @@ static void choose(struct name *n)
 		return;
 	n->known = true;
 	at = find(n, &peer.endpoint);
-	if (at == n->n_found && (first || peer.waiting))
+	if (at == n->n_found && (first || peer.silent))
 		give(n, &n->found[0], !first);
-	else if (peer.waiting && n->unanswered && n->n_found > 1)
+	else if (peer.silent && n->unanswered && n->n_found > 1)
 		give(n, &n->found[(at + 1) % n->n_found], true);
 }
 
@@ -179,7 +179,7 @@ static void on_unanswered(struct name *n)
 	uint64_t now = uv_now(n->retry.loop);
 	struct place peer;
 
-	if (!get_peer(n, &peer) || !peer.waiting)
+	if (!get_peer(n, &peer) || !peer.silent)
 		return;
 	n->unanswered = true;
 	if (now - n->asked >= AGAIN_FORGET_MS)

@@ -29,7 +29,7 @@ struct device_observer {
 	 */
 	void (*arrived)(void *arg, enum announce announce, const struct prefix *addresses,
 			size_t n);
-	/* Some peer does not answer: device_peer.waiting tells which. Any thread, RCU turn. */
+	/* Some peer does not answer: device_peer.silent tells which. Any thread, RCU turn. */
 	void (*unanswered)(void *arg);
 	/* The TUN device was deleted from outside. Any thread; once. */
 	void (*gone)(void *arg);
@@ -104,7 +104,7 @@ struct device_peer {
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
 	bool session; /* there are keys that can send */
-	bool waiting; /* for the answer to an initiation */
+	bool silent;  /* timers_is_silent() */
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	uint64_t drops[DROP_REASON_COUNT];

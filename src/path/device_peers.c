@@ -393,7 +393,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 			atomic_load_explicit(&peer->endpoint_changes, memory_order_relaxed),
 		.keepalive = atomic_load_explicit(&peer->keepalive, memory_order_relaxed),
 		.session = session && keypairs_current(&session->keys),
-		.waiting = session && timers_awaits_answer(&session->timers),
+		.silent = session && timers_is_silent(&session->timers),
 		.allowed_ips = peer->allowed_ips,
 		.n_allowed_ips = peer->n_allowed_ips
 	};

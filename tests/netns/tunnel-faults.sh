@@ -33,9 +33,6 @@ uplink()
 	lab_addr "$1" in "192.168.$2.1/24"
 	lab_addr home "$1" "192.168.$2.2/24"
 	lab_nat "$1" out
-	# Mappings end when nothing has passed for a second.
-	lab_sysctl "$1" net/netfilter/nf_conntrack_udp_timeout=1 \
-		net/netfilter/nf_conntrack_udp_timeout_stream=1
 }
 
 uplink fibre 31
@@ -173,9 +170,8 @@ lab_wait 2 "one pause to pass" false || :
 lab_route home default via 192.168.31.1
 check "no network for a while, and then one: the gateway hears of it" \
 	lab_wait 3 "the gateway to see fibre" sees '10\.31\.0\.2:'
-lab_ip home address add 192.168.31.3/24 dev fibre
-lab_ip home route replace default via 192.168.31.1 src 192.168.31.3
 lab_ip home address del 192.168.31.2/24 dev fibre
+lab_addr home fibre 192.168.31.3/24
 lab_route home default via 192.168.31.1
 check "another address at home: inbound" answers internet $A6
 check "all of it within one session" is "$(lab_handshake "$GW" "${PUB[box]}")" "$session"
@@ -199,16 +195,15 @@ check "flapping routes: inbound" answers internet $A6
 
 # ---- the NAT has forgotten ------------------------------------------------------------------
 
-mappings()
-{
-	lab_in fibre cat /proc/net/nf_conntrack 2>/dev/null | grep -c "dport=$PORT" || :
-}
-
 port_of()
 {
 	wg show "$GW" endpoints | sed 's/.*://'
 }
 
+# Mappings end when nothing has passed for a second.
+lab_sysctl fibre net/netfilter/nf_conntrack_udp_timeout=1 \
+	net/netfilter/nf_conntrack_udp_timeout_stream=1
+check "before: inbound" answers internet $A6
 port=$(port_of)
 lab_wait 3 "the mapping to end" false || :
 check "the mapping has expired: outbound at once" answers box $WORLD6 1
@@ -217,16 +212,10 @@ check "the mapping has expired: inbound" answers internet $A6 1
 
 # ---- the path is narrower -------------------------------------------------------------------
 
-# bulk NS ADDRESS [-R]: 2 MB by TCP through the tunnel.
-bulk()
-{
-	lab_iperf "$1" "$2" 5 -n 2M "${@:3}"
-}
-
 lab_ip internet link set fibre mtu 1280
 lab_ip fibre link set out mtu 1280
-check "the path has 1,280 bytes: out" bulk box $WORLD6
-check "the path has 1,280 bytes: in" bulk box $WORLD6 -R
+check "the path has 1,280 bytes: out" lab_carries box $WORLD6 2 1
+check "the path has 1,280 bytes: in" lab_carries box $WORLD6 2 1 -R
 lab_ip internet link set fibre mtu 1500
 lab_ip fibre link set out mtu 1500
 
