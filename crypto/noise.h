@@ -70,7 +70,6 @@ struct noise_remote {
 	uint8_t preshared_key[NOISE_KEY_LEN];        /* zero: none */
 	uint8_t static_static[NOISE_KEY_LEN];        /* DH(ours, theirs); zero: unusable */
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* greatest accepted; kept over restarts */
-	uint8_t refused_timestamp[NOISE_TIMESTAMP_LEN]; /* of the latest NOISE_REPLAY */
 	uint64_t last_initiation; /* when one was last accepted, monotonic ns; 0: never */
 	struct noise_handshake handshake;
 };
@@ -81,6 +80,8 @@ struct noise_upcalls {
 	struct noise_remote *(*find_remote)(void *arg, const uint8_t public_key[NOISE_KEY_LEN]);
 	/* len bytes of the best randomness there is: an ephemeral private key. */
 	void (*random)(void *arg, void *buf, size_t len);
+	/* This is the timestamp for which it will be NOISE_REPLAY. NULL: nobody wants to know. */
+	void (*replayed)(void *arg, const uint8_t timestamp[NOISE_TIMESTAMP_LEN]);
 };
 
 /* What a finished handshake leaves: keypair_init() takes it. Wipe it afterwards. */

@@ -52,6 +52,7 @@ struct lookup {
 	struct identity *id;
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
+	int64_t refused;         /* s since 1970: the timestamp of a replayed one */
 	uint64_t now;
 };
 
@@ -95,6 +96,13 @@ static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOIS
 		return NULL;
 	}
 	return prepare_remote(l->peer, l->session, l->id);
+}
+
+static void note_replayed(void *arg, const uint8_t timestamp[NOISE_TIMESTAMP_LEN])
+{
+	struct lookup *l = arg;
+
+	l->refused = tai64n_seconds(timestamp);
 }
 
 /* Sending */
@@ -273,10 +281,9 @@ static const char *format_utc(int64_t seconds, char buf[32])
 
 /* A clock that was set back looks like an attack (§5.1), and lasts until somebody mends it. */
 static void explain_replay(struct datapath *dp, struct peer *peer,
-			   const struct noise_remote *remote, uint64_t now)
+			   const struct noise_remote *remote, int64_t refused, uint64_t now)
 {
 	int64_t last = tai64n_seconds(remote->last_timestamp);
-	int64_t refused = tai64n_seconds(remote->refused_timestamp);
 	uint32_t s = (uint32_t)(now / NSEC_PER_SEC);
 	char was[32], is[32];
 
@@ -296,7 +303,8 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 {
 	struct lookup l = { .dp = m->dp, .id = id, .now = now };
 	struct noise_upcalls up = { .arg = &l, .find_remote = find_remote,
-				    .random = noise_random_sodium };
+				    .random = noise_random_sodium,
+				    .replayed = note_replayed };
 	struct message_initiation msg;
 	struct noise_remote *remote;
 	enum noise_result result;
@@ -305,7 +313,7 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
 	drop_result(m->dp, l.peer, result);
 	if (result == NOISE_REPLAY)
-		explain_replay(m->dp, l.peer, remote, now);
+		explain_replay(m->dp, l.peer, remote, l.refused, now);
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
 		note_received(l.peer, l.session, m, now);
 		respond(m->dp, l.peer, l.session, now);
