@@ -269,8 +269,11 @@ enum noise_result noise_consume_initiation(const struct noise_local *local,
 
 	/* §5.1: an initiation replayed after a restart of ours must not get a handshake going. */
 	result = NOISE_REPLAY;
-	if (!tai64n_after(timestamp, remote->last_timestamp))
+	if (!tai64n_after(timestamp, remote->last_timestamp)) {
+		if (up->replayed)
+			up->replayed(up->arg, timestamp);
 		goto out;
+	}
 	/* One initiation is worth four X25519 to us: nobody gets more than his share. */
 	result = NOISE_FLOOD;
 	if (is_flood(remote, now))

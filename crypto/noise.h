@@ -80,6 +80,8 @@ struct noise_upcalls {
 	struct noise_remote *(*find_remote)(void *arg, const uint8_t public_key[NOISE_KEY_LEN]);
 	/* len bytes of the best randomness there is: an ephemeral private key. */
 	void (*random)(void *arg, void *buf, size_t len);
+	/* This is the timestamp for which it will be NOISE_REPLAY. NULL: nobody wants to know. */
+	void (*replayed)(void *arg, const uint8_t timestamp[NOISE_TIMESTAMP_LEN]);
 };
 
 /* What a finished handshake leaves: keypair_init() takes it. Wipe it afterwards. */

@@ -20,6 +20,15 @@ void tai64n_encode(uint8_t out[NOISE_TIMESTAMP_LEN], const struct timespec *real
 	store_be32(out + 8, (uint32_t)realtime->tv_nsec & ~(TAI64N_STEP - 1));
 }
 
+int64_t tai64n_seconds(const uint8_t in[NOISE_TIMESTAMP_LEN])
+{
+	uint64_t seconds = (uint64_t)load_be32(in) << 32 | load_be32(in + 4);
+
+	if (seconds < TAI64_EPOCH || seconds - TAI64_EPOCH > INT64_MAX)
+		return 0;
+	return (int64_t)(seconds - TAI64_EPOCH);
+}
+
 bool tai64n_after(const uint8_t a[NOISE_TIMESTAMP_LEN], const uint8_t b[NOISE_TIMESTAMP_LEN])
 {
 	return memcmp(a, b, NOISE_TIMESTAMP_LEN) > 0;

@@ -19,6 +19,9 @@
  */
 void tai64n_encode(uint8_t out[NOISE_TIMESTAMP_LEN], const struct timespec *realtime);
 
+/* Seconds since 1970; what lies before or makes no sense is 0. */
+must_check int64_t tai64n_seconds(const uint8_t in[NOISE_TIMESTAMP_LEN]);
+
 /* Is a strictly later than b? Equal is not: that is a replay. */
 must_check bool tai64n_after(const uint8_t a[NOISE_TIMESTAMP_LEN],
 			     const uint8_t b[NOISE_TIMESTAMP_LEN]);

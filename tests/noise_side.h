@@ -50,7 +50,8 @@ static inline void side_init(struct side *side, const uint8_t private_key[32], u
 {
 	memset(side, 0, sizeof(*side));
 	ck_assert_int_eq(noise_local_init(&side->local, private_key), NOISE_OK);
-	side->up = (struct noise_upcalls){ side, find_remote, side_random };
+	side->up = (struct noise_upcalls){ .arg = side, .find_remote = find_remote,
+					   .random = side_random };
 	side->index = index;
 }
 

@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../src/base/log.h"
 #include "../src/path/handshake.h"
 #include "secret_count.h"
 #include "stranger.h"
@@ -442,6 +443,103 @@ START_TEST(retry_without_source)
 }
 END_TEST
 
+/* We are elsewhere: a packet from where we are now; and no waiting when nobody has answered. */
+START_TEST(hello)
+{
+	struct endpoint at = lab.gate.at4;
+	struct fake_packet *p;
+
+	/* Nobody is known to be there: an initiation, and another when we have moved again. */
+	device_hello(lab.home.dev, lab.gate.public_key, false);
+	lab_settle(&lab);
+	free(lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	device_hello(lab.home.dev, lab.gate.public_key, false);
+	lab_settle(&lab);
+	free(lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	lab_wait(&lab, NSEC_PER_SEC);
+	device_hello(lab.home.dev, lab.gate.public_key, true);
+	lab_settle(&lab);
+	lab_forward(&lab, &lab.gate, lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	lab_carry(&lab);
+	/* With a session: a keepalive, from the kernel's choice of address. */
+	lab_wait(&lab, NSEC_PER_SEC);
+	at.src4.s_addr = htobe32(0xc0000202);
+	peer_set_endpoint(lab.home.peer, &at);
+	device_hello(lab.home.dev, lab.gate.public_key, false);
+	lab_settle(&lab);
+	p = lab_sent_one(&lab.home, MESSAGE_DATA, KEEPALIVE);
+	ck_assert(endpoint_equal(&p->peer, &lab.gate.at4));
+	free(p);
+	lab_sent_nothing(&lab.home);
+	/* A stranger is no error. */
+	device_hello(lab.home.dev, lab.home.public_key, false);
+	lab_settle(&lab);
+	lab_sent_nothing(&lab.home);
+}
+END_TEST
+
+/* Attempts that follow each other so have an end, too. */
+START_TEST(hello_gives_up)
+{
+	unsigned n = 0;
+
+	device_hello(lab.home.dev, lab.gate.public_key, false);
+	for (unsigned i = 0; i < 300; i++) {
+		lab_wait(&lab, NSEC_PER_SEC);
+		if (i % 6 == 5)
+			device_hello(lab.home.dev, lab.gate.public_key, true);
+		lab_settle(&lab);
+		n += discard_sent(&lab.home);
+	}
+	ck_assert_uint_ge(n, 10);
+	ck_assert_uint_le(n, 45);
+}
+END_TEST
+
+static void note_line(enum log_level level, const char *text, void *arg)
+{
+	unsigned *n = arg;
+
+	if (level == LOG_LEVEL_WARNING && strstr(text, "replayed")) {
+		ck_assert_ptr_nonnull(strstr(text, "gate0: home: "));
+		++*n;
+	}
+}
+
+/* The clock was set back by an hour: said once, and again when it has been forgotten. */
+START_TEST(clock_set_back)
+{
+	unsigned said = 0;
+	struct log_hook hook = { .line = note_line, .arg = &said };
+	struct message_initiation msg;
+	struct stranger twin;
+
+	log_set_hook(&hook);
+	stranger_init(&twin, lab.home.private_key, &lab.gate);
+	stranger_initiates(&twin, 2 * 3600, &msg);
+	to_gate(&msg, sizeof(msg));
+	lab_dropped_nothing(&lab.gate);
+	lab_wait(&lab, NSEC_PER_SEC);
+	/* What the network has delayed is not worth a word. */
+	stranger_initiates(&twin, 2 * 3600 - 5, &msg);
+	to_gate(&msg, sizeof(msg));
+	lab_dropped(&lab.gate, DROP_REPLAYED_INITIATION, 1, true);
+	ck_assert_uint_eq(said, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		stranger_initiates(&twin, 0, &msg);
+		to_gate(&msg, sizeof(msg));
+		lab_wait(&lab, NSEC_PER_SEC);
+	}
+	ck_assert_uint_eq(said, 1);
+	for (unsigned i = 0; i < 60; i++)
+		lab_wait(&lab, 60 * NSEC_PER_SEC);
+	stranger_initiates(&twin, 0, &msg);
+	to_gate(&msg, sizeof(msg));
+	ck_assert_uint_eq(said, 2);
+	log_set_hook(NULL);
+}
+END_TEST
+
 START_TEST(roaming)
 {
 	struct endpoint at, elsewhere;
@@ -641,6 +739,9 @@ int main(void)
 	tcase_add_test(tc, late_response);
 	tcase_add_test(tc, retry_without_source);
 	tcase_add_test(tc, roaming);
+	tcase_add_test(tc, clock_set_back);
+	tcase_add_test(tc, hello_gives_up);
+	tcase_add_test(tc, hello);
 	tcase_add_test(tc, no_identity);
 	tcase_add_test(tc, new_private_key);
 	tcase_add_test(tc, revoked);

@@ -39,6 +39,20 @@ START_TEST(encoding)
 }
 END_TEST
 
+/* What was encoded comes back; before 1970 it is 1970. */
+START_TEST(seconds)
+{
+	uint8_t in[LEN], nonsense[LEN];
+
+	ck_assert_uint_eq(vectors_hex(table[_i].hex, in, LEN), LEN);
+	ck_assert_int_eq(tai64n_seconds(in), max(table[_i].sec, INT64_C(0)));
+	memset(nonsense, 0, sizeof(nonsense));
+	ck_assert_int_eq(tai64n_seconds(nonsense), 0);
+	memset(nonsense, 0xff, sizeof(nonsense));
+	ck_assert_int_eq(tai64n_seconds(nonsense), 0);
+}
+END_TEST
+
 /* Times of a grid that steps over seconds: later is after, equal and earlier are not. */
 START_TEST(order)
 {
@@ -102,6 +116,7 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("tai64n");
 
 	tcase_add_loop_test(tc, encoding, 0, ARRAY_SIZE(table));
+	tcase_add_loop_test(tc, seconds, 0, ARRAY_SIZE(table));
 	tcase_add_test(tc, order);
 	tcase_add_test(tc, order_of_bytes);
 	tcase_add_test(tc, known_answers);

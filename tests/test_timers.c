@@ -165,6 +165,47 @@ START_TEST(script)
 END_TEST
 
 /* An initiation and 18 retries, 5 s and a little apart; then silence. */
+/* Silent from when a handshake is due until there are new keys, whatever is heard meanwhile. */
+START_TEST(silence)
+{
+	unsigned actions;
+	struct timers t;
+
+	timers_init(&t, ns(0));
+	ck_assert(!timers_is_silent(&t));
+	timers_initiation_sent(&t, ns(0), 0);
+	(void)timers_look(&t, ns(4999), 0, &actions);
+	ck_assert(!timers_is_silent(&t));
+	(void)timers_look(&t, ns(5000), 0, &actions);
+	ck_assert(timers_is_silent(&t));
+	timers_received(&t, ns(5001), true);
+	ck_assert(timers_is_silent(&t));
+	timers_handshake_complete(&t);
+	timers_keys_made(&t, ns(5002));
+	ck_assert(!timers_is_silent(&t));
+	timers_sent(&t, ns(6000), true);
+	(void)timers_look(&t, ns(21000), 0, &actions);
+	ck_assert_uint_eq(actions, TIMER_NEW_HANDSHAKE);
+	ck_assert(timers_is_silent(&t));
+}
+END_TEST
+
+/* Who has moved need not wait; the count of attempts goes on. */
+START_TEST(start_over)
+{
+	struct timers t;
+
+	timers_init(&t, ns(0));
+	timers_initiation_sent(&t, ns(0), 0);
+	ck_assert(!timers_may_initiate(&t, ns(1), true));
+	timers_start_over(&t);
+	ck_assert(timers_may_initiate(&t, ns(1), true));
+	timers_initiation_sent(&t, ns(1), 0);
+	ck_assert_uint_eq(atomic_load(&t.attempts), 2);
+	ck_assert(!timers_may_initiate(&t, ns(2), true));
+}
+END_TEST
+
 START_TEST(give_up)
 {
 	uint64_t state = 3, now = ns(0), begun = now;
@@ -534,6 +575,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, script, 0, ARRAY_SIZE(scripts));
 	tcase_add_test(tc, give_up);
+	tcase_add_test(tc, silence);
+	tcase_add_test(tc, start_over);
 	tcase_add_test(tc, may_initiate);
 	tcase_add_test(tc, attempts_begin_anew);
 	tcase_add_test(tc, after_a_response);

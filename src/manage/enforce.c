@@ -110,6 +110,13 @@ static bool wants_tunnel(const struct file_entry *e)
 	return tenant_in_force(e->wanted) && tenant_is_tunnel(e->wanted);
 }
 
+static int open_tunnel(struct enforce *f, struct file_entry *e)
+{
+	int err = f->shared ? 0 : tunnels_new(&f->shared, f->loop, f->ws, !f->router->no_offload);
+
+	return err ? err : tunnel_open(&e->tunnel, f->shared, e->wanted);
+}
+
 /* What must go goes before anything comes: two may exchange names or ports. */
 static void apply_to_tunnels(struct enforce *f, struct file_entry *const *batch, size_t n)
 {
@@ -128,7 +135,7 @@ static void apply_to_tunnels(struct enforce *f, struct file_entry *const *batch,
 
 		if (!e->granted || e->tunnel || !wants_tunnel(e))
 			continue;
-		err = tunnel_open(&e->tunnel, f->loop, f->ws, e->wanted, !f->router->no_offload);
+		err = open_tunnel(f, e);
 		if (err)
 			log_error("tunnel %s: %s", e->name, strerror(-err));
 		else

@@ -17,6 +17,7 @@ struct enforce {
 	const struct config_router *router;
 	struct gateway *gateway; /* NULL: no tenants but tunnels */
 	struct claims *claims;
+	struct tunnels *shared; /* of all tunnels; NULL until there is one */
 	bool starting; /* what is added is no news */
 
 	size_t tenants, tunnels; /* in force */

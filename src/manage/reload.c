@@ -281,6 +281,7 @@ void reload_close(struct reload *r)
 {
 	watch_close(r->in.watch);
 	entries_free(&r->in.entries, enforce_close);
+	tunnels_free(r->in.enforce.shared);
 	claims_free(r->in.enforce.claims);
 	r->closing = 2;
 	scan_close(&r->scan, on_scan_closed);

@@ -3,6 +3,7 @@
 #include "tunnel.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,30 +12,46 @@
 #include "../base/log.h"
 #include "../config/diff.h"
 #include "complain.h"
+#include "netchange.h"
+#include "nswatch.h"
 #include "resolve.h"
+#include "stamp.h"
 #include "tunnel_dns.h"
 #include "tunnel_link.h"
 #include "tunnel_mtu.h"
 
-enum { TICK_MS = 1000 }; /* tries again; looks whether the namespace is another one */
+enum {
+	/* For what nobody tells us of: a port, a name or memory that is free again. */
+	RETRY_MS = 1000
+};
 
 /* What making it has come to: for saying once what failed. */
 enum stage { STAGE_NAMESPACE, STAGE_DEVICE, STAGE_PORT, STAGE_LINK, STAGE_PEERS, STAGE_DONE };
 
-struct tunnel {
+struct tunnels {
 	uv_loop_t *loop;
 	struct workers *ws;
 	bool offload;
+	struct nswatch *nswatch;
+	struct netchange *netchange; /* NULL: it cannot be followed */
+};
+
+struct tunnel {
+	struct tunnels *ts;
 	const struct config_tenant *conf; /* borrowed */
 	struct device *device;            /* NULL: it waits */
 	struct tunnel_link link;
 	struct tunnel_dns dns;
 	dev_t netns_dev;                  /* of the namespace it is in */
 	ino_t netns_ino;
+	struct nswatch_item *follow; /* NULL: it is on the host, or could not be followed */
+	struct netchange_item netchange;
+	uint64_t way; /* to its peers, as it was: a hash */
 	struct resolver *resolver;
-	uv_timer_t tick;
-	uv_async_t gone;
-	_Atomic bool is_gone; /* of this device, not of one before; set by any thread */
+	uv_timer_t retry;
+	uv_async_t news; /* of the two that follow */
+	/* Of this device, not of one before; set by any thread. */
+	_Atomic bool is_gone, is_unanswered;
 	enum stage said_stage; /* the failure that was logged last */
 	int said_err;          /* 0: none */
 	unsigned closing;
@@ -47,7 +64,16 @@ static void on_gone(void *arg)
 	struct tunnel *t = arg;
 
 	atomic_store(&t->is_gone, true);
-	uv_async_send(&t->gone);
+	uv_async_send(&t->news);
+}
+
+/* Of use only to those who have a name to look up. */
+static void on_unanswered(void *arg)
+{
+	struct tunnel *t = arg;
+
+	atomic_store(&t->is_unanswered, true);
+	uv_async_send(&t->news);
 }
 
 static int make_device(struct tunnel *t, int netns)
@@ -58,10 +84,12 @@ static int make_device(struct tunnel *t, int netns)
 					  .netns = -1,
 					  .tun_fd = -1,
 					  .mtu = tunnel_mtu_first(t->conf->tunnel),
-					  .offload = t->offload,
-					  .observer = { .arg = t, .gone = on_gone } };
+					  .offload = t->ts->offload,
+					  .observer = { .arg = t,
+							.unanswered = on_unanswered,
+							.gone = on_gone } };
 
-	return device_open(&t->device, t->ws, &options);
+	return device_open(&t->device, t->ts->ws, &options);
 }
 
 /* Sockets come up also when the file names no port: the kernel picks one. */
@@ -100,6 +128,7 @@ static void unmake(struct tunnel *t)
 		device_close(t->device);
 	t->device = NULL;
 	atomic_store(&t->is_gone, false);
+	atomic_store(&t->is_unanswered, false);
 }
 
 /* Each failure in its own words, and once, however often it is tried again. */
@@ -113,7 +142,11 @@ static void complain(struct tunnel *t, enum stage stage, int err,
 		return;
 	t->said_stage = stage;
 	t->said_err = err;
-	if (stage == STAGE_NAMESPACE && err == -ENOENT)
+	if (stage == STAGE_NAMESPACE && err == -ESRCH)
+		log_error("tunnel %s: the process that Netns = %s%s names is not there (any more): "
+			  "name one that is",
+			  name, conf->netns_kind == TUNNEL_NETNS_PID ? "pid:" : "", conf->netns);
+	else if (stage == STAGE_NAMESPACE && err == -ENOENT)
 		log_warning("tunnel %s: network namespace %s is not there yet: waiting for it",
 			    name, conf->netns);
 	else if (stage == STAGE_NAMESPACE)
@@ -133,6 +166,14 @@ static void complain(struct tunnel *t, enum stage stage, int err,
 			  "down: %s", name, strerror(-err));
 	else if (stage == STAGE_LINK)
 		log_error("tunnel %s: cannot set up %s: %s", name, conf->ifname, strerror(-err));
+}
+
+/* The way to the peers may be another one: it may carry more or less. */
+static void on_way(void *arg)
+{
+	struct tunnel *t = arg;
+
+	tunnel_link_follow_mtu(&t->link, t->conf, t->device);
 }
 
 static int make_in(struct tunnel *t, int netns, enum stage *stage,
@@ -156,8 +197,8 @@ static int make_in(struct tunnel *t, int netns, enum stage *stage,
 	err = apply(t, NULL, t->conf);
 	if (err)
 		return err;
-	tunnel_link_follow_mtu(&t->link, t->conf, t->device);
-	return resolver_new(&t->resolver, t->loop, t->device, t->conf);
+	on_way(t);
+	return resolver_new(&t->resolver, t->ts->loop, t->device, t->conf, on_way, t);
 }
 
 /* Which namespace is it? Numbers that no other one has as long as it lives. */
@@ -171,13 +212,75 @@ static void remember_namespace(struct tunnel *t, int netns)
 	t->netns_ino = st.st_ino;
 }
 
-/* True if it is up now. */
-static bool make(struct tunnel *t)
+static void read_endpoint(const struct device_peer *peer, void *arg)
+{
+	*(struct endpoint *)arg = peer->endpoint;
+}
+
+/* Where its peers are, and how the kernel would send there now: a hash. 0: nowhere. */
+static uint64_t way_of(const struct tunnel *t)
+{
+	uint64_t hash = STAMP_HASH_INIT, way, any = 0;
+	struct device_info info;
+
+	if (!t->ts->netchange)
+		return 0;
+	device_get(t->device, &info);
+	sodium_memzero(info.private_key, sizeof(info.private_key));
+	for (size_t i = 0; i < t->conf->n_peers; i++) {
+		struct endpoint at = { 0 };
+
+		(void)device_get_peer(t->device, t->conf->peers[i].public_key, read_endpoint, &at);
+		way = endpoint_is_set(&at) ? netchange_way(t->ts->netchange, &at, info.fwmark) : 0;
+		hash = stamp_hash(hash, &way, sizeof(way));
+		any |= way;
+	}
+	return any ? hash | 1 : 0;
+}
+
+/* The namespace that the file names. As tunnel_link_namespace(), and -ESRCH: its process ended. */
+static int find_namespace(const struct tunnel *t, int *err)
+{
+	int netns = tunnel_link_namespace(t->conf->tunnel, err);
+
+	/* Asked behind it: had it ended before, the number may be another one's now. */
+	if (!t->follow || !nswatch_ended(t->follow))
+		return netns;
+	if (netns >= 0)
+		close(netns);
+	*err = -ESRCH;
+	return -1;
+}
+
+/*
+ * A name is there a moment before its namespace, and a moment longer: no fault, unless
+ * it is still so when it is tried again.
+ */
+static bool is_in_between(const struct tunnel *t, enum stage stage, int err)
+{
+	return stage == STAGE_NAMESPACE && err == -EINVAL && t->said_err != -EINVAL;
+}
+
+/* Failed: says so, and tries again where no event will tell us to. */
+static void fail(struct tunnel *t, enum stage stage, int err,
+		 const struct tunnel_link_failure *failure, bool again)
+{
+	bool in_between = is_in_between(t, stage, err) && !again;
+
+	unmake(t);
+	if (in_between || stage != STAGE_NAMESPACE)
+		uv_timer_again(&t->retry);
+	if (!in_between)
+		complain(t, stage, err, failure);
+}
+
+/* again: because a second has passed, not because anything has happened. */
+static void make(struct tunnel *t, bool again)
 {
 	const struct config_tunnel *conf = t->conf->tunnel;
 	struct tunnel_link_failure failure = { .what = TUNNEL_LINK_OTHER };
 	enum stage stage = STAGE_NAMESPACE;
-	int err, netns = tunnel_link_namespace(conf, &err);
+	int err, netns = find_namespace(t, &err);
 
 	if (!err)
 		err = make_in(t, netns, &stage, &failure);
@@ -185,15 +288,15 @@ static bool make(struct tunnel *t)
 		remember_namespace(t, netns);
 	if (netns >= 0)
 		close(netns);
+	uv_timer_stop(&t->retry);
 	if (err) {
-		unmake(t);
-		complain(t, stage, err, &failure);
-		return false;
+		fail(t, stage, err, &failure, again);
+		return;
 	}
 	t->said_err = 0;
+	t->way = way_of(t);
 	log_info("tunnel %s: %s is up in %s%s", t->conf->name, conf->ifname,
 		 conf->netns ? "namespace " : "this machine", conf->netns ? conf->netns : "");
-	return true;
 }
 
 /* Following */
@@ -215,57 +318,152 @@ static bool has_moved_on(const struct tunnel *t)
 	return other;
 }
 
-static void on_tick(uv_timer_t *timer)
+/* Something has happened where the namespace is. */
+static void on_followed(void *arg)
 {
-	struct tunnel *t = timer->data;
+	struct tunnel *t = arg;
 
-	if (t->device && has_moved_on(t)) {
+	if (t->device && nswatch_ended(t->follow)) {
+		unmake(t);
+	} else if (t->device && has_moved_on(t)) {
 		log_info("tunnel %s: there is another namespace %s: going there", t->conf->name,
 			 t->conf->tunnel->netns);
 		unmake(t);
 	}
 	if (!t->device)
-		(void)make(t);
+		make(t, false);
 	else
 		tunnel_link_follow_mtu(&t->link, t->conf, t->device);
 }
 
-/* The container went, and its namespace with our device in it. */
-static void on_gone_async(uv_async_t *async)
+static void on_retry(uv_timer_t *timer)
+{
+	make(timer->data, true);
+}
+
+/* Follows what conf names now. */
+static int follow(struct tunnel *t)
+{
+	const struct config_tunnel *conf = t->conf->tunnel;
+
+	nswatch_remove(t->follow);
+	t->follow = NULL;
+	if (conf->netns_kind == TUNNEL_NETNS_HOST)
+		return 0;
+	return nswatch_add(&t->follow, t->ts->nswatch, conf->netns_kind, conf->netns, on_followed,
+			   t);
+}
+
+/*
+ * Where we are, or where the others are, has changed: they learn it from the
+ * next packet, so there is one at once.
+ */
+static void say_hello(struct tunnel *t)
+{
+	for (size_t i = 0; i < t->conf->n_peers; i++)
+		device_hello(t->device, t->conf->peers[i].public_key, false);
+}
+
+/* The network around us may be another one. */
+static void on_network(void *arg)
+{
+	struct tunnel *t = arg;
+	uint64_t way;
+
+	if (!t->device)
+		return;
+	on_way(t);
+	resolver_retry(t->resolver);
+	way = way_of(t);
+	if (way && way != t->way) {
+		log_debug("tunnel %s: there is another way to its peers: they are told",
+			  t->conf->name);
+		say_hello(t);
+	}
+	t->way = way;
+}
+
+/*
+ * What other threads have seen: the container went, and its namespace with our device in
+ * it; or a peer does not answer.
+ */
+static void on_news(uv_async_t *async)
 {
 	struct tunnel *t = async->data;
 
+	if (atomic_exchange(&t->is_unanswered, false))
+		resolver_unanswered(t->resolver);
 	if (!atomic_load(&t->is_gone))
 		return;
 	log_warning("tunnel %s: its interface is gone: making it anew", t->conf->name);
 	unmake(t);
-	(void)make(t);
+	make(t, false);
 }
 
 /* Life */
 
-int tunnel_open(struct tunnel **out, uv_loop_t *loop, struct workers *ws,
-		const struct config_tenant *conf, bool offload)
+int tunnels_new(struct tunnels **out, uv_loop_t *loop, struct workers *ws, bool offload)
+{
+	struct tunnels *ts = calloc(1, sizeof(*ts));
+	int err;
+
+	*out = NULL;
+	if (!ts)
+		return -ENOMEM;
+	*ts = (struct tunnels){ .loop = loop, .ws = ws, .offload = offload };
+	err = nswatch_open(&ts->nswatch, loop);
+	if (err) {
+		free(ts);
+		return err;
+	}
+	err = netchange_open(&ts->netchange, loop);
+	if (err)
+		log_warning("cannot follow changes of the network: %s: tunnels find out late when "
+			    "it is another one", strerror(-err));
+	*out = ts;
+	return 0;
+}
+
+void tunnels_free(struct tunnels *ts)
+{
+	if (!ts)
+		return;
+	nswatch_close(ts->nswatch);
+	netchange_close(ts->netchange);
+	free(ts);
+}
+
+int tunnel_open(struct tunnel **out, struct tunnels *ts, const struct config_tenant *conf)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
 	int err;
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct tunnel){ .loop = loop, .ws = ws, .offload = offload, .conf = conf };
-	err = uv_async_init(loop, &t->gone, on_gone_async);
-	if (err) {
-		free(t);
-		return err;
-	}
-	uv_timer_init(loop, &t->tick);
-	t->gone.data = t;
-	t->tick.data = t;
+	*t = (struct tunnel){ .ts = ts, .conf = conf };
+	err = follow(t);
+	if (err)
+		goto free_t;
+	err = uv_async_init(ts->loop, &t->news, on_news);
+	if (err)
+		goto unfollow;
+	uv_timer_init(ts->loop, &t->retry);
+	t->news.data = t->retry.data = t;
+	t->netchange = (struct netchange_item){ .changed = on_network, .arg = t };
+	if (ts->netchange)
+		netchange_add(ts->netchange, &t->netchange);
+	/* make() stops it, and lets it run again where that is of use. */
+	uv_timer_start(&t->retry, on_retry, RETRY_MS, RETRY_MS);
 	tunnel_dns_update(&t->dns, conf);
-	(void)make(t);
-	uv_timer_start(&t->tick, on_tick, TICK_MS, TICK_MS);
+	make(t, false);
 	*out = t;
 	return 0;
+
+unfollow:
+	nswatch_remove(t->follow);
+free_t:
+	free(t);
+	return err;
 }
 
 /* Do the same peers have the same endpoints? Then what was found out about names still holds. */
@@ -282,32 +480,6 @@ static bool same_endpoints(const struct config_tenant *a, const struct config_te
 			return false;
 	}
 	return true;
-}
-
-/*
- * Where we are, or where the others are, has changed: they learn it from the
- * next packet, so there is one at once. To switch the keepalive on sends it.
- */
-static int say_hello(struct tunnel *t)
-{
-	for (size_t i = 0; i < t->conf->n_peers; i++) {
-		const struct config_peer *peer = &t->conf->peers[i];
-		struct change c[3];
-		size_t failed;
-		int err;
-
-		for (size_t k = 0; k < ARRAY_SIZE(c); k++) {
-			c[k] = (struct change){ .kind = CHANGE_PEER,
-						.flags = PEER_UPDATE_ONLY | PEER_HAS_KEEPALIVE };
-			memcpy(c[k].key, peer->public_key, sizeof(c[k].key));
-		}
-		c[1].keepalive = 1;
-		c[2].keepalive = peer->keepalive;
-		err = device_apply(t->device, c, ARRAY_SIZE(c), &failed);
-		if (err)
-			return err;
-	}
-	return 0;
 }
 
 static int update_link(struct tunnel *t, const struct config_tenant *old, unsigned what)
@@ -336,7 +508,9 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	if (!t->device) {
 		/* It waits; perhaps the new one need not. */
 		t->conf = new;
-		(void)make(t);
+		if (what & DIFF_LINK_PLACE && follow(t))
+			return false;
+		make(t, false);
 		return true;
 	}
 	if (what & DIFF_LINK_PLACE || has_moved_on(t))
@@ -347,12 +521,13 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	tunnel_link_follow_mtu(&t->link, new, t->device);
 	if (!same_endpoints(old, new)) {
 		resolver_free(t->resolver);
-		if (resolver_new(&t->resolver, t->loop, t->device, new))
+		if (resolver_new(&t->resolver, t->ts->loop, t->device, new, on_way, t))
 			return false;
 	} else if (old->tunnel->listen_port == new->tunnel->listen_port) {
 		return true;
 	}
-	return !say_hello(t);
+	say_hello(t);
+	return true;
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -367,9 +542,12 @@ void tunnel_close(struct tunnel *t)
 {
 	unmake(t);
 	tunnel_dns_update(&t->dns, NULL);
+	nswatch_remove(t->follow);
+	if (t->ts->netchange)
+		netchange_remove(&t->netchange);
 	t->closing = 2;
-	uv_close((uv_handle_t *)&t->tick, on_handle_closed);
-	uv_close((uv_handle_t *)&t->gone, on_handle_closed);
+	uv_close((uv_handle_t *)&t->retry, on_handle_closed);
+	uv_close((uv_handle_t *)&t->news, on_handle_closed);
 }
 
 struct device *tunnel_device(struct tunnel *t)

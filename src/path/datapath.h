@@ -69,6 +69,8 @@ struct datapath_ops {
 	/* The same in two steps, for many peers. True: the home worker is to be woken. */
 	bool (*post_work)(struct datapath *dp, struct peer *peer, unsigned work);
 	void (*wake_home)(struct datapath *dp, unsigned home);
+	/* A peer has not answered for so long that a handshake is begun, or begun again. */
+	void (*unanswered)(struct datapath *dp);
 	/* The TUN queue is gone: deleted from outside. */
 	void (*tun_gone)(struct datapath *dp);
 };

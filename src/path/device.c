@@ -114,9 +114,18 @@ static void tun_gone(struct datapath *dp)
 		dev->observer.gone(dev->observer.arg);
 }
 
+static void unanswered(struct datapath *dp)
+{
+	struct device *dev = container_of(dp, struct device, dp);
+
+	if (dev->observer.unanswered)
+		dev->observer.unanswered(dev->observer.arg);
+}
+
 static const struct datapath_ops ops = { .wake_worker = wake_worker,
 					 .post_work = post_work,
 					 .wake_home = wake_home,
+					 .unanswered = unanswered,
 					 .tun_gone = tun_gone };
 
 /* Queues beyond the first only help when all workers take part. */

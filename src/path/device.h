@@ -29,6 +29,8 @@ struct device_observer {
 	 */
 	void (*arrived)(void *arg, enum announce announce, const struct prefix *addresses,
 			size_t n);
+	/* Some peer does not answer: device_peer.silent tells which. Any thread, RCU turn. */
+	void (*unanswered)(void *arg);
 	/* The TUN device was deleted from outside. Any thread; once. */
 	void (*gone)(void *arg);
 };
@@ -103,6 +105,7 @@ struct device_peer {
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
 	bool session; /* there are keys that can send */
+	bool silent;  /* timers_is_silent() */
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	uint64_t drops[DROP_REASON_COUNT];
@@ -113,6 +116,14 @@ struct device_peer {
 /* One peer by its public key. False: no such. Calls fn once. */
 bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
 		     void (*fn)(const struct device_peer *peer, void *arg), void *arg);
+
+/*
+ * Where the peer is, or where we are, has changed: it is sent a packet at once, from the
+ * address that the kernel now chooses. While there is no good key, or no answer, that is an
+ * initiation, however recent the last. attempt: if it is not answered either, it counts
+ * among those before, of which there is an end. An unknown peer is no error.
+ */
+void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], bool attempt);
 
 /* All peers, in no order. */
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),

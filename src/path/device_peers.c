@@ -8,6 +8,7 @@
 
 #include "../base/clock.h"
 #include "../base/log.h"
+#include "handshake.h"
 
 /* Observers */
 
@@ -347,6 +348,33 @@ void device_remove_all_peers(struct device *dev)
 	(void)!device_apply(dev, &all, 1, &failed);
 }
 
+/* Is there a key that can send, and nobody who does not answer? RCU turn. */
+static bool is_in_touch(struct peer *peer)
+{
+	struct session *session = rcu_read(&peer->session);
+	const struct keypair *pair = session ? keypairs_current(&session->keys) : NULL;
+
+	return pair && keypair_can_send(pair, clock_now()) &&
+	       !timers_awaits_answer(&session->timers);
+}
+
+void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], bool attempt)
+{
+	unsigned how = PEER_HANDSHAKE_ANEW | (attempt ? PEER_HANDSHAKE_RETRY : PEER_HANDSHAKE_WANT);
+	struct peer *peer;
+
+	rcu_turn_begin();
+	peer = device_find_peer(dev, public_key);
+	if (peer) {
+		peer_clear_endpoint_src(peer);
+		if (is_in_touch(peer))
+			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
+		else
+			handshake_want(dev->dp.handshake, peer, how);
+	}
+	rcu_turn_end();
+}
+
 /* Asking */
 
 void device_describe(struct peer *peer, struct device_peer *out)
@@ -365,6 +393,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 			atomic_load_explicit(&peer->endpoint_changes, memory_order_relaxed),
 		.keepalive = atomic_load_explicit(&peer->keepalive, memory_order_relaxed),
 		.session = session && keypairs_current(&session->keys),
+		.silent = session && timers_is_silent(&session->timers),
 		.allowed_ips = peer->allowed_ips,
 		.n_allowed_ips = peer->n_allowed_ips
 	};

@@ -80,6 +80,7 @@ struct lookup {
 	struct identity *id;
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
+	int64_t refused;         /* s since 1970: the timestamp of a replayed one */
 	uint64_t now;
 };
 
@@ -123,6 +124,13 @@ static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOIS
 		return NULL;
 	}
 	return prepare_remote(l->peer, l->session, l->id);
+}
+
+static void note_replayed(void *arg, const uint8_t timestamp[NOISE_TIMESTAMP_LEN])
+{
+	struct lookup *l = arg;
+
+	l->refused = tai64n_seconds(timestamp);
 }
 
 /* Sending */
@@ -185,6 +193,8 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 		stop_waiting(dp, peer, session);
 		return;
 	}
+	if (how & PEER_HANDSHAKE_ANEW)
+		timers_start_over(&session->timers);
 	if (!timers_may_initiate(&session->timers, now, retry)) {
 		wait_for_peer(dp, peer, session, now);
 		return;
@@ -280,12 +290,45 @@ static unsigned respond(struct datapath *dp, struct peer *peer, struct session *
 	return send_message(dp, peer, session, &msg, sizeof(msg));
 }
 
+/* Old initiations of the network itself are no older than this. */
+enum { REPLAY_OVERTAKEN_S = 10, REPLAY_SILENCE_S = 3600 };
+
+static const char *format_utc(int64_t seconds, char buf[32])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(buf, 32, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		return "?";
+	return buf;
+}
+
+/* A clock that was set back looks like an attack (§5.1), and lasts until somebody mends it. */
+static void explain_replay(struct datapath *dp, struct peer *peer,
+			   const struct noise_remote *remote, int64_t refused, uint64_t now)
+{
+	int64_t last = tai64n_seconds(remote->last_timestamp);
+	uint32_t s = (uint32_t)(now / NSEC_PER_SEC);
+	char was[32], is[32];
+
+	if (last - refused < REPLAY_OVERTAKEN_S ||
+	    (peer->replay_said && s - peer->replay_said < REPLAY_SILENCE_S))
+		return;
+	peer->replay_said = max(s, UINT32_C(1));
+	log_warning("%s: %s: its handshake is refused as a replayed one: it is stamped %s, and it has "
+		    "sent one that is stamped %s. If the clock of its machine was set back, set "
+		    "it right there (NTP) or give it a new key; if not, somebody plays back old "
+		    "packets", dp->name, peer->name, format_utc(refused, is),
+		    format_utc(last, was));
+}
+
 static void consume_initiation(const struct handshake_message *m, struct identity *id,
 			       uint64_t now)
 {
 	struct lookup l = { .dp = m->dp, .id = id, .now = now };
 	struct noise_upcalls up = { .arg = &l, .find_remote = find_remote,
-				    .random = noise_random_sodium };
+				    .random = noise_random_sodium,
+				    .replayed = note_replayed };
 	struct message_initiation msg;
 	struct noise_remote *remote;
 	enum noise_result result;
@@ -294,6 +337,8 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 	memcpy(&msg, m->data, sizeof(msg));
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
 	drop_result(m->dp, l.peer, result);
+	if (result == NOISE_REPLAY)
+		explain_replay(m->dp, l.peer, remote, l.refused, now);
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
 		note_received(l.peer, l.session, m, now);
 		work |= respond(m->dp, l.peer, l.session, now);

@@ -100,8 +100,10 @@ static void act(struct worker *w, struct peer *peer, struct session *session, un
 	if (actions & TIMER_GIVE_UP)
 		give_up(peer, session);
 	/* No answer: perhaps it is our address that is no longer good. */
-	if (actions & (TIMER_RETRY | TIMER_NEW_HANDSHAKE))
+	if (actions & (TIMER_RETRY | TIMER_NEW_HANDSHAKE)) {
 		peer_clear_endpoint_src(peer);
+		peer->dp->ops->unanswered(peer->dp);
+	}
 	if (actions & TIMER_RETRY)
 		handshake_want(ht, peer, PEER_HANDSHAKE_RETRY);
 	if (actions & TIMER_NEW_HANDSHAKE)

@@ -103,7 +103,8 @@ enum peer_work {
 enum peer_handshake {
 	PEER_HANDSHAKE_WANT = 1 << 0, /* data has no key, or its key is old */
 	PEER_HANDSHAKE_RETRY = 1 << 1, /* the last initiation was not answered */
-	PEER_HANDSHAKE_CALL = 1 << 2   /* there was a session before the restart: try once */
+	PEER_HANDSHAKE_CALL = 1 << 2,  /* there was a session before the restart: try once */
+	PEER_HANDSHAKE_ANEW = 1 << 3   /* the last initiation went another way: do not wait */
 };
 
 enum {
@@ -128,6 +129,7 @@ struct peer {
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
 	struct timespec last_handshake;              /* lock; UTC */
 	_Atomic uint32_t endpoint_changes;
+	uint32_t replay_said; /* handshake thread: s since boot, when it was last logged; 0: never */
 
 	struct inbox_item to_worker;
 	struct inbox_item to_handshake;

@@ -72,6 +72,11 @@ void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random)
 	timers_sent(t, now, false);
 }
 
+void timers_start_over(struct timers *t)
+{
+	set(&t->handshake_sent, 0);
+}
+
 void timers_try_once(struct timers *t)
 {
 	atomic_store_explicit(&t->attempts, ATTEMPTS_MAX + 1, memory_order_relaxed);
@@ -109,6 +114,7 @@ bool timers_initiate_later(struct timers *t)
 void timers_keys_made(struct timers *t, uint64_t now)
 {
 	set(&t->wipe_from, now);
+	atomic_store_explicit(&t->silent, false, memory_order_relaxed);
 }
 
 void timers_handshake_complete(struct timers *t)
@@ -125,6 +131,11 @@ void timers_expect_more(struct timers *t, uint64_t now)
 bool timers_keys_ended(const struct timers *t, uint64_t now)
 {
 	return now >= get(&t->wipe_from) + 3 * REJECT_AFTER_TIME;
+}
+
+bool timers_is_silent(const struct timers *t)
+{
+	return atomic_load_explicit(&t->silent, memory_order_relaxed);
 }
 
 bool timers_awaits_answer(const struct timers *t)
@@ -180,6 +191,8 @@ uint64_t timers_look(struct timers *t, uint64_t now, uint64_t persistent, unsign
 	}
 	if (due(get(&t->wipe_from), 3 * REJECT_AFTER_TIME, now, &next))
 		a |= TIMER_WIPE;
+	if (a & (TIMER_RETRY | TIMER_NEW_HANDSHAKE))
+		atomic_store_explicit(&t->silent, true, memory_order_relaxed);
 	*actions = a;
 	return next;
 }

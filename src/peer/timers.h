@@ -23,6 +23,8 @@ struct timers {
 	_Atomic uint64_t unacknowledged; /* since when data of theirs awaits any packet of ours */
 	_Atomic uint64_t traversal;      /* last authenticated packet, either way */
 	_Atomic bool received_more;      /* data came after unacknowledged was set */
+	/* home worker; the handshake thread clears it */
+	_Atomic bool silent; /* no answer for so long that a handshake is due, or due again */
 	/* handshake thread; the home worker clears retry_at when it gives up */
 	_Atomic uint64_t handshake_sent;  /* last initiation or response, for REKEY_TIMEOUT */
 	_Atomic uint64_t retry_at;        /* one is in flight, or wished for, until then */
@@ -62,6 +64,12 @@ must_check bool timers_may_initiate(struct timers *t, uint64_t now, bool retry);
 void timers_initiation_sent(struct timers *t, uint64_t now, uint32_t random);
 
 /*
+ * The last initiation went another way than the next one will: this need not wait for
+ * REKEY_TIMEOUT, which spares a peer that hears them all. Handshake thread.
+ */
+void timers_start_over(struct timers *t);
+
+/*
  * The initiation that was just sent is the only one, unless somebody comes to want
  * keys: without an answer its time is over when a retry would be due. Handshake thread.
  */
@@ -97,7 +105,10 @@ void timers_expect_more(struct timers *t, uint64_t now);
 /* No new keys for so long that those there are must be wiped (§6.3)? Home worker. */
 must_check bool timers_keys_ended(const struct timers *t, uint64_t now);
 
-/* Is an initiation in flight, or to be sent later? Home worker. */
+/* Has there been no answer for too long, and no handshake since? Any thread. */
+must_check bool timers_is_silent(const struct timers *t);
+
+/* Is an initiation in flight, or to be sent later? Any thread. */
 must_check bool timers_awaits_answer(const struct timers *t);
 
 /*

@@ -271,7 +271,7 @@ static void must(enum noise_result result)
 
 static void create_initiation(struct fixture *f, size_t unused)
 {
-	struct noise_upcalls up = { f, find_them, fixed_random };
+	struct noise_upcalls up = { f, find_them, fixed_random, NULL };
 
 	(void)unused;
 	must(noise_create_initiation(&f->to_us, &f->them, &up, 1, f->timestamp, &f->first));
@@ -279,7 +279,7 @@ static void create_initiation(struct fixture *f, size_t unused)
 
 static void consume_initiation(struct fixture *f, size_t unused)
 {
-	struct noise_upcalls up = { f, find_them, fixed_random };
+	struct noise_upcalls up = { f, find_them, fixed_random, NULL };
 	struct noise_remote *who;
 
 	(void)unused;
@@ -290,7 +290,7 @@ static void consume_initiation(struct fixture *f, size_t unused)
 
 static void create_response(struct fixture *f, size_t unused)
 {
-	struct noise_upcalls up = { f, find_them, fixed_random };
+	struct noise_upcalls up = { f, find_them, fixed_random, NULL };
 
 	(void)unused;
 	f->to_them = f->consumed;

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* inotify, mountinfo and pidfds: namespaces that come and go. */
+#include "nswatch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+#include <urcu/list.h>
+
+#include "../base/log.h"
+
+#define EVENTS                                                                                \
+	(IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | \
+	 IN_ONLYDIR)
+
+struct nswatch {
+	uv_loop_t *loop;
+	int inotify, mounts; /* -1: not to be had */
+	uv_poll_t inotify_poll, mounts_poll;
+	uv_timer_t settle, slow;
+	struct cds_list_head items;
+	bool said_full;
+	unsigned closing;
+};
+
+/* The process by which a namespace is named. */
+struct process {
+	uv_poll_t poll;
+	struct nswatch_item *item; /* NULL: nobody's any more */
+	int fd;                    /* -1: it had ended before */
+	pid_t pid;
+};
+
+struct nswatch_item {
+	struct cds_list_head in_watch;
+	struct nswatch *w;
+	char *path; /* NULL: only a process */
+	pid_t pid;  /* then: which */
+	int wd;     /* of the folder that is watched for the path; -1: none */
+	const char *awaited; /* in path: what is awaited there, of awaited_len bytes */
+	size_t awaited_len;
+	struct process *process; /* NULL: named otherwise */
+	bool dirty;
+	bool anew; /* somebody has made the name anew: what was known of its process is void */
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+/* Processes */
+
+static void on_process_closed(uv_handle_t *handle)
+{
+	struct process *p = handle->data;
+
+	close(p->fd);
+	free(p);
+}
+
+static void forget_process(struct nswatch_item *item)
+{
+	struct process *p = item->process;
+
+	item->process = NULL;
+	if (!p)
+		return;
+	p->item = NULL;
+	if (p->fd < 0)
+		free(p);
+	else
+		uv_close((uv_handle_t *)&p->poll, on_process_closed);
+}
+
+static void on_settled(uv_timer_t *timer); /* it looks, and a look touches nobody */
+
+static void touch(struct nswatch_item *item)
+{
+	item->dirty = true;
+	if (!uv_is_active((uv_handle_t *)&item->w->settle))
+		uv_timer_start(&item->w->settle, on_settled, NSWATCH_SETTLE_MS, 0);
+}
+
+static void touch_all(struct nswatch *w)
+{
+	struct nswatch_item *item;
+
+	cds_list_for_each_entry(item, &w->items, in_watch)
+		touch(item);
+}
+
+static void on_process_ended(uv_poll_t *poll, int status, int events)
+{
+	struct process *p = poll->data;
+
+	(void)status;
+	(void)events;
+	uv_poll_stop(poll);
+	if (p->item)
+		touch(p->item);
+}
+
+/* Without a pidfd (one that has ended, or no more descriptors) it counts as ended. */
+static void follow_process(struct nswatch_item *item, pid_t pid)
+{
+	struct process *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return; /* the next look tries again */
+	p->pid = pid;
+	p->item = item;
+	p->fd = pidfd_open(pid, 0);
+	if (p->fd >= 0 && uv_poll_init(item->w->loop, &p->poll, p->fd)) {
+		close(p->fd);
+		p->fd = -1;
+	}
+	if (p->fd >= 0) {
+		p->poll.data = p;
+		uv_poll_start(&p->poll, UV_READABLE, on_process_ended);
+	}
+	item->process = p;
+}
+
+/* N of "/proc/N/…", else 0. */
+static pid_t pid_in_path(const char *path)
+{
+	char *end;
+	long pid;
+
+	if (strncmp(path, "/proc/", 6) || path[6] < '1' || path[6] > '9')
+		return 0;
+	errno = 0;
+	pid = strtol(path + 6, &end, 10);
+	return *end == '/' && !errno && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+/* The process that the path leads through, by itself or as a link of that name does. */
+static pid_t pid_of(const struct nswatch_item *item)
+{
+	char target[PATH_MAX];
+	pid_t pid = item->path ? pid_in_path(item->path) : item->pid;
+	ssize_t len;
+
+	if (pid || !item->path)
+		return pid;
+	len = readlink(item->path, target, sizeof(target) - 1);
+	if (len < 0)
+		return 0;
+	target[len] = '\0';
+	return pid_in_path(target);
+}
+
+static void look_at_process(struct nswatch_item *item)
+{
+	pid_t pid = pid_of(item);
+	bool same = item->process && item->process->pid == pid;
+
+	/* One that has ended does not come again: whoever has its number is another. */
+	if (same && !item->anew)
+		return;
+	forget_process(item);
+	if (pid)
+		follow_process(item, pid);
+}
+
+bool nswatch_ended(const struct nswatch_item *item)
+{
+	struct pollfd fd = { .events = POLLIN };
+
+	if (!item->process)
+		return false;
+	fd.fd = item->process->fd;
+	return fd.fd < 0 || poll(&fd, 1, 0) != 0;
+}
+
+/* Folders */
+
+static bool is_watched(const struct nswatch *w, int wd)
+{
+	const struct nswatch_item *item;
+
+	cds_list_for_each_entry(item, &w->items, in_watch)
+		if (item->wd == wd)
+			return true;
+	return false;
+}
+
+static void set_folder(struct nswatch_item *item, int wd)
+{
+	int old = item->wd;
+
+	item->wd = wd;
+	if (old >= 0 && old != wd && !is_watched(item->w, old))
+		inotify_rm_watch(item->w->inotify, old);
+}
+
+static void complain_full(struct nswatch *w, int err)
+{
+	if (w->said_full)
+		return;
+	w->said_full = true;
+	log_warning("cannot watch for network namespaces: %s: looking every %d s instead; raise "
+		    "fs.inotify.max_user_watches and max_user_instances by sysctl", strerror(-err),
+		    NSWATCH_BLIND_MS / 1000);
+}
+
+static void go_blind(struct nswatch *w, int err)
+{
+	complain_full(w, err);
+	uv_timer_set_repeat(&w->slow, NSWATCH_BLIND_MS);
+	uv_timer_again(&w->slow);
+}
+
+/*
+ * Watches the folder of the first len bytes of the path, or the nearest one above it
+ * that is there. Returns the watch and what is awaited in it, or -errno.
+ */
+static int watch_above(struct nswatch_item *item, size_t len)
+{
+	char folder[PATH_MAX];
+	int wd = -ENOENT;
+
+	while (wd == -ENOENT && len) {
+		size_t end = len;
+
+		while (len && item->path[len - 1] != '/')
+			len--;
+		item->awaited = item->path + len;
+		item->awaited_len = end - len;
+		while (len > 1 && item->path[len - 1] == '/')
+			len--;
+		if (len >= sizeof(folder))
+			return -ENAMETOOLONG;
+		memcpy(folder, item->path, len);
+		folder[len] = '\0';
+		wd = inotify_add_watch(item->w->inotify, folder, EVENTS);
+		if (wd < 0)
+			wd = errno == ENOTDIR ? -ENOENT : -errno;
+		if (len == 1)
+			break;
+	}
+	return wd;
+}
+
+/* Has the folder come that was awaited, before it was watched for? */
+static bool is_there(const struct nswatch_item *item)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.*s",
+		 (int)(item->awaited + item->awaited_len - item->path), item->path);
+	return !access(path, F_OK);
+}
+
+static void look_at_folder(struct nswatch_item *item)
+{
+	size_t len = strlen(item->path);
+	int wd, tries = 8;
+
+	do {
+		wd = watch_above(item, len);
+	} while (wd >= 0 && item->awaited + item->awaited_len < item->path + len &&
+		 is_there(item) && --tries);
+	if (wd == -ENOSPC || wd == -ENOMEM)
+		go_blind(item->w, wd);
+	set_folder(item, max(wd, -1));
+}
+
+static void look(struct nswatch_item *item)
+{
+	if (item->path && item->w->inotify >= 0 && !pid_in_path(item->path))
+		look_at_folder(item);
+	look_at_process(item);
+	item->anew = false;
+}
+
+/* Events */
+
+static void on_settled(uv_timer_t *timer)
+{
+	struct nswatch *w = timer->data;
+	struct nswatch_item *item;
+
+	cds_list_for_each_entry(item, &w->items, in_watch) {
+		if (!item->dirty)
+			continue;
+		item->dirty = false;
+		look(item);
+		item->changed(item->arg);
+	}
+}
+
+static void on_slow(uv_timer_t *timer)
+{
+	touch_all(timer->data);
+}
+
+static bool is_awaited(const struct nswatch_item *item, const struct inotify_event *event)
+{
+	return event->len && strlen(event->name) == item->awaited_len &&
+	       !memcmp(event->name, item->awaited, item->awaited_len);
+}
+
+static void on_event(struct nswatch *w, const struct inotify_event *event)
+{
+	struct nswatch_item *item;
+
+	if (event->mask & IN_Q_OVERFLOW)
+		touch_all(w);
+	cds_list_for_each_entry(item, &w->items, in_watch) {
+		if (item->wd != event->wd)
+			continue;
+		if (event->mask & IN_IGNORED)
+			item->wd = -1; /* the kernel has given it back */
+		if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) {
+			touch(item);
+		} else if (is_awaited(item, event)) {
+			item->anew = true;
+			touch(item);
+		}
+	}
+}
+
+static void on_inotify(uv_poll_t *poll, int status, int events)
+{
+	_Alignas(struct inotify_event) char buf[16384];
+	struct nswatch *w = poll->data;
+	ssize_t n = read(w->inotify, buf, sizeof(buf));
+
+	(void)status;
+	(void)events;
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *event = (const void *)(buf + at);
+
+		on_event(w, event);
+		at += (ssize_t)(sizeof(*event) + event->len);
+	}
+}
+
+/* Something was mounted or unmounted; that it was said is enough to be told again. */
+static void on_mounts(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	touch_all(poll->data);
+}
+
+/* Life */
+
+static void start_polls(struct nswatch *w)
+{
+	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (w->inotify < 0)
+		go_blind(w, -errno);
+	else if (!uv_poll_init(w->loop, &w->inotify_poll, w->inotify))
+		uv_poll_start(&w->inotify_poll, UV_READABLE, on_inotify);
+	w->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (w->mounts < 0)
+		go_blind(w, -errno);
+	/* It is always readable; news of it are a priority. */
+	else if (!uv_poll_init(w->loop, &w->mounts_poll, w->mounts))
+		uv_poll_start(&w->mounts_poll, UV_PRIORITIZED, on_mounts);
+	w->inotify_poll.data = w->mounts_poll.data = w;
+}
+
+int nswatch_open(struct nswatch **out, uv_loop_t *loop)
+{
+	struct nswatch *w = calloc(1, sizeof(*w));
+
+	*out = w;
+	if (!w)
+		return -ENOMEM;
+	w->loop = loop;
+	CDS_INIT_LIST_HEAD(&w->items);
+	uv_timer_init(loop, &w->settle);
+	uv_timer_init(loop, &w->slow);
+	w->settle.data = w->slow.data = w;
+	uv_timer_start(&w->slow, on_slow, NSWATCH_SLOW_MS, NSWATCH_SLOW_MS);
+	start_polls(w);
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct nswatch *w = handle->data;
+
+	if (--w->closing)
+		return;
+	if (w->inotify >= 0)
+		close(w->inotify);
+	if (w->mounts >= 0)
+		close(w->mounts);
+	free(w);
+}
+
+static void close_handle(struct nswatch *w, uv_handle_t *handle)
+{
+	if (handle->type == UV_UNKNOWN_HANDLE)
+		return;
+	w->closing++;
+	uv_close(handle, on_closed);
+}
+
+void nswatch_close(struct nswatch *w)
+{
+	if (!w)
+		return;
+	close_handle(w, (uv_handle_t *)&w->settle);
+	close_handle(w, (uv_handle_t *)&w->slow);
+	close_handle(w, (uv_handle_t *)&w->inotify_poll);
+	close_handle(w, (uv_handle_t *)&w->mounts_poll);
+}
+
+static char *path_of(enum tunnel_netns kind, const char *ref)
+{
+	char *path = NULL;
+
+	if (kind == TUNNEL_NETNS_PATH)
+		return strdup(ref);
+	return asprintf(&path, "/run/netns/%s", ref) < 0 ? NULL : path;
+}
+
+int nswatch_add(struct nswatch_item **out, struct nswatch *w, enum tunnel_netns kind,
+		const char *ref, void (*changed)(void *arg), void *arg)
+{
+	struct nswatch_item *item = calloc(1, sizeof(*item));
+
+	*out = NULL;
+	if (!item)
+		return -ENOMEM;
+	*item = (struct nswatch_item){ .w = w, .wd = -1, .changed = changed, .arg = arg };
+	if (kind == TUNNEL_NETNS_PID) {
+		item->pid = (pid_t)strtol(ref, NULL, 10);
+	} else {
+		item->path = path_of(kind, ref);
+		if (!item->path) {
+			free(item);
+			return -ENOMEM;
+		}
+	}
+	cds_list_add_tail(&item->in_watch, &w->items);
+	look(item);
+	*out = item;
+	return 0;
+}
+
+void nswatch_remove(struct nswatch_item *item)
+{
+	if (!item)
+		return;
+	cds_list_del(&item->in_watch);
+	set_folder(item, -1);
+	forget_process(item);
+	free(item->path);
+	free(item);
+}
