@@ -4,7 +4,7 @@
 # Three containers on a server at home, which is behind NAT and has no IPv6, each with a
 # public address out of the /64 of a VPS: with berth, as the README's chapter on it says,
 # and by hand with wireguard-go, ndppd, ip, sysctl and wg. The hand does as little as
-# will do: `wg set` needs no file, and nothing of it would survive a reboot.
+# will do: `wg set` needs no file, though nothing of it would survive a reboot.
 #
 #   internet ---- vps                         its provider asks for each single address
 #       |
