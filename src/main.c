@@ -127,22 +127,38 @@ static int fd_from(const char *name)
 
 /* Going to the background: the parent stays until the child works or has failed. */
 
+struct background {
+	int pipe_end; /* to the parent, or -1 */
+	bool keep_log;
+};
+
 static void tell_parent(void *arg)
 {
-	int *pipe_end = arg;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct background *b = arg;
+	int null;
 
-	if (*pipe_end < 0)
+	if (b->pipe_end < 0)
 		return;
-	(void)!write(*pipe_end, "", 1);
-	close(*pipe_end);
-	*pipe_end = -1;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
+		if (!b->keep_log) {
+			dup2(null, STDOUT_FILENO);
+			dup2(null, STDERR_FILENO);
+		}
 		close(null);
 	}
+	(void)!write(b->pipe_end, "", 1);
+	close(b->pipe_end);
+	b->pipe_end = -1;
+}
+
+/* Whoever asks for a log wants to read it, in the background too (as wireguard-go has it). */
+static bool wants_log(void)
+{
+	const char *level = getenv("LOG_LEVEL");
+
+	return level && *level && strcmp(level, "silent") != 0;
 }
 
 static int wait_for_child(pid_t child, int pipe_end)
@@ -181,12 +197,13 @@ static int start_all(void)
 static int run_dropin(const struct arguments *a)
 {
 	const char *foreground = getenv("WG_PROCESS_FOREGROUND");
-	int ends[2] = { -1, -1 };
+	struct background background = { .pipe_end = -1, .keep_log = wants_log() };
+	int ends[2];
 	struct dropin_options options = { .ifname = a->ifname,
 					  .tun_fd = fd_from("WG_TUN_FD"),
 					  .uapi_fd = fd_from("WG_UAPI_FD"),
 					  .ready = tell_parent,
-					  .arg = &ends[1] };
+					  .arg = &background };
 	pid_t child;
 
 	if (!a->foreground && !(foreground && !strcmp(foreground, "1"))) {
@@ -199,7 +216,12 @@ static int run_dropin(const struct arguments *a)
 			close(ends[1]);
 			return wait_for_child(child, ends[0]);
 		}
+		if (child < 0) {
+			log_error("cannot go to the background: %s", strerror(errno));
+			return 1;
+		}
 		close(ends[0]);
+		background.pipe_end = ends[1];
 		setsid();
 		(void)!chdir("/");
 	}

@@ -117,6 +117,52 @@ START_TEST(peer_values)
 }
 END_TEST
 
+/* Addresses added and taken away, in the order of the text: one change for each turn. */
+static const struct {
+	const char *lines;
+	const char *steps; /* "add N", "drop N", with the number of addresses */
+	unsigned flags;    /* of the first */
+} turns[] = {
+	/* 0 */ { "allowed_ip=10.0.0.0/8\nallowed_ip=::/0", "add 2;", 0 },
+	/* 1 */ { "allowed_ip=-10.0.0.0/8", "add 0;drop 1;", 0 },
+	/* 2 */ { "allowed_ip=-10.0.0.0/8\nallowed_ip=-::/0\nallowed_ip=10.0.0.0/8",
+		  "add 0;drop 2;add 1;", 0 },
+	/* 3 */ { "allowed_ip=::/0\nallowed_ip=-::/0\nupdate_only=true", "add 1;drop 1;",
+		  PEER_UPDATE_ONLY },
+	/* 4 */ { "allowed_ip=-::/0\nremove=true", "add 0;drop 1;", PEER_REMOVE },
+	/* 5: those that follow replace, those before are forgotten */
+	{ "allowed_ip=::/0\nreplace_allowed_ips=true\nallowed_ip=10.0.0.0/8", "add 1;",
+	  PEER_REPLACE_ALLOWED_IPS },
+	/* 6 */ { "allowed_ip=-::/0\nreplace_allowed_ips=true", "add 0;drop 0;",
+		  PEER_REPLACE_ALLOWED_IPS },
+};
+
+START_TEST(turns_of_addresses)
+{
+	struct change_list changes = { 0 };
+	struct uapi_fault fault;
+	char text[256], steps[64] = "";
+
+	snprintf(text, sizeof(text), PEER "%s\n", turns[_i].lines);
+	ck_assert_int_eq(uapi_parse_set(&changes, text, strlen(text), UAPI_MAY_TAKE, &fault), 0);
+	for (size_t i = 0; i < changes.n; i++) {
+		const struct change *c = &changes.changes[i];
+		bool drop = c->flags & PEER_DROP_ALLOWED_IPS;
+		size_t at = strlen(steps);
+
+		ck_assert_int_eq(c->kind, CHANGE_PEER);
+		ck_assert_mem_eq(c->key, changes.changes[0].key, 32);
+		/* What follows must not make a peer that the first has not made. */
+		ck_assert_uint_eq(c->flags & ~(unsigned)PEER_DROP_ALLOWED_IPS,
+				  PEER_MAY_TAKE | (i ? PEER_UPDATE_ONLY : turns[_i].flags));
+		snprintf(steps + at, sizeof(steps) - at, "%s %zu;", drop ? "drop" : "add",
+			 c->n_allowed_ips);
+	}
+	ck_assert_str_eq(steps, turns[_i].steps);
+	change_list_free(&changes);
+}
+END_TEST
+
 /* What wg setconf says, in the order in which it is to be done. */
 START_TEST(whole)
 {
@@ -212,8 +258,7 @@ static const struct {
 	/* 41 */ { PEER "allowed_ip=10.0.0.1/33", -EINVAL, 3, "allowed_ip" },
 	/* 42 */ { PEER "allowed_ip=2001:db8::/129", -EINVAL, 3, "allowed_ip" },
 	/* 43 */ { PEER "allowed_ip=10.0.0.0/8,10.0.0.0/9", -EINVAL, 3, "allowed_ip" },
-	/* 44: newer than version 1 of the protocol, which wg says only when asked to */
-	{ PEER "allowed_ip=-10.0.0.0/8", -EINVAL, 3, "allowed_ip" },
+	/* 44 */ { PEER "allowed_ip=+10.0.0.0/8", -EINVAL, 3, "allowed_ip" },
 	/* 45 */ { PEER "protocol_version=2", -EINVAL, 3, "protocol_version" },
 	/* 46 */ { PEER "allowed_ip=10.0.0.0/8\n\nremove=true", -EPROTO, 4, "" },
 	/* 47 */ { "get=1", -EPROTO, 1, "" },
@@ -225,6 +270,9 @@ static const struct {
 		   "1111111111111111111111111111111111111111111111111111111111111111111111111"
 		   "1111111111111111111111111111111111111111111111111111111111/8",
 		   -EPROTO, 3, "" },
+	/* 52 */ { PEER "allowed_ip=-10.0.0.0", -EINVAL, 3, "allowed_ip" },
+	/* 53 */ { PEER "allowed_ip=--10.0.0.0/8", -EINVAL, 3, "allowed_ip" },
+	/* 54 */ { PEER "allowed_ip=-", -EINVAL, 3, "allowed_ip" },
 };
 
 START_TEST(faults)
@@ -437,6 +485,7 @@ int main(void)
 	tcase_add_loop_test(t, device, 0, ARRAY_SIZE(device_lines));
 	tcase_add_loop_test(t, peer_flags, 0, ARRAY_SIZE(peer_lines));
 	tcase_add_test(t, peer_values);
+	tcase_add_loop_test(t, turns_of_addresses, 0, ARRAY_SIZE(turns));
 	tcase_add_test(t, whole);
 	tcase_add_test(t, nothing);
 	tcase_add_loop_test(t, faults, 0, ARRAY_SIZE(refused));

@@ -38,6 +38,7 @@ enum change_peer_flags {
 	PEER_REPLACE_ALLOWED_IPS = 1 << 5, /* drop those not in allowed_ips */
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
+	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
 };
 
 struct change {

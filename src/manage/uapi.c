@@ -15,7 +15,7 @@ enum { LINE_MAX_LEN = 160 };
 /* A `set` as it is read. */
 struct reading {
 	struct change_list *out;
-	struct change *peer; /* the last one named; NULL: still about the device */
+	struct change *peer; /* the last one named; NULL: still about the device. Its steps follow. */
 	unsigned flags;
 	const char *what; /* why the last value is refused */
 };
@@ -124,9 +124,16 @@ static int update_only(struct reading *r, const char *value)
 	return set_flag(r, value, PEER_UPDATE_ONLY);
 }
 
+/* By those that follow: what was said before is as if unsaid. */
 static int replace_allowed_ips(struct reading *r, const char *value)
 {
-	return set_flag(r, value, PEER_REPLACE_ALLOWED_IPS);
+	int err = set_flag(r, value, PEER_REPLACE_ALLOWED_IPS);
+
+	if (err)
+		return err;
+	for (struct change *c = r->peer; c < r->out->changes + r->out->n; c++)
+		c->n_allowed_ips = 0;
+	return 0;
 }
 
 static int preshared_key(struct reading *r, const char *value)
@@ -187,15 +194,39 @@ static int endpoint(struct reading *r, const char *value)
 	return 0;
 }
 
+/*
+ * The change that an address goes into. Adding and taking away are done in the
+ * order of the text, so each turn from one to the other is a step of its own,
+ * for a peer that the first one has made, or not.
+ */
+static struct change *address_step(struct reading *r, unsigned drop)
+{
+	struct change *step = &r->out->changes[r->out->n - 1];
+	size_t first = (size_t)(r->peer - r->out->changes);
+
+	if ((step->flags & PEER_DROP_ALLOWED_IPS) == drop)
+		return step;
+	step = change_add(r->out, CHANGE_PEER);
+	if (!step)
+		return NULL;
+	r->peer = &r->out->changes[first]; /* the list may have moved */
+	memcpy(step->key, r->peer->key, sizeof(step->key));
+	step->flags = PEER_UPDATE_ONLY | (r->peer->flags & PEER_MAY_TAKE) | drop;
+	return step;
+}
+
+/* "-10.0.0.0/8" is taken away. */
 static int allowed_ip(struct reading *r, const char *value)
 {
+	unsigned drop = value[0] == '-' ? PEER_DROP_ALLOWED_IPS : 0;
+	const char *text = drop ? value + 1 : value;
+	struct change *step;
 	struct prefix p;
 
-	if (value[0] == '-' || value[0] == '+')
-		return refuse(r, "adding and removing single addresses by sign is not supported");
-	if (!strchr(value, '/') || prefix_parse(&p, value))
+	if (!strchr(text, '/') || prefix_parse(&p, text))
 		return refuse(r, "not address/length");
-	return change_add_allowed_ip(r->peer, &p);
+	step = address_step(r, drop);
+	return step ? change_add_allowed_ip(step, &p) : -ENOMEM;
 }
 
 static int protocol_version(struct reading *r, const char *value)

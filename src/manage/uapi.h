@@ -39,7 +39,8 @@ enum uapi_flags {
  * Reads a `set` request of len bytes, "set=1" and all, without the empty line
  * at its end, into changes in the order of the text. Each public_key begins a
  * change of its own, so a peer may be named twice. An endpoint is a number;
- * its scope may be an interface of our namespace.
+ * its scope may be an interface of our namespace. Addresses that are added and
+ * taken away in turns are further changes of their peer (PEER_UPDATE_ONLY).
  *
  * 0: *out was filled; nothing is checked against a device. -EPROTO: a line is
  * not key=value; -EINVAL: a key or value is not in the protocol; both with

@@ -102,8 +102,20 @@ static int add_prefix(struct device *dev, struct peer *peer, const struct prefix
 	return 0;
 }
 
+/* What it does not have, or has no more, is no fault: another may have taken it. */
+static void drop_prefixes(struct device *dev, struct peer *peer, const struct change *c)
+{
+	for (size_t i = 0; i < c->n_allowed_ips; i++)
+		if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, &c->allowed_ips[i]))
+			remove_prefix(dev, peer, c->allowed_ips[i]);
+}
+
 static int set_prefixes(struct device *dev, struct peer *peer, const struct change *c)
 {
+	if (c->flags & PEER_DROP_ALLOWED_IPS) {
+		drop_prefixes(dev, peer, c);
+		return 0;
+	}
 	for (size_t i = 0; i < c->n_allowed_ips; i++) {
 		int err = check_prefix(dev, peer, &c->allowed_ips[i], c->flags);
 
