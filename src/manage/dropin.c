@@ -105,10 +105,13 @@ static int open_device(struct dropin *d, const struct dropin_options *options)
 	size_t failed;
 	int err = device_open(&d->device, &d->workers, &device);
 
-	if (err) {
+	if (err && options->tun_fd >= 0)
+		log_error("WG_TUN_FD: descriptor %d cannot be used as a TUN device: %s",
+			  options->tun_fd, strerror(-err));
+	else if (err)
 		complain_tun(options->ifname, err);
+	if (err)
 		return err;
-	}
 	err = device_apply(d->device, &port, 1, &failed);
 	if (err) {
 		complain_port(options->ifname, 0, err);
@@ -144,7 +147,10 @@ static int open_uapi(struct dropin *d, const struct dropin_options *options)
 	char path[UAPI_SOCK_PATH_MAX];
 	int err = uapi_sock_open(&d->uapi, &d->loop, d->device, &sock);
 
-	if (err)
+	if (err && options->uapi_fd >= 0)
+		log_error("WG_UAPI_FD: descriptor %d cannot be used as a listening unix socket: %s",
+			  options->uapi_fd, strerror(-err));
+	else if (err)
 		complain_socket(uapi_sock_path(device_name(d->device), path), err);
 	return err;
 }

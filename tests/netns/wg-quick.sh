@@ -188,7 +188,9 @@ up_and_down()
 	local i
 
 	for i in $(seq 1 10); do
-		quick warrior up "$W" && quick warrior down "$W" || { echo "round $i"; return 1; }
+		echo "round $i"
+		quick warrior up "$W" || return 1
+		quick warrior down "$W" || return 1
 	done
 }
 check "ten times up and down without a pause" up_and_down
