@@ -268,7 +268,10 @@ static void fail(struct tunnel *t, enum stage stage, int err,
 	bool in_between = is_in_between(t, stage, err) && !again;
 
 	unmake(t);
-	if (in_between || stage != STAGE_NAMESPACE)
+	/* Not begun anew by what happens meanwhile: on a busy machine that never ends. */
+	if (!in_between && stage == STAGE_NAMESPACE)
+		uv_timer_stop(&t->retry);
+	else if (!uv_is_active((uv_handle_t *)&t->retry))
 		uv_timer_again(&t->retry);
 	if (!in_between)
 		complain(t, stage, err, failure);
@@ -288,11 +291,11 @@ static void make(struct tunnel *t, bool again)
 		remember_namespace(t, netns);
 	if (netns >= 0)
 		close(netns);
-	uv_timer_stop(&t->retry);
 	if (err) {
 		fail(t, stage, err, &failure, again);
 		return;
 	}
+	uv_timer_stop(&t->retry);
 	t->said_err = 0;
 	t->way = way_of(t);
 	log_info("tunnel %s: %s is up in %s%s", t->conf->name, conf->ifname,
