@@ -46,3 +46,16 @@ int link_remove_address(struct netlink *nl, int index, const struct config_addre
 
 	return err == -EADDRNOTAVAIL ? 0 : err;
 }
+
+struct netlink_lookup link_lookup_to(const struct endpoint *to, uint32_t mark)
+{
+	struct netlink_lookup lookup = { .family = (uint8_t)to->addr.sa_family, .mark = mark };
+
+	if (lookup.family == AF_INET) {
+		memcpy(lookup.dst, &to->addr4.sin_addr, sizeof(to->addr4.sin_addr));
+	} else if (lookup.family == AF_INET6) {
+		memcpy(lookup.dst, &to->addr6.sin6_addr, sizeof(to->addr6.sin6_addr));
+		lookup.oif = (int)to->addr6.sin6_scope_id;
+	}
+	return lookup;
+}

@@ -7,6 +7,7 @@
 #define BERTH_MANAGE_LINK_H
 
 #include "../../tun/netlink.h"
+#include "../base/endpoint.h"
 #include "../config/value.h"
 
 /*
@@ -26,5 +27,8 @@ must_check int link_add_quiet_address(struct netlink *nl, int index,
 /* One that is not there is no error. */
 must_check int link_remove_address(struct netlink *nl, int index,
 				   const struct config_address *address);
+
+/* Asks for the way to an address of the outside, for packets with that mark. Any thread. */
+struct netlink_lookup link_lookup_to(const struct endpoint *to, uint32_t mark);
 
 #endif

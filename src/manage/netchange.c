@@ -8,6 +8,7 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "../base/poll.h"
+#include "link.h"
 #include "stamp.h"
 
 struct netchange {
@@ -151,17 +152,11 @@ void netchange_remove(struct netchange_item *item)
 
 uint64_t netchange_way(struct netchange *n, const struct endpoint *to, uint32_t mark)
 {
-	struct netlink_lookup lookup = { .family = (uint8_t)to->addr.sa_family, .mark = mark };
+	struct netlink_lookup lookup = link_lookup_to(to, mark);
 	uint64_t hash = STAMP_HASH_INIT;
 	struct netlink_route route;
 	struct netlink_link link;
 
-	if (lookup.family == AF_INET) {
-		memcpy(lookup.dst, &to->addr4.sin_addr, 4);
-	} else if (lookup.family == AF_INET6) {
-		memcpy(lookup.dst, &to->addr6.sin6_addr, 16);
-		lookup.oif = (int)to->addr6.sin6_scope_id;
-	}
 	if (netlink_route_get(n->nl, &lookup, &route) ||
 	    netlink_link_get(n->nl, route.oif, &link) || !link.carrier)
 		return 0;

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "../../tun/netlink.h"
+#include "link.h"
 
 /* A tunnel of our own has one peer, or a few. */
 enum { ENDPOINTS_MAX = 32 };
@@ -37,14 +38,8 @@ static uint32_t ask(struct netlink *nl, const struct netlink_lookup *lookup, int
 
 static uint32_t way_to(struct netlink *nl, const struct endpoint *to, uint32_t mark, int own_index)
 {
-	struct netlink_lookup lookup = { .family = (uint8_t)to->addr.sa_family, .mark = mark };
+	struct netlink_lookup lookup = link_lookup_to(to, mark);
 
-	if (lookup.family == AF_INET) {
-		memcpy(lookup.dst, &to->addr4.sin_addr, sizeof(to->addr4.sin_addr));
-	} else {
-		memcpy(lookup.dst, &to->addr6.sin6_addr, sizeof(to->addr6.sin6_addr));
-		lookup.oif = (int)to->addr6.sin6_scope_id;
-	}
 	return ask(nl, &lookup, own_index);
 }
 
