@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses of our interfaces, as the configuration writes them. Control
- * thread; errors are those of tun/netlink.h, nothing is logged.
+ * Addresses of our interfaces, as the configuration writes them, and the way to
+ * others'. Control thread; errors are those of tun/netlink.h, nothing is logged.
  */
 #ifndef BERTH_MANAGE_LINK_H
 #define BERTH_MANAGE_LINK_H
