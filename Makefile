@@ -59,14 +59,15 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast tenants tenants-null micro \
-	revoke churn scale asker)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast pinger tenants tenants-null \
+	micro revoke churn scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
 $(BUILD)/bench/berthd-libsodium: $(BUILD)/src/main.o $(call bench-obj,aead_no_ipsecmb)
 $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
+$(BUILD)/bench/pinger: $(call bench-obj,pinger load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)

@@ -8,7 +8,9 @@
  *
  * INBOUND: UDP → TUN                                               file       thread
  *
- *  udp_recv_burst         recvmmsg; GRO super-packets split        udp.c      worker
+ *  udp_recv_burst         recvmmsg; GRO super-packets split; when
+ *                         there is more than a burst, each peer in
+ *                         turn, whoever sends little first         udp.c      worker
  *   classify              length and type only                     receive.c  worker
  *    ├ take_handshake     mac1, under load mac2 and rate per
  *    │                    source, then a copy into a bounded ring  receive.c  worker
@@ -174,8 +176,9 @@ static inline struct peer *datapath_owner(const struct datapath *dp, uint8_t fam
 }
 
 /*
- * receive.c: one burst from a socket of the queue (fd4 or fd6). Returns the
- * number of datagrams, 0 when there were none. Worker, RCU turn, burst->now set.
+ * receive.c: one burst from a socket of the queue (fd4 or fd6), or of what waits in
+ * burst->rx (fd -1), perhaps for another queue. Returns the number of datagrams, 0 when
+ * there were none. Worker, RCU turn, burst->now set.
  */
 unsigned receive_burst(struct queue *q, int fd);
 

@@ -333,12 +333,44 @@ static void deliver(struct queue *q, unsigned n)
 			    strerror(-result.error));
 }
 
+/* Messages that wait: handshakes, those of nobody, and those of each peer, by themselves. */
+enum { BUCKET_HANDSHAKES, BUCKET_STRANGERS, BUCKET_PEERS };
+
+static struct peer *peer_of(struct queue *q, const uint8_t *msg, size_t len)
+{
+	struct session_key *key = NULL;
+
+	if (len >= MESSAGE_DATA_OVERHEAD && load_le32(msg) == MESSAGE_DATA)
+		key = find_key(q->dp, load_le32(msg + offsetof(struct message_data,
+							       receiver_index)));
+	return key ? key->receiver.peer : NULL;
+}
+
+static uint32_t bucket_of(void *owner, const uint8_t *msg, size_t len)
+{
+	const struct peer *peer = peer_of(owner, msg, len);
+
+	if (!peer)
+		return len >= MESSAGE_DATA_OVERHEAD && load_le32(msg) == MESSAGE_DATA ?
+			       BUCKET_STRANGERS : BUCKET_HANDSHAKES;
+	return BUCKET_PEERS + hash_pointer(peer) % (FAIRQ_BUCKETS - BUCKET_PEERS);
+}
+
+static void count_lost(void *owner, const uint8_t *msg, size_t len, unsigned n)
+{
+	struct queue *q = owner;
+
+	datapath_drop(q->dp, peer_of(q, msg, len), DROP_OVERLOAD, n);
+}
+
 unsigned receive_burst(struct queue *q, int fd)
 {
+	static const struct udp_rx_judge judge = { .bucket = bucket_of, .lost = count_lost };
 	struct burst *b = q->burst;
-	unsigned n = udp_recv_burst(fd, &b->rx);
+	unsigned n = udp_recv_burst(fd, &b->rx, q, &judge);
 	unsigned n_data;
 
+	q = b->rx.owner;
 	datapath_drop(q->dp, NULL, DROP_OVERSIZED, b->rx.n_oversized);
 	n_data = classify(q, n);
 	if (!n_data)

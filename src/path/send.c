@@ -44,7 +44,7 @@ static void reset_groups(struct burst *b)
 /* The peer's group, made if need be. Open addressing; the table is never more than half full. */
 static struct group *find_group(struct burst *b, struct peer *peer)
 {
-	size_t slot = ((uintptr_t)peer >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+	size_t slot = hash_pointer(peer);
 
 	for (;; slot++) {
 		uint16_t *entry = &b->group_of[slot % ARRAY_SIZE(b->group_of)];

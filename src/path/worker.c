@@ -213,6 +213,8 @@ static void on_udp(uv_poll_t *poll, int status, int events)
 	turn_begin(port->worker);
 	receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
 	rcu_turn_end();
+	if (udp_rx_waits(&port->worker->burst.rx))
+		uv_async_send(&port->worker->wake);
 	(void)!poll_go_on(poll, status, on_udp);
 }
 
@@ -344,6 +346,7 @@ static bool detach(struct worker *w, struct call *call)
 	if (!port)
 		return true;
 	*link = port->next;
+	udp_rx_forget(&w->burst.rx, port->queue);
 	w->closing = call;
 	port->closing = 1u + (unsigned)port->polls4 + (unsigned)port->polls6;
 	uv_close((uv_handle_t *)&port->tun, on_port_closed);
@@ -406,6 +409,18 @@ static void finish_super_packets(struct worker *w)
 			on_tun(&port->tun, 0, UV_READABLE);
 }
 
+/* One burst; what comes in meanwhile has its turn before the next. */
+static void serve_waiting(struct worker *w)
+{
+	if (!w->ports || !udp_rx_waits(&w->burst.rx))
+		return;
+	turn_begin(w);
+	receive_burst(w->ports->queue, -1);
+	rcu_turn_end();
+	if (udp_rx_waits(&w->burst.rx))
+		uv_async_send(&w->wake);
+}
+
 static void on_wake(uv_async_t *async)
 {
 	struct worker *w = async->data;
@@ -417,6 +432,7 @@ static void on_wake(uv_async_t *async)
 
 	serve_inbox(w);
 	finish_super_packets(w);
+	serve_waiting(w);
 	rearm(w);
 	if (call && call->fn(w, call))
 		finish(call);

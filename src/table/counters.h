@@ -20,6 +20,7 @@
 	X(UNDER_LOAD, "under-load", "handshake answered with a cookie instead")                \
 	X(SOURCE_RATE, "source-rate", "handshakes from one source came too fast")              \
 	X(HANDSHAKE_QUEUE_FULL, "handshake-queue-full", "handshake queue was full")            \
+	X(OVERLOAD, "overload", "sent more than its share while the gateway was busy")         \
 	X(UNKNOWN_INDEX, "unknown-index", "receiver index belongs to no session")              \
 	X(UNKNOWN_PEER, "unknown-peer", "initiation from a key that no tenant has")            \
 	/* from outside, of a peer */                                                          \
