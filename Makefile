@@ -55,7 +55,7 @@ $(BUILD)/berthd: $(BUILD)/src/main.o $(foreach d,$(DIRS),$(call arch-of,$(d)))
 
 $(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs libqrencode)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 

@@ -180,10 +180,10 @@ static bool is_live(struct control *control, const struct wait *wait)
 static void answer_wait(struct text *answer, const char *state, const char *why)
 {
 	char sentence[SENTENCE_MAX];
-	json_t *wait = why ? json_pack("{s:s, s:s}", "state", state, "why",
-				       log_sanitise(sentence, sizeof(sentence), why))
-			   : json_pack("{s:s}", "state", state);
+	json_t *wait;
 
+	(void)log_sanitise(sentence, sizeof(sentence), why ? why : "");
+	wait = json_pack("{s:s, s:s*}", "state", state, "why", why ? sentence : NULL);
 	answer_with(answer, "wait", wait);
 	json_decref(wait);
 }

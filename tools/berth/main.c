@@ -8,6 +8,7 @@
 #include "berth.h"
 
 static const struct command *const commands[] = {
+	&command_add,   &command_revoke,
 	&command_list,  &command_show,   &command_status,
 	&command_check, &command_keygen, &command_pubkey,
 };
