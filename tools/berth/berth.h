@@ -32,6 +32,9 @@ extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
 extern const struct command command_status;                 /* status.c */
 
+/* All of them, NULL behind the last. */
+extern const struct command *const commands[];
+
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */
 int complain(const char *fmt, ...) printf_like(1, 2);
 
