@@ -250,6 +250,7 @@ void control_changed(struct control *control)
 	cds_list_for_each_entry_safe(wait, next, &control->waits, link) {
 		struct text *answer = wait->answer;
 
+		/* cppcheck-suppress uninitvar ; the macro sets it */
 		if (!has_come(control, wait))
 			continue;
 		text_add(answer, "\n", 1);

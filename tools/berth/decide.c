@@ -49,7 +49,9 @@ static int find_uplink(struct place *out, const struct machine *m, const char *w
 	if (wish) {
 		out->uplink = machine_link_named(m, wish);
 		(void)say(out->why, "as you said");
-		return out->uplink ? 0 : say(why, "there is no interface '%s'", wish);
+		if (!out->uplink)
+			return say(why, "there is no interface '%s'", wish);
+		return 0;
 	}
 	out->uplink = route ? machine_link(m, route->oif) : NULL;
 	if (!out->uplink)
@@ -155,8 +157,8 @@ int decide_place(struct place *out, const struct machine *m, const struct wishes
 
 	*out = (struct place){ 0 };
 	err = find_uplink(out, m, wishes->uplink, why);
-	if (err)
-		return err;
+	if (err || !out->uplink)
+		return -EINVAL;
 	for (size_t i = 0; i < wishes->n_prefixes; i++)
 		add_prefix(out, &wishes->prefixes[i], "as you said");
 	/* IPv4 has to be named by whoever has rented it; IPv6 comes with the machine. */
@@ -250,7 +252,7 @@ size_t decide_traps(const struct place *place, const struct machine *m,
 {
 	const struct netlink_route *route = machine_default(m, AF_INET6);
 	const struct netlink_link *other;
-	struct note note;
+	struct note note = { .command = "" };
 	size_t n = 0;
 
 	if (has_family(place, AF_INET6) && !settings->forwarding6)

@@ -105,14 +105,11 @@ static int parse(struct initing *in, const struct command *self, int argc, char 
 
 /* What is seen */
 
-static int read_sysctl(const char *fmt, const char *ifname)
+static int read_sysctl(const char *path)
 {
-	char path[128];
+	FILE *f = fopen(path, "re");
 	int value = -1;
-	FILE *f;
 
-	(void)snprintf(path, sizeof(path), fmt, ifname);
-	f = fopen(path, "re");
 	if (f && fscanf(f, "%d", &value) != 1)
 		value = -1;
 	if (f)
@@ -141,10 +138,13 @@ static bool is_port_free(uint16_t port)
 static void look_at_settings(struct initing *in)
 {
 	struct settings *s = &in->settings;
+	char path[64 + IFNAMSIZ];
 
-	s->forwarding4 = read_sysctl("/proc/sys/net/ipv4/ip_forward", "") != 0;
-	s->forwarding6 = read_sysctl("/proc/sys/net/ipv6/conf/all/forwarding", "") != 0;
-	s->accept_ra = read_sysctl("/proc/sys/net/ipv6/conf/%s/accept_ra", in->place.uplink->name);
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra",
+		       in->place.uplink->name);
+	s->accept_ra = read_sysctl(path);
+	s->forwarding4 = read_sysctl("/proc/sys/net/ipv4/ip_forward") != 0;
+	s->forwarding6 = read_sysctl("/proc/sys/net/ipv6/conf/all/forwarding") != 0;
 	s->port = in->port ? (uint16_t)in->port : ROUTER_PORT_DEFAULT;
 	for (unsigned i = 0; !in->port && i < PORTS_TRIED && !is_port_free(s->port); i++) {
 		s->port_was_taken = true;

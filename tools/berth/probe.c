@@ -83,7 +83,7 @@ static enum heard hear_arp(const struct probe *p, const uint8_t *packet, size_t 
 static enum heard hear(const struct probe *p, int fd)
 {
 	uint8_t packet[FRAME_MAX];
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { .sll_family = AF_PACKET };
 	socklen_t from_len = sizeof(from);
 	ssize_t n = recvfrom(fd, packet, sizeof(packet), MSG_DONTWAIT, (struct sockaddr *)&from,
 			     &from_len);
