@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../../tun/steer.h"
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "handshake.h"
@@ -145,11 +146,23 @@ struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE
 	return entry ? container_of(entry, struct peer, entry) : NULL;
 }
 
+/*
+ * Which worker looks after it: the one to whose queue packets for its first address
+ * come. Without one any will do, but evenly: the key is as good as random.
+ */
+static unsigned choose_home(const struct device *dev, const struct change *c)
+{
+	const struct prefix *first = c->allowed_ips;
+
+	if (!c->n_allowed_ips)
+		return load_le32(c->key) % dev->dp.n_queues;
+	return steer_queue(first->addr, first->family == AF_INET ? 4 : 16, dev->dp.n_queues);
+}
+
 static struct peer *add_peer(struct device *dev, const struct change *c)
 {
-	/* Which worker looks after it: any, but evenly. The key is as good as random. */
-	unsigned home = load_le32(c->key) % dev->dp.n_queues;
-	struct peer *peer = peer_new(&dev->dp.peers, &dev->dp, c->key, c->name, home);
+	struct peer *peer = peer_new(&dev->dp.peers, &dev->dp, c->key, c->name,
+				     choose_home(dev, c));
 
 	if (!peer)
 		return NULL;
@@ -334,6 +347,34 @@ static int apply_one(struct device *dev, const struct change *c, bool *removed)
 	return err;
 }
 
+/*
+ * Packets go to the queue of their peer's home by their destination. Where there is but
+ * one peer, through which perhaps the whole world is reached, all go to its home.
+ */
+static void steer(struct device *dev)
+{
+	struct tun_queue *tun = &dev->dp.queues[0].tun;
+	struct peertable_entry *only = NULL;
+	struct peertable_iter it;
+	int to = STEERED_BY_ADDRESS, err;
+
+	if (dev->dp.n_queues == 1 || !tun->steered)
+		return;
+	rcu_turn_begin();
+	if (peertable_count(dev->dp.table) == 1)
+		only = peertable_first(dev->dp.table, &it);
+	if (only)
+		to = container_of(only, struct peer, entry)->home;
+	rcu_turn_end();
+	if (to == dev->steered_to)
+		return;
+	err = to == STEERED_BY_ADDRESS ? steer_by_destination(tun->fd)
+				       : steer_to(tun->fd, (unsigned)to);
+	/* If not, another worker does the work. */
+	if (!err)
+		dev->steered_to = to;
+}
+
 int device_apply(struct device *dev, const struct change *changes, size_t n, size_t *failed)
 {
 	bool removed = false;
@@ -347,6 +388,7 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	/* After this, who found a removed peer has let go of it, and its keys are wiped. */
 	if (removed)
 		rcu_barrier();
+	steer(dev);
 	if (dev->observer.applied)
 		dev->observer.applied(dev->observer.arg);
 	return err;

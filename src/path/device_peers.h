@@ -10,6 +10,8 @@
 
 struct socket_set;
 
+enum { STEERED_BY_ADDRESS = -1 };
+
 struct device {
 	struct datapath dp;
 	struct workers *ws;
@@ -18,6 +20,7 @@ struct device {
 	struct socket_set *sockets;    /* NULL: no port yet */
 	uint32_t fwmark;
 	bool offload;
+	int steered_to; /* the queue that all outbound packets take, or STEERED_BY_ADDRESS */
 	_Atomic bool gone;             /* the TUN device was deleted from outside */
 	struct device_observer observer;
 	struct device_memory memory;

@@ -11,11 +11,12 @@
 #include "../base/encoding.h"
 #include "learned.h"
 
-int peer_group_init(struct peer_group *group)
+int peer_group_init(struct peer_group *group, unsigned n_homes)
 {
 	int err;
 
 	memset(group, 0, sizeof(*group));
+	group->n_homes = n_homes;
 	err = secret_pool_init(&group->sessions, sizeof(struct session));
 	if (err)
 		return err;
@@ -319,7 +320,7 @@ int peer_list_handshake(struct peer *peer, struct session *session, uint32_t *in
 		return -ESHUTDOWN;
 	}
 	drop_handshake_index(session);
-	index_insert(peer->group->indices, &receiver->entry);
+	index_insert(peer->group->indices, &receiver->entry, peer->home, peer->group->n_homes);
 	session->handshake = receiver;
 	*index = receiver->entry.index;
 	pthread_mutex_unlock(&peer->lock);

@@ -37,6 +37,7 @@ struct datapath;
 /* What all peers of a device share. Constant after peer_group_init(). */
 struct peer_group {
 	struct index_table *indices;
+	unsigned n_homes; /* peer.home is below it */
 	struct secret_pool sessions;
 	struct secret_pool keys;
 	_Atomic size_t staged_bytes; /* in all staging queues together */
@@ -152,8 +153,8 @@ struct peer {
 	struct rcu_head rcu;
 };
 
-/* The table may be shared by nobody else. 0 or -ENOMEM. */
-must_check int peer_group_init(struct peer_group *group);
+/* For peers with so many homes, 1 to 256. 0 or -ENOMEM. */
+must_check int peer_group_init(struct peer_group *group, unsigned n_homes);
 /* After the last peer is gone and rcu_barrier(). Outside an RCU turn. */
 void peer_group_free(struct peer_group *group);
 
