@@ -23,7 +23,8 @@ static const char *find(const char *pool, struct prefix *taken, size_t n, const 
 	struct prefix p = range(pool), out;
 	int err;
 
-	qsort(taken, n, sizeof(*taken), freeaddress_compare);
+	if (n)
+		qsort(taken, n, sizeof(*taken), freeaddress_compare);
 	err = freeaddress_find(&p, taken, n, name, &out);
 	if (err) {
 		ck_assert_int_eq(err, -ENOSPC);

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../../src/base/clock.h"
 #include "../../src/config/config.h"
 #include "../../src/config/tenant_file.h"
 #include "address.h"
@@ -235,10 +235,7 @@ static int make_keys(struct adding *a)
 					"`berth pubkey` writes them", a->public_key_text);
 		return EXIT_GOOD;
 	}
-	randombytes_buf(a->secrets->private_key, KEY_LEN);
-	/* RFC 7748 §5: as every implementation does when it uses the key. */
-	a->secrets->private_key[0] &= 248;
-	a->secrets->private_key[31] = (a->secrets->private_key[31] & 127) | 64;
+	keys_make(a->secrets->private_key);
 	if (crypto_scalarmult_base(a->public_key, a->secrets->private_key))
 		return complain("no key could be made");
 	return EXIT_GOOD;
@@ -369,23 +366,15 @@ static int prepare(struct adding *a)
 
 /* What is done */
 
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
 /* berthd has the last word. What it refuses does not stay. */
-static int await(struct adding *a, double start)
+static int await(struct adding *a, uint64_t start)
 {
 	char key[KEY_BASE64_STRLEN], why[CLIENT_WHY_MAX];
 
 	switch (client_wait(a->holdings.router->control, a->name,
 			    key_to_base64(a->public_key, key), why)) {
 	case CLIENT_DONE:
-		a->ms = now_ms() - start;
+		a->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
 		(void)snprintf(a->live, sizeof(a->live), "live after %.0f ms", a->ms);
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:
@@ -413,13 +402,13 @@ static int complain_write(const char *path, int err)
 /* Who has no home file has no key: it is there before the tenant is. */
 static int write_files(struct adding *a)
 {
-	double start;
+	uint64_t start;
 	int err = a->home_path ? newfile_make(a->home_path, a->home.text, a->home.len) : 0;
 	int status;
 
 	if (err)
 		return complain_write(a->home_path, err);
-	start = now_ms();
+	start = clock_now();
 	err = newfile_make(a->path, a->tenant.text, a->tenant.len);
 	status = err ? complain_write(a->path, err) : await(a, start);
 	if (status && a->home_path)

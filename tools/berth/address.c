@@ -155,7 +155,8 @@ int address_next(struct addresses *out, struct holdings *h, const struct machine
 	if (!pools)
 		return complain("not enough memory");
 	machine_each_taken(m, take_of_machine, h);
-	qsort(h->taken, h->n_taken, sizeof(*h->taken), freeaddress_compare);
+	if (h->n_taken)
+		qsort(h->taken, h->n_taken, sizeof(*h->taken), freeaddress_compare);
 	for (uint32_t i = 0; err && i < h->router->prefixes.n; i++)
 		if (pools[i].prefix.family == family)
 			err = freeaddress_find(&pools[i].prefix, h->taken, h->n_taken, name,

@@ -7,7 +7,7 @@
 #ifndef BERTH_TOOLS_BERTH_H
 #define BERTH_TOOLS_BERTH_H
 
-#include "../../src/base.h"
+#include "../../src/base/encoding.h"
 
 enum exit_code { EXIT_GOOD, EXIT_FAULT, EXIT_USAGE };
 
@@ -34,6 +34,9 @@ extern const struct command command_status;                 /* status.c */
 
 /* All of them, NULL behind the last. */
 extern const struct command *const commands[];
+
+/* A private key of X25519, in the caller's memory. */
+void keys_make(uint8_t private_key[KEY_LEN]);
 
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */
 int complain(const char *fmt, ...) printf_like(1, 2);

@@ -251,10 +251,7 @@ static int make_key(struct initing *in)
 
 	if (!access(in->key_path, F_OK))
 		return keep_key(in);
-	randombytes_buf(key, sizeof(key));
-	/* RFC 7748 §5: as every implementation does when it uses the key. */
-	key[0] &= 248;
-	key[31] = (key[31] & 127) | 64;
+	keys_make(key);
 	err = crypto_scalarmult_base(in->public_key, key) ? -EINVAL : 0;
 	(void)key_to_base64(key, text);
 	text[KEY_BASE64_STRLEN - 1] = '\n';

@@ -6,9 +6,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../../src/base/clock.h"
 #include "../../src/config/file.h"
 #include "../../src/config/tenant.h"
 #include "client.h"
@@ -94,17 +94,9 @@ static int keep(struct revoking *r)
 	return EXIT_GOOD;
 }
 
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
 static int end(struct revoking *r)
 {
-	double start = now_ms();
+	uint64_t start = clock_now();
 	int err = newfile_remove(r->path);
 	char why[CLIENT_WHY_MAX];
 
@@ -114,7 +106,7 @@ static int end(struct revoking *r)
 		return complain("cannot remove %s: %s", r->path, strerror(-err));
 	switch (client_wait(r->holdings.router->control, r->name, NULL, why)) {
 	case CLIENT_DONE:
-		r->ms = now_ms() - start;
+		r->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:
 		return EXIT_GOOD;
