@@ -100,6 +100,7 @@ FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
 FAKES_peer := tests/fake_clock.c
+FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
 

@@ -41,7 +41,9 @@ static const struct {
 	  "\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\",\"198.51.100.77/32\"],"
 	  "\"endpoint\":\"192.0.2.1:51820\",\"last_handshake\":1,\"rx_bytes\":1048576,"
 	  "\"rx_packets\":1234567,\"tx_bytes\":10,\"tx_packets\":1,\"endpoint_changes\":2,"
-	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7}}}" },
+	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7},"
+	  "\"events\":[{\"time\":7201,\"event\":\"handshake\",\"text\":\"handshake: 192.0.2.1:1\","
+	  "\"count\":3,\"since\":1},{\"time\":1,\"event\":\"x\",\"text\":\"once\"}]}}" },
 	{ "{\"do\":\"show\",\"name\":\"evil\"}",
 	  "{\"tenant\":{\"name\":\"evil\",\"public_key\":\"\\u001b[2J\",\"state\":\"idle\"}}" },
 	{ "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
@@ -257,6 +259,10 @@ START_TEST(show)
 	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB in 1,234,567 packets\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "every 25 s\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "7 bad-tag\n"));
+	/* How long ago depends on today. */
+	ck_assert_ptr_nonnull(strstr(lab.out, "\n  events        "));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  handshake: 192.0.2.1:1 (3 times in 2 h)\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  once\n"));
 	run("$B show --json --control $S -- alice");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_int_eq(lab.out[0], '{');

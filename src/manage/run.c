@@ -94,6 +94,8 @@ static void show_peer(const struct device_peer *peer, void *arg)
 
 	named.name = s->name;
 	s->err = control_peer_json(s->out, &named);
+	if (!s->err)
+		s->err = control_events_json(s->out, &named);
 }
 
 static int on_show(void *arg, const char *name, json_t *tenant)

@@ -10,6 +10,7 @@
 #define BERTH_PATH_DEVICE_H
 
 #include "../config/change.h"
+#include "../peer/events.h"
 #include "datapath.h"
 #include "worker.h"
 
@@ -111,6 +112,8 @@ struct device_peer {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
 	bool removed;                           /* struct device_memory only */
+	const struct event *events;             /* device_get_peer() only; the newest first */
+	unsigned n_events;
 };
 
 /* One peer by its public key. False: no such. Calls fn once. */

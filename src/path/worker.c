@@ -11,6 +11,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/poll.h"
+#include "../peer/events.h"
 #include "handshake.h"
 
 enum {
@@ -83,9 +84,12 @@ static void leave_wheel(struct worker *w, struct peer *peer)
 static void give_up(struct peer *peer, struct session *session)
 {
 	unsigned n = peer_drop_staged(peer, session);
+	struct endpoint where = { 0 };
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	(void)!peer_get_endpoint(peer, &where);
+	peer_note_where(peer, EVENT_UNANSWERED, &where);
 	/* Persistent keepalives go on trying, and the session is what they are counted in. */
 	if (!atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 		peer_drop_idle_session(peer);

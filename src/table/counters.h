@@ -56,6 +56,7 @@ const char *drop_text(enum drop_reason reason);
 
 struct drop_counters {
 	_Atomic uint64_t n[DROP_REASON_COUNT];
+	_Atomic uint32_t last[DROP_REASON_COUNT]; /* of a peer: s since boot; 0: never */
 };
 
 /* Bytes are of whole WireGuard messages, as `wg show` counts them. */
