@@ -13,12 +13,12 @@ Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
 DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
-PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -pthread -fPIE
-LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)

@@ -13,6 +13,8 @@
 #include "control.h"
 #include "control_json.h"
 #include "gateway.h"
+#include "metrics_file.h"
+#include "metrics_http.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
@@ -32,6 +34,9 @@ struct running {
 	struct reload *reload;
 	struct uapi_sock *uapi;
 	struct control *control;
+	struct metrics *metrics;
+	struct metrics_file *metrics_file;
+	struct metrics_http *metrics_http;
 	uv_signal_t on_term, on_int, on_hup;
 	int status;
 };
@@ -249,6 +254,27 @@ static void start_signals(struct running *r)
 	uv_signal_start(&r->on_hup, on_reload, SIGHUP);
 }
 
+static int open_metrics(struct running *r)
+{
+	const struct endpoint *listen = &r->config->metrics_listen;
+	struct metrics_sources sources = { .workers = &r->workers,
+					   .gateway = r->gateway,
+					   .reload = r->reload };
+	int err;
+
+	if (!r->config->metrics && !endpoint_is_set(listen))
+		return 0;
+	err = metrics_open(&r->metrics, &r->loop, &sources);
+	if (!err && r->config->metrics)
+		err = metrics_file_open(&r->metrics_file, &r->loop, r->config->metrics,
+					r->metrics);
+	if (!err && endpoint_is_set(listen))
+		err = metrics_http_open(&r->metrics_http, &r->loop, listen, r->metrics);
+	if (err)
+		log_error("cannot make metrics: %s", strerror(-err));
+	return err;
+}
+
 static int start(struct running *r)
 {
 	/* The control socket first: two routers of one configuration meet here. */
@@ -271,6 +297,8 @@ static int start(struct running *r)
 		tunnel_dns_sweep(r->config->tenants);
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	}
+	if (!err)
+		err = open_metrics(r);
 	if (err)
 		return err;
 	start_signals(r);
@@ -283,6 +311,9 @@ static int start(struct running *r)
 static void stop(struct running *r)
 {
 	control_close(r->control);
+	metrics_http_close(r->metrics_http);
+	metrics_file_close(r->metrics_file);
+	metrics_close(r->metrics);
 	if (r->reload)
 		reload_close(r->reload);
 	uapi_sock_close(r->uapi);

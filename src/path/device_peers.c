@@ -168,6 +168,7 @@ static struct peer *add_peer(struct device *dev, const struct change *c)
 
 	if (!peer)
 		return NULL;
+	peer->number = dev->n_added++;
 	/* Never to be found without it: old initiations would be good for a moment. */
 	device_recall(dev, peer, c);
 	if (peertable_insert(dev->dp.table, &peer->entry)) {

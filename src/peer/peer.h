@@ -139,6 +139,7 @@ struct peer {
 	struct inbox_item to_memory; /* any flag: something was learned */
 	struct wheel_timer timer; /* home worker */
 	bool on_wheel;            /* home worker; holds a reference */
+	uint32_t number;          /* device: so many came before it; constant */
 
 	/* control thread */
 	struct prefix *allowed_ips;

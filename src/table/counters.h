@@ -64,6 +64,14 @@ struct traffic_counters {
 	_Atomic uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
 };
 
+/* Handshakes of a device; those that were refused are drops. */
+struct handshake_counters {
+	_Atomic uint64_t initiated;  /* initiations sent, repeated ones included */
+	_Atomic uint64_t answered;   /* responses sent */
+	_Atomic uint64_t completed;  /* both sides have the keys */
+	_Atomic uint64_t unanswered; /* given up after REKEY_ATTEMPT_TIME */
+};
+
 /* Relaxed: counters order nothing, they only have to add up. */
 static inline void counter_add(_Atomic uint64_t *c, uint64_t n)
 {
