@@ -121,6 +121,41 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static void add_name(const char *name, void *arg)
+{
+	(void)json_array_append_new(arg, json_string(name));
+}
+
+static int on_names(void *arg, json_t *names)
+{
+	struct running *r = arg;
+
+	reload_each_name(r->reload, add_name, names);
+	return 0;
+}
+
+static bool on_in_force(void *arg, const char *name, uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct running *r = arg;
+	struct device *dev;
+
+	return reload_find(r->reload, name, public_key, &dev) >= 0;
+}
+
+static bool on_refused(void *arg, const char *name, char *why, size_t room)
+{
+	struct running *r = arg;
+
+	return reload_refused(r->reload, name, why, room);
+}
+
+static void on_changed(void *arg)
+{
+	struct running *r = arg;
+
+	control_changed(r->control);
+}
+
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
 {
 	json_t *uplink = json_object();
@@ -205,6 +240,9 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.names = on_names,
+						.in_force = on_in_force,
+						.refused = on_refused,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 
@@ -301,6 +339,7 @@ static int start(struct running *r)
 		err = open_metrics(r);
 	if (err)
 		return err;
+	reload_on_change(r->reload, on_changed, r);
 	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -310,6 +349,8 @@ static int start(struct running *r)
 /* Stopping: backwards, and whatever was opened only. */
 static void stop(struct running *r)
 {
+	if (r->reload)
+		reload_on_change(r->reload, NULL, NULL);
 	control_close(r->control);
 	metrics_http_close(r->metrics_http);
 	metrics_file_close(r->metrics_file);
