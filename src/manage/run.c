@@ -76,12 +76,26 @@ static void list_tunnel(const char *name, struct device *dev, void *arg)
 	device_each_peer(dev, list_tunnel_peer, &l);
 }
 
+enum { LIST_SLICE = 8 };
+
+struct listing {
+	bool begun;
+	struct device_walk walk;
+};
+
 static int on_list(void *arg, struct control_list *list)
 {
+	struct listing *l = control_list_state(list, sizeof(*l));
 	struct running *r = arg;
+	struct device *dev = r->gateway ? gateway_device(r->gateway) : NULL;
 
-	if (r->gateway)
-		device_each_peer(gateway_device(r->gateway), list_peer, list);
+	if (!l)
+		return -ENOMEM;
+	if (dev && !l->begun)
+		device_walk_begin(dev, &l->walk);
+	l->begun = true;
+	if (dev && device_walk(dev, &l->walk, LIST_SLICE, list_peer, list))
+		return 1;
 	reload_each_tunnel(r->reload, list_tunnel, list);
 	return 0;
 }
