@@ -159,7 +159,7 @@ check "and how old her handshake is" lab_wait 10 "an answer" has_answer \
 	'time() - berth_tenant_last_handshake_timestamp_seconds{tenant="alice"} < bool 300' 1
 check "and why her packets died" lab_wait 10 "an answer" has_answer \
 	'berth_tenant_drops_total{tenant="alice",reason="source-not-allowed"}' 3
-lab_start load alice ping -n -i 0.05 -W 2 $WORLD4
+lab_start load alice ping -n -i 0.02 -W 2 $WORLD4
 check "and at what rate she sends" lab_wait $((30 * LAB_SLOW)) "an answer" has_answer \
 	'rate(berth_tenant_receive_packets_total{tenant="alice"}[5s]) > bool 5' 1
 
@@ -185,6 +185,47 @@ check "and of a change" lab_wait 5 "the event" last_event '^its file changed: ad
 wg set "$ALICE" listen-port 40001
 lab_ping alice $WORLD4 2 >/dev/null
 check "and of a move" lab_wait 5 "the event" last_event '^moved: 10\.74\.0\.2:[0-9]+ to .*:40001$'
+
+# ---- top ------------------------------------------------------------------------------
+
+TOP=("$BERTH" top --control "$LAB_DIR/gw.control")
+rates=$("${TOP[@]}" --json)
+rate_of()
+{
+	jq --arg n "$1" --arg f "$2" '.[] | select(.name == $n) | .[$f]' <<<"$rates"
+}
+check "top knows at what rate alice sends" at_least "$(rate_of alice rx_packets_per_second)" 20
+check "and that bob does not" is "$(rate_of bob rx_packets_per_second)" 0
+check "who sends most stands first" is "$(jq -r '.[0].name' <<<"$rates")" alice
+check "or who is first by name" is "$("${TOP[@]}" -n 2 --sort name | grep -oE '^(alice|bob)' |
+	paste -sd ' ')" "alice bob alice bob"
+# On a terminal it draws on a screen of its own until q.
+cat >"$LAB_DIR/terminal.py" <<-'END'
+	import os, pty, select, sys
+	pid, fd = pty.fork()
+	if pid == 0:
+	    os.execv(sys.argv[1], sys.argv[1:])
+	seen, pressed = b"", b""
+	while True:
+	    if not select.select([fd], [], [], 20)[0]:
+	        sys.exit("nothing more came of it: %r" % seen)
+	    try:
+	        data = os.read(fd, 65536)
+	    except OSError:
+	        break
+	    if not data:
+	        break
+	    seen += data
+	    if b"alice" in seen and not pressed:
+	        pressed = os.write(fd, b"d") and b"d"
+	    if b"sorted by drops" in seen and pressed == b"d":
+	        pressed = os.write(fd, b"q") and b"q"
+	status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+	whole = seen.startswith(b"\x1b[?1049h") and seen.endswith(b"\x1b[?1049l")
+	sys.exit(0 if status == 0 and whole and pressed == b"q" else "status %d: %r" % (status, seen))
+END
+check "on a terminal keys sort and end it" env TERM=xterm \
+	"$PYTHON" "$LAB_DIR/terminal.py" "${TOP[@]}"
 lab_stop load INT
 check "in all this alice lost nothing" lab_no_gap load
 lab_stop prometheus
@@ -233,12 +274,13 @@ check "promtool finds nothing wrong in all that" is \
 # ---- the end --------------------------------------------------------------------------
 
 # In the middle of a scrape.
-lab_start scraper vps curl -sS --limit-rate 100k -o /dev/null "$URL"
-is_reading()
-{
-	has "$(lab_in vps ss -Htn state established '( sport = :9586 )')" 9586
-}
-check "somebody reads slowly" lab_wait 5 "the connection" is_reading
+lab_start scraper vps "$PYTHON" -c '
+import signal, socket
+s = socket.create_connection(("127.0.0.1", 9586))
+s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+print(s.recv(100).split(b"\r")[0].decode(), flush=True)
+signal.pause()'
+check "somebody begins to read, and does not go on" lab_wait_log scraper 'HTTP/1.1 200'
 lab_stop gw
 check "it ends in good order" is "$LAB_STATUS" 0
 check "its file goes: old numbers would look like new ones" not test -e "$FILE"
