@@ -176,7 +176,16 @@ static const struct {
 	/* 33 */ { "echo hello | $B pubkey", 1, "no private key on standard input" },
 	/* 34 */ { "$B pubkey </dev/null", 1, "no private key on standard input" },
 	/* 35 */ { "head -c 100000 /dev/zero | $B pubkey", 1, "no private key" },
-	/* 36: a full disk is no success */
+	{ "$B top --help", 0, "usage: berth top" },
+	{ "$B top --sort size", 2, "'size' is none of: all, rx, tx, name, drops" },
+	{ "$B top -n 0", 2, "'0' is not a number from 1 to 1000000" },
+	{ "$B top alice", 2, "no place for 'alice'" },
+	{ "$B top --control a -c b", 2, "give one" },
+	{ "$B top --control $S.not", 1, "berthd is not running" },
+	/* Nothing has moved between two lists that are the same. */
+	{ "$B top --sort name --control $S", 0, "2 tenants, 1 connected; received 0 bit/s, sent 0 bit/s" },
+	{ "$B top --json --control $S", 0, "\"rx_bytes_per_second\": 0.0" },
+	/* a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
 };
 
