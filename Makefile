@@ -103,10 +103,17 @@ FAKES_peer := tests/fake_clock.c
 FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
+# Parts of the operator's command.
+FAKES_berth_freeaddress := tools/berth/freeaddress.c
+FAKES_berth_decide := $(addprefix tools/berth/,decide.c machine.c freeaddress.c)
+FAKES_berth_files := $(addprefix tools/berth/,draft.c homefile.c newfile.c revoked.c)
+
+# A percent sign would be the rule's own, a colon its end: hence a function.
+fakes-of = $(addprefix $(BUILD)/,$(FAKES_$(1):.c=.o))
 
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(patsubst %.c,$(BUILD)/%.o,$$(FAKES_$$*)) \
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 		$$(call archs-from,$$(or $$(call dir-of,$$*),src/manage))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson

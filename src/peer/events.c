@@ -157,7 +157,8 @@ static struct event_ring *make_room(struct event_ring *ring)
 	larger = malloc(sizeof(*larger) + room * sizeof(larger->at[0]));
 	if (!larger)
 		return NULL;
-	*larger = (struct event_ring){ .room = (uint8_t)room };
+	larger->first = larger->n = 0;
+	larger->room = (uint8_t)room;
 	for (unsigned i = 0; ring && i < ring->n; i++)
 		larger->at[larger->n++] = *at(ring, i);
 	free(ring);

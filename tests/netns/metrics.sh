@@ -237,10 +237,17 @@ has_tenants()
 	[ "$(lab_control "$LAB_DIR/gw.control" '{"do":"status"}' | jq .status.tenants)" = "$1" ]
 }
 
+# A text that was made before the last of them came is another one, too.
+fresh_of()
+{
+	fresh && [ "$(grep -c '^berth_tenant_connected{' "$LAB_DIR/text")" = "$1" ]
+}
+
 # many TENANTS: so many files are there; least of five scrapes, and of the thread's time.
 many()
 {
 	need "$1 tenants are there" lab_wait $PATIENCE "their number" has_tenants "$1"
+	check "$1: all of them are in it" lab_wait $PATIENCE "all of them" fresh_of "$1"
 	took_least=999 thread_least=999
 	for _ in 1 2 3 4 5; do
 		next_scrape
@@ -250,8 +257,6 @@ many()
 	done
 	lab_say "              $1 tenants: $took_least s for a scrape of" \
 		"$(stat -c %s "$LAB_DIR/text") bytes, $thread_least s of the control thread"
-	check "$1: all of them are in it" is \
-		"$(grep -c '^berth_tenant_connected{' "$LAB_DIR/text")" "$1"
 }
 
 mkdir "$LAB_DIR/many"

@@ -480,7 +480,10 @@ static int print(struct adding *a)
 		(void)fputs(a->home.text, stdout);
 	if (err)
 		return complain("no QR code of the home file: %s", strerror(-err));
-	return ferror(stdout) ? complain("cannot write the home file") : EXIT_GOOD;
+	if (!ferror(stdout))
+		return EXIT_GOOD;
+	clearerr(stdout); /* it is said here */
+	return complain("cannot write the home file");
 }
 
 static void release(struct adding *a)

@@ -322,7 +322,8 @@ static int print_json(const struct reading *r)
 
 static int show(const struct view *view, struct reading *r)
 {
-	qsort(r->rows, r->n, sizeof(*r->rows), find_order(view->sort)->compare);
+	if (r->n)
+		qsort(r->rows, r->n, sizeof(*r->rows), find_order(view->sort)->compare);
 	return view->options.json ? print_json(r) : print_table(view, r);
 }
 
