@@ -133,7 +133,7 @@ export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants \
-	ndp icmp errors reorder tunnel-namespace tunnel-follow tunnel-routes routes uplinks
+	ndp icmp errors reorder metrics tunnel-namespace tunnel-follow tunnel-routes routes uplinks
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:

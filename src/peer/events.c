@@ -144,7 +144,8 @@ static struct event *at(struct event_ring *ring, unsigned i)
 /* Makes room for one more: by growing, or by forgetting the oldest. NULL: no memory. */
 static struct event_ring *make_room(struct event_ring *ring)
 {
-	unsigned room = ring ? min(2u * ring->room, (unsigned)EVENTS_MAX) : ROOM_FIRST;
+	unsigned room = min(max(ring ? 2u * ring->room : 0, (unsigned)ROOM_FIRST),
+			    (unsigned)EVENTS_MAX);
 	struct event_ring *larger;
 
 	if (ring && ring->n < ring->room)
