@@ -13,12 +13,12 @@ Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
 DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
-PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -pthread -fPIE
-LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
@@ -101,6 +101,7 @@ FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
 FAKES_peer := tests/fake_clock.c
+FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
 # Parts of the operator's command.
@@ -132,8 +133,9 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart restart-tenants tenants \
-	ndp icmp errors reorder tunnel-namespace tunnel-follow tunnel-routes routes uplinks
+SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
+	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
+	tunnel-follow tunnel-routes routes uplinks
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:

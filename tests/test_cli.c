@@ -41,7 +41,9 @@ static const struct {
 	  "\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\",\"198.51.100.77/32\"],"
 	  "\"endpoint\":\"192.0.2.1:51820\",\"last_handshake\":1,\"rx_bytes\":1048576,"
 	  "\"rx_packets\":1234567,\"tx_bytes\":10,\"tx_packets\":1,\"endpoint_changes\":2,"
-	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7}}}" },
+	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7},"
+	  "\"events\":[{\"time\":7201,\"event\":\"handshake\",\"text\":\"handshake: 192.0.2.1:1\","
+	  "\"count\":3,\"since\":1},{\"time\":1,\"event\":\"x\",\"text\":\"once\"}]}}" },
 	{ "{\"do\":\"show\",\"name\":\"evil\"}",
 	  "{\"tenant\":{\"name\":\"evil\",\"public_key\":\"\\u001b[2J\",\"state\":\"idle\"}}" },
 	{ "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
@@ -207,6 +209,15 @@ static const struct {
 	/* 56 */ { "$B completion tcsh", 2, "bash, zsh or fish" },
 	/* 57 */ { "$B completion bash | bash -n", 0, "" },
 	/* 58 */ { "$B completion fish", 0, "__fish_seen_subcommand_from" },
+	{ "$B top --help", 0, "usage: berth top" },
+	{ "$B top --sort size", 2, "'size' is none of: all, rx, tx, name, drops" },
+	{ "$B top -n 0", 2, "'0' is not a number from 1 to 1000000" },
+	{ "$B top alice", 2, "no place for 'alice'" },
+	{ "$B top --control a -c b", 2, "give one" },
+	{ "$B top --control $S.not", 1, "berthd is not running" },
+	/* Nothing has moved between two lists that are the same. */
+	{ "$B top --sort name --control $S", 0, "2 tenants, 1 connected; received 0 bit/s, sent 0 bit/s" },
+	{ "$B top --json --control $S", 0, "\"rx_bytes_per_second\": 0.0" },
 	/* 59: a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
 };
@@ -290,6 +301,10 @@ START_TEST(show)
 	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB in 1,234,567 packets\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "every 25 s\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "7 bad-tag\n"));
+	/* How long ago depends on today. */
+	ck_assert_ptr_nonnull(strstr(lab.out, "\n  events        "));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  handshake: 192.0.2.1:1 (3 times in 2 h)\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  once\n"));
 	run("$B show --json --control $S -- alice");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_int_eq(lab.out[0], '{');

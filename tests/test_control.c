@@ -460,6 +460,24 @@ START_TEST(peer_json)
 }
 END_TEST
 
+START_TEST(events_json)
+{
+	struct event events[] = {
+		{ .time = UINT64_C(1700000060999), .kind = EVENT_DROPPED,
+		  .reason = DROP_BAD_TAG, .run = { .count = 2, .span = 60 } },
+		{ .time = UINT64_C(1700000000000), .kind = EVENT_SESSION_ENDED },
+	};
+	struct device_peer peer = { .events = events, .n_events = ARRAY_SIZE(events) };
+	json_t *json = json_object();
+
+	ck_assert_int_eq(control_events_json(json, &peer), 0);
+	check_json(json, "{\"events\":[{\"time\":1700000060,\"event\":\"dropped\",\"text\":"
+			 "\"packets dropped: data failed to authenticate\",\"count\":2,"
+			 "\"since\":1700000000},{\"time\":1700000000,"
+			 "\"event\":\"session-ended\",\"text\":\"session ended, its keys are wiped\"}]}");
+}
+END_TEST
+
 START_TEST(status_json)
 {
 	struct neigh_stats stats = { .ndp_answered = 3, .announced = 1 };
@@ -515,6 +533,7 @@ int main(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("json");
 	tcase_add_test(t, peer_json);
+	tcase_add_test(t, events_json);
 	tcase_add_test(t, status_json);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -12,7 +12,8 @@
 
 enum {
 	REQUEST_MAX = 16 << 10, /* the longest request holds one name */
-	SENTENCE_MAX = 512
+	SENTENCE_MAX = 512,
+	SLICE_NS = 200 * 1000   /* of a list: others wait meanwhile, neighbours among them */
 };
 
 struct control {
@@ -20,6 +21,8 @@ struct control {
 	struct control_ops ops;
 	void *arg;
 	struct cds_list_head waits;
+	struct cds_list_head lists; /* that are being answered; each has its turn */
+	uv_idle_t idle;             /* runs while there are any */
 };
 
 /* Somebody waits for what comes of a file. */
@@ -33,8 +36,11 @@ struct wait {
 
 /* A tree of 100,000 tenants would be ten times as large as its text. */
 struct control_list {
+	struct cds_list_head link;
+	struct control *control;
 	struct text *answer;
 	bool any;
+	void *state; /* of ops.list between two calls */
 };
 
 static int write_text(const char *data, size_t len, void *arg)
@@ -110,16 +116,73 @@ static void answer_absent(struct control *control, const char *name, struct text
 	json_decref(error);
 }
 
-static void do_list(struct control *control, struct text *answer)
-{
-	struct control_list list = { .answer = answer };
-	int err;
+/* Lists */
 
-	text_add_string(answer, "{\"tenants\":[");
-	err = control->ops.list(control->arg, &list);
+void *control_list_state(struct control_list *list, size_t size)
+{
+	if (!list->state)
+		list->state = calloc(1, size);
+	return list->state;
+}
+
+static void free_list(void *arg)
+{
+	struct control_list *list = arg;
+
+	cds_list_del(&list->link);
+	if (cds_list_empty(&list->control->lists))
+		(void)uv_idle_stop(&list->control->idle);
+	free(list->state);
+	free(list);
+}
+
+static void end_list(struct control_list *list, int err)
+{
+	struct text *answer = list->answer;
+
 	text_add_string(answer, "]}");
 	if (err)
 		answer_failure(answer, err);
+	text_add(answer, "\n", 1);
+	free_list(list);
+	lineserver_now(answer);
+}
+
+/* A part of the list whose turn it is. */
+static void on_idle(uv_idle_t *idle)
+{
+	struct control *control = idle->data;
+	struct control_list *list =
+		cds_list_first_entry(&control->lists, struct control_list, link);
+	uint64_t began = uv_hrtime();
+	int more;
+
+	do {
+		more = control->ops.list(control->arg, list);
+	} while (more > 0 && uv_hrtime() - began < SLICE_NS);
+	if (more <= 0) {
+		end_list(list, more);
+		return;
+	}
+	cds_list_del(&list->link);
+	cds_list_add_tail(&list->link, &control->lists);
+}
+
+/* False: the answer comes later. */
+static bool do_list(struct control *control, struct text *answer)
+{
+	struct control_list *list = calloc(1, sizeof(*list));
+
+	if (!list) {
+		answer_failure(answer, -ENOMEM);
+		return true;
+	}
+	*list = (struct control_list){ .control = control, .answer = answer };
+	text_add_string(answer, "{\"tenants\":[");
+	cds_list_add_tail(&list->link, &control->lists);
+	(void)uv_idle_start(&control->idle, on_idle);
+	lineserver_later(answer, free_list, list);
+	return false;
 }
 
 static void do_show(struct control *control, const json_t *request, struct text *answer)
@@ -267,7 +330,7 @@ static bool dispatch(struct control *control, const json_t *request, struct text
 	if (!what)
 		answer_error(answer, "not a request: an object with \"do\" is wanted");
 	else if (strcmp(what, "list") == 0)
-		do_list(control, answer);
+		return do_list(control, answer);
 	else if (strcmp(what, "show") == 0)
 		do_show(control, request, answer);
 	else if (strcmp(what, "names") == 0)
@@ -329,13 +392,21 @@ int control_open(struct control **out, uv_loop_t *loop, const char *path,
 	control->ops = *ops;
 	control->arg = arg;
 	CDS_INIT_LIST_HEAD(&control->waits);
+	CDS_INIT_LIST_HEAD(&control->lists);
 	err = lineserver_open(&control->server, loop, path, &server_ops, control);
 	if (err) {
 		free(control);
 		return err;
 	}
+	(void)uv_idle_init(loop, &control->idle);
+	control->idle.data = control;
 	*out = control;
 	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(handle->data);
 }
 
 void control_close(struct control *control)
@@ -343,5 +414,5 @@ void control_close(struct control *control)
 	if (!control)
 		return;
 	lineserver_close(control->server);
-	free(control);
+	uv_close((uv_handle_t *)&control->idle, on_closed);
 }

@@ -34,9 +34,18 @@ struct control_list;
 /* Adds one tenant; the reference is taken over, NULL counts as no memory. */
 void control_list_add(struct control_list *list, json_t *tenant);
 
+/*
+ * What is to be known at the next call for this list: size bytes, zeroed the first time,
+ * freed with the list. NULL: no memory.
+ */
+void *control_list_state(struct control_list *list, size_t size);
+
 /* What the router is asked. Not called after control_close(). */
 struct control_ops {
-	/* Adds all tenants, in any order. 0 or -errno. */
+	/*
+	 * Adds some tenants, in any order: as many as take a few microseconds. 1: there are
+	 * more; 0: these were the last; -errno.
+	 */
 	int (*list)(void *arg, struct control_list *list);
 	/* Fills the object of one. 0; -ENOENT no tenant has that name; -errno. */
 	int (*show)(void *arg, const char *name, json_t *tenant);

@@ -30,6 +30,7 @@ extern const struct command command_completion;             /* completion.c */
 extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
+extern const struct command command_top;                    /* top.c */
 extern const struct command command_status;                 /* status.c */
 
 /* All of them, NULL behind the last. */

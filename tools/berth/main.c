@@ -10,7 +10,7 @@
 
 const struct command *const commands[] = {
 	&command_init,   &command_add,    &command_revoke,     &command_list, &command_show,
-	&command_status, &command_check,  &command_keygen,     &command_pubkey,
+	&command_top,    &command_status, &command_check,  &command_keygen,     &command_pubkey,
 	&command_completion, NULL,
 };
 

@@ -183,6 +183,28 @@ static void print_handshake(const json_t *tenant)
 	people_field("handshake", "%s%s", people_age(when, time(NULL), age), when ? " ago" : "");
 }
 
+/* "3 min ago    handshake: 192.0.2.1:51820 (30 times in 58 min)" */
+static void print_event(const char *title, const json_t *event, int64_t now)
+{
+	int64_t when = (int64_t)answer_number(event, "time");
+	uint64_t count = answer_number(event, "count");
+	char age[PEOPLE_STRLEN], ago[PEOPLE_STRLEN + 8], span[PEOPLE_STRLEN], often[96] = "";
+
+	(void)snprintf(ago, sizeof(ago), "%s ago", people_age(when, now, age));
+	if (count > 1)
+		(void)snprintf(often, sizeof(often), " (%" PRIu64 " times in %s)", count,
+			       people_age((int64_t)answer_number(event, "since"), when, span));
+	people_field(title, "%-11s  %s%s", ago, answer_text(event, "text"), often);
+}
+
+static void print_events(const json_t *events)
+{
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < json_array_size(events); i++)
+		print_event(i ? "" : "events", json_array_get(events, i), now);
+}
+
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
@@ -200,6 +222,7 @@ static void print_tenant(const json_t *tenant)
 	if (keepalive)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
+	print_events(json_object_get(tenant, "events"));
 }
 
 static int show(const struct command *self, int argc, char **argv)
