@@ -364,7 +364,7 @@ END_TEST
 
 #define REJECTED6(type)                                                                    \
 	"a route or rule of type " type " wins: see 'ip -6 route show table all type " type \
-	"' and 'ip -6 rule show'"
+	"; ip -6 rule show'"
 
 /* Said, mended when it goes, and said anew when it comes again. */
 static const struct winner {

@@ -228,6 +228,27 @@ int netlink_batch_route(struct netlink *nl, enum netlink_op op, const struct net
  */
 must_check int netlink_batch_end(struct netlink *nl);
 
+/* ---- neighbours ---- */
+
+struct netlink_neigh {
+	int ifindex; /* 0: a proxied address of all links */
+	uint8_t family;
+	uint8_t addr[16];
+	uint16_t state; /* NUD_* */
+	uint8_t flags;  /* NTF_* */
+	uint8_t lladdr[NETLINK_HWADDR_MAX];
+	size_t lladdr_len; /* 0: not known */
+};
+
+typedef int netlink_neigh_fn(const struct netlink_neigh *neigh, void *arg);
+
+/*
+ * The neighbours of a family (AF_INET, AF_INET6) on a link, 0: on all; or the addresses
+ * for which the kernel itself answers there as a proxy.
+ */
+must_check int netlink_neigh_list(struct netlink *nl, uint8_t family, int ifindex, bool proxied,
+				  netlink_neigh_fn *fn, void *arg);
+
 /* ---- rules ---- */
 
 /* Zero means: table RT_TABLE_MAIN, protocol NETLINK_PROTO_BERTH, no condition. */

@@ -27,6 +27,7 @@ extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
 extern const struct command command_status;                 /* status.c */
+extern const struct command command_doctor;                 /* doctor.c */
 
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */
 int complain(const char *fmt, ...) printf_like(1, 2);

@@ -90,24 +90,23 @@ static int complain_connect(const char *path, int err)
 	}
 }
 
-/* A descriptor, or -1 after a complaint. */
+/* A descriptor, or -errno. */
 static int connect_to(const char *path)
 {
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, err;
 
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		(void)complain_connect(path, ENAMETOOLONG);
-		return -1;
-	}
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		(void)complain_connect(path, errno);
-		if (fd >= 0)
-			close(fd);
-		return -1;
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = -errno;
+		close(fd);
+		return err;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -170,29 +169,42 @@ static int take_answer(json_t *answer, const char *what, json_type type, json_t 
 	return EXIT_GOOD;
 }
 
+int client_query(const char *path, json_t *request, json_t **answer)
+{
+	int fd = connect_to(path);
+
+	*answer = NULL;
+	if (fd >= 0) {
+		*answer = exchange(fd, request);
+		close(fd);
+	}
+	json_decref(request);
+	if (fd < 0)
+		return fd;
+	return *answer ? 0 : -ETIMEDOUT;
+}
+
 int client_ask(const struct client_options *options, json_t *request, const char *what,
 	       json_type type, json_t **value)
 {
 	char path[4096];
 	json_t *answer;
 	int status = find_socket(options, path, sizeof(path));
-	int fd;
+	int err;
 
 	*value = NULL;
-	fd = status ? -1 : connect_to(path);
-	if (fd < 0) {
+	if (status) {
 		json_decref(request);
-		return EXIT_FAULT;
+		return status;
 	}
-	answer = exchange(fd, request);
-	if (answer)
-		status = take_answer(answer, what, type, value);
-	else
-		status = complain("berthd at %s did not answer within %d s: look into its log",
-				  path, PATIENCE_S);
+	err = client_query(path, request, &answer);
+	if (err == -ETIMEDOUT)
+		return complain("berthd at %s did not answer within %d s: look into its log", path,
+				PATIENCE_S);
+	if (err)
+		return complain_connect(path, -err);
+	status = take_answer(answer, what, type, value);
 	json_decref(answer);
-	json_decref(request);
-	close(fd);
 	return status;
 }
 

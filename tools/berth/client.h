@@ -36,6 +36,13 @@ must_check int client_parse(const struct command *self, int argc, char **argv,
 must_check int client_ask(const struct client_options *options, json_t *request, const char *what,
 			  json_type type, json_t **value);
 
+/*
+ * Sends the request (reference taken over) to the socket at path, without a word to the
+ * user. 0: *answer is what came, a new reference; -ETIMEDOUT: nothing that is JSON did;
+ * -ENOENT, -ECONNREFUSED: nobody is there; -errno.
+ */
+must_check int client_query(const char *path, json_t *request, json_t **answer);
+
 /* Writes the value to stdout, for programs. */
 void client_print_json(const json_t *value);
 

@@ -66,6 +66,7 @@ const char *people_colour(enum people_colour colour)
 	static const char *const codes[] = { [COLOUR_NONE] = "\033[0m",
 					     [COLOUR_GREEN] = "\033[32m",
 					     [COLOUR_RED] = "\033[31m",
+					     [COLOUR_YELLOW] = "\033[33m",
 					     [COLOUR_DIM] = "\033[2m",
 					     [COLOUR_BOLD] = "\033[1m" };
 	const char *term = getenv("TERM");
