@@ -55,7 +55,7 @@ $(BUILD)/berthd: $(BUILD)/src/main.o $(foreach d,$(DIRS),$(call arch-of,$(d)))
 
 $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs libqrencode)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
@@ -197,6 +197,12 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BUILD)/berthd $(DESTDIR)$(PREFIX)/sbin/berthd
 	install -m 755 $(BUILD)/berth $(DESTDIR)$(PREFIX)/bin/berth
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BERTH) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
+	$(BERTH) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
+	$(BERTH) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
 	sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/berthd.service > $(DESTDIR)$(UNITDIR)/berthd.service
 	install -d -m 700 $(DESTDIR)/etc/berth $(DESTDIR)/etc/berth/config.d
 	install -d $(DESTDIR)$(PREFIX)/share/doc/berth

@@ -16,6 +16,8 @@ struct intake {
 	struct entries entries;
 	struct enforce enforce;
 	size_t n_refused; /* files that are not in force as they are */
+	void (*changed)(void *arg); /* some files have been dealt with; NULL: nobody asks */
+	void *changed_arg;
 	bool doubts;      /* a scan has seen what is believed when it is seen again */
 };
 
@@ -25,5 +27,8 @@ struct intake {
  * Faults are logged, once each. Names of entries that are freed may be given.
  */
 void intake_names(struct intake *in, int dirfd, const char *const *names, size_t n, bool scanning);
+
+/* Adds the faults for which the file of an entry is refused; it is read again for them. */
+void intake_explain(struct intake *in, const struct file_entry *e, struct fault_list *faults);
 
 #endif

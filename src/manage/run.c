@@ -114,6 +114,76 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static void show_owner(const struct device_peer *peer, void *arg)
+{
+	struct showing *s = arg;
+
+	s->err = control_peer_json(s->out, peer);
+}
+
+static void list_asked(const char *name, uint64_t ago, void *arg)
+{
+	(void)json_array_append_new(
+		arg, json_pack("{s:s, s:o}", "uplink", name, "ago", ago == UINT64_MAX ?
+			       json_null() : json_integer((json_int_t)(ago / NSEC_PER_SEC))));
+}
+
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	struct showing s = { .out = json_object() };
+	json_t *asked = json_array();
+	struct running *r = arg;
+
+	if (r->gateway && s.out)
+		(void)device_get_owner(gateway_device(r->gateway), address->family, address->addr,
+				       show_owner, &s);
+	if (r->gateway && asked && address->family == AF_INET6)
+		uplinks_each_asked(gateway_uplinks(r->gateway), address->addr, list_asked, asked);
+	if (s.out && !json_object_size(s.out)) {
+		json_decref(s.out);
+		s.out = json_null();
+	}
+	if (json_object_set_new(owner, "tenant", s.out) ||
+	    json_object_set_new(owner, "asked", asked))
+		return -ENOMEM;
+	return s.err;
+}
+
+static void add_name(const char *name, void *arg)
+{
+	(void)json_array_append_new(arg, json_string(name));
+}
+
+static int on_names(void *arg, json_t *names)
+{
+	struct running *r = arg;
+
+	reload_each_name(r->reload, add_name, names);
+	return 0;
+}
+
+static bool on_in_force(void *arg, const char *name, uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct running *r = arg;
+	struct device *dev;
+
+	return reload_find(r->reload, name, public_key, &dev) >= 0;
+}
+
+static bool on_refused(void *arg, const char *name, char *why, size_t room)
+{
+	struct running *r = arg;
+
+	return reload_refused(r->reload, name, why, room);
+}
+
+static void on_changed(void *arg)
+{
+	struct running *r = arg;
+
+	control_changed(r->control);
+}
+
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
 {
 	json_t *uplink = json_object();
@@ -198,6 +268,10 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.owner = on_owner,
+						.names = on_names,
+						.in_force = on_in_force,
+						.refused = on_refused,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 
@@ -271,6 +345,7 @@ static int start(struct running *r)
 	}
 	if (err)
 		return err;
+	reload_on_change(r->reload, on_changed, r);
 	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -280,6 +355,8 @@ static int start(struct running *r)
 /* Stopping: backwards, and whatever was opened only. */
 static void stop(struct running *r)
 {
+	if (r->reload)
+		reload_on_change(r->reload, NULL, NULL);
 	control_close(r->control);
 	if (r->reload)
 		reload_close(r->reload);

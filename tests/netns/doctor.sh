@@ -71,7 +71,11 @@ mends()
 
 	command=$(row "$2" command)
 	check "$1: '$command'" has "$command" "$3"
-	lab_in "${NS:-vps}" bash -c "$command" >/dev/null 2>&1 || :
+	case $command in
+	# One that is made inside another one's mounts is seen nowhere else.
+	'ip netns add '*) bash -c "$command" ;;
+	*) lab_in "${NS:-vps}" bash -c "$command" >/dev/null 2>&1 || : ;;
+	esac
 	is_good "$1"
 }
 
@@ -411,8 +415,8 @@ examine house home || :
 check "a berthd that may not enter namespaces" has "$(row capabilities why)" 'without CAP_SYS_ADMIN'
 lab_stop home
 rm "$LAB_DIR/home.d/box.conf"
-printf '[Interface]\nName = %s\nPrivateKey = %s\nAddress = 203.0.113.1/32\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = 0.0.0.0/0\n' \
-	"$TUN" "${KEY[alice]}" "${PUB[gw]}" "$(lab_endpoint 4)" | lab_file "$LAB_DIR/home.d/all.conf"
+printf '[Interface]\nPrivateKey = %s\nAddress = 203.0.113.1/32\n[Container]\nName = %s\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = 0.0.0.0/0\n' \
+	"${KEY[alice]}" "$TUN" "${PUB[gw]}" "$(lab_endpoint 4)" | lab_file "$LAB_DIR/home.d/all.conf"
 turns "a default route by a mark" default-by-mark=fail default-by-mark 'by a mark'
 mends "a default route by a mark" default-by-mark '^sysctl -w net.ipv4.conf.all.src_valid_mark=1$'
 lab_sysctl house net/ipv4/conf/eth0/rp_filter=1

@@ -12,7 +12,7 @@
 #include "client.h"
 #include "people.h"
 
-enum { CHECK_WIDTH = 15, INDENT = 6 + CHECK_WIDTH, LINE_MAX_LEN = 80 };
+enum { CHECK_WIDTH = 15, INDENT = 6 + CHECK_WIDTH };
 
 static const char *const finding_names[] = { [FINDING_OK] = "ok", [FINDING_WARN] = "warn",
 					     [FINDING_FAIL] = "fail" };
@@ -129,26 +129,6 @@ static const char *command_of(const struct doctor_row *row, char buf[DOCTOR_WORD
 
 /* For people */
 
-/* Words in lines that fit, behind the first indent columns. */
-static void print_wrapped(const char *text, size_t indent)
-{
-	size_t room = LINE_MAX_LEN - indent, at = 0;
-
-	while (*text) {
-		size_t word = strcspn(text, " ");
-
-		if (at && at + 1 + word > room) {
-			(void)printf("\n%*s", (int)indent, "");
-			at = 0;
-		}
-		(void)printf("%s%.*s", at ? " " : "", (int)word, text);
-		at += word + (at != 0);
-		text += word;
-		text += strspn(text, " ");
-	}
-	(void)putchar('\n');
-}
-
 static void print_row(const struct doctor_row *row)
 {
 	static const enum people_colour colours[] = { [FINDING_OK] = COLOUR_GREEN,
@@ -160,7 +140,7 @@ static void print_row(const struct doctor_row *row)
 	(void)printf("%s%-4s%s  %-*s", people_colour(colours[row->finding]),
 		     finding_names[row->finding], people_colour(COLOUR_NONE), CHECK_WIDTH,
 		     row->check);
-	print_wrapped(row->why, INDENT);
+	people_wrap(row->why, INDENT);
 	/* In one piece, to be copied. */
 	if (*command)
 		(void)printf("%*s%s%s%s\n", INDENT, "", people_colour(COLOUR_BOLD), command,

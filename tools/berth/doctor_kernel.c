@@ -160,6 +160,7 @@ static void check_forwarding4(struct doctor *d)
 
 struct proxied {
 	const struct doctor *d;
+	uint8_t family;
 	unsigned ours, others;
 	char example[INET6_ADDRSTRLEN];
 };
@@ -169,6 +170,8 @@ static int note_proxied(const struct netlink_neigh *neigh, void *arg)
 	struct prefix host = prefix_host(neigh->family, neigh->addr);
 	struct proxied *found = arg;
 
+	if (neigh->family != found->family)
+		return 0;
 	if (!router_has_range(found->d->router, &host)) {
 		found->others++;
 		return 0;
@@ -184,12 +187,12 @@ static void check_proxy(struct doctor *d, unsigned uplink, uint8_t family)
 	const char *ip = family == AF_INET6 ? "ipv6" : "ipv4";
 	const char *setting = family == AF_INET6 ? "proxy_ndp" : "proxy_arp";
 	bool on = doctor_setting(ip, link, setting) == 1 || doctor_setting(ip, "all", setting) == 1;
-	struct proxied found = { .d = d };
+	struct proxied found = { .d = d, .family = family };
 	struct doctor_row *row;
 
 	if (!d->uplinks[uplink])
 		return;
-	(void)!netlink_neigh_list(d->nl, family, d->uplinks[uplink], true, note_proxied, &found);
+	(void)!netlink_proxy_list(d->nl, d->uplinks[uplink], note_proxied, &found);
 	if (!on && !found.ours) {
 		doctor_say(d, FINDING_OK, "%s: the kernel leaves the answers to berthd", link);
 		return;

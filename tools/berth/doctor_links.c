@@ -212,7 +212,7 @@ static int note_hop(const struct netlink_neigh *neigh, void *arg)
 	struct hop *hop = arg;
 	size_t len = neigh->family == AF_INET ? 4 : 16;
 
-	if (!memcmp(neigh->addr, hop->route->gateway, len))
+	if (neigh->family == hop->route->gateway_family && !memcmp(neigh->addr, hop->route->gateway, len))
 		hop->state = neigh->state;
 	return 0;
 }
@@ -228,8 +228,7 @@ static void check_next_hop(struct doctor *d, uint8_t family)
 	    netlink_link_name(d->nl, out->route.oif, link))
 		return;
 	inet_ntop(out->route.gateway_family, out->route.gateway, address, sizeof(address));
-	(void)!netlink_neigh_list(d->nl, out->route.gateway_family, out->route.oif, false, note_hop,
-				  &hop);
+	(void)!netlink_neigh_list(d->nl, out->route.oif, note_hop, &hop);
 	if (hop.state & (NUD_FAILED | NUD_INCOMPLETE)) {
 		row = doctor_say(d, FINDING_FAIL, "the provider's router %s does not answer at %s", address,
 				 link);

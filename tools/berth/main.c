@@ -7,10 +7,10 @@
 #include "../../src/base/version.h"
 #include "berth.h"
 
-static const struct command *const commands[] = {
-	&command_list,  &command_show,   &command_status,
-	&command_check, &command_doctor, &command_keygen,
-	&command_pubkey,
+const struct command *const commands[] = {
+	&command_init,   &command_add,    &command_revoke,     &command_list, &command_show,
+	&command_status, &command_check,  &command_doctor,     &command_trace,
+	&command_keygen, &command_pubkey, &command_completion, NULL,
 };
 
 enum { NAME_MAX_LEN = 32, NEAR = 2 /* slips of the finger that still are near */ };
@@ -18,8 +18,8 @@ enum { NAME_MAX_LEN = 32, NEAR = 2 /* slips of the finger that still are near */
 static void print_help(void)
 {
 	(void)printf("usage: berth COMMAND [ARGUMENTS]\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		(void)printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; commands[i]; i++)
+		(void)printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	(void)printf("\n`berth COMMAND --help` tells more. Exit status: 0 good, 1 a fault, 2 usage.\n");
 }
 
@@ -63,7 +63,7 @@ static const struct command *nearest(const char *name)
 	const struct command *best = NULL;
 	size_t least = NEAR + 1;
 
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+	for (size_t i = 0; commands[i]; i++) {
 		size_t far = distance(commands[i]->name, name);
 
 		if (far < least) {
@@ -76,7 +76,7 @@ static const struct command *nearest(const char *name)
 
 static const struct command *find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+	for (size_t i = 0; commands[i]; i++)
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;

@@ -101,6 +101,25 @@ void people_field(const char *name, const char *fmt, ...)
 		     people_colour(COLOUR_NONE), safe);
 }
 
+void people_wrap(const char *text, size_t indent)
+{
+	size_t room = WIDTH_DEFAULT - indent, at = 0;
+
+	while (*text) {
+		size_t word = strcspn(text, " ");
+
+		if (at && at + 1 + word > room) {
+			(void)printf("\n%*s", (int)indent, "");
+			at = 0;
+		}
+		(void)printf("%s%.*s", at ? " " : "", (int)word, text);
+		at += word + (at != 0);
+		text += word;
+		text += strspn(text, " ");
+	}
+	(void)putchar('\n');
+}
+
 static bool grow(struct people_table *table)
 {
 	size_t room = table->room ? 2 * table->room : 64;

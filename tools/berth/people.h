@@ -28,6 +28,9 @@ size_t people_width(void);
 /* "  name           " in front of a value, a line of its own. */
 void people_field(const char *name, const char *fmt, ...) printf_like(2, 3);
 
+/* A sentence in lines of 80 columns, behind the first indent ones; and a newline. */
+void people_wrap(const char *text, size_t indent);
+
 struct people_column {
 	const char *title;
 	bool right;  /* numbers */

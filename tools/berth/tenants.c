@@ -94,7 +94,7 @@ static int print_table(const json_t *tenants)
 	int status = EXIT_GOOD;
 
 	if (!json_array_size(tenants)) {
-		(void)puts("There are no tenants: each is a file NAME.conf in config.d.");
+		(void)puts("There are no tenants: `berth add NAME` makes one.");
 		return EXIT_GOOD;
 	}
 	for (size_t i = 0; i < json_array_size(tenants); i++)
@@ -105,6 +105,23 @@ static int print_table(const json_t *tenants)
 		people_table_print(&table);
 	people_table_free(&table);
 	return status;
+}
+
+/* One to a line, for completion and scripts. */
+static int list_names(const struct client_options *options)
+{
+	json_t *names;
+	int status = client_ask(options, json_pack("{s:s}", "do", "names"), "names", JSON_ARRAY,
+				&names);
+
+	if (status)
+		return status;
+	if (options->json)
+		client_print_json(names);
+	for (size_t i = 0; !options->json && i < json_array_size(names); i++)
+		(void)puts(json_string_value(json_array_get(names, i)));
+	json_decref(names);
+	return EXIT_GOOD;
 }
 
 static int list(const struct command *self, int argc, char **argv)
@@ -118,6 +135,8 @@ static int list(const struct command *self, int argc, char **argv)
 	if (optind < argc)
 		return complain_usage(self, "there is no place for '%s'; `berth show` takes a name",
 				      argv[optind]);
+	if (options.names)
+		return list_names(&options);
 	status = client_ask(&options, json_pack("{s:s}", "do", "list"), "tenants", JSON_ARRAY,
 			    &tenants);
 	if (status)
@@ -209,9 +228,10 @@ static int show(const struct command *self, int argc, char **argv)
 
 const struct command command_list = {
 	.name = "list",
-	.arguments = CLIENT_ARGUMENTS,
+	.arguments = "[--names] " CLIENT_ARGUMENTS,
 	.summary = "all tenants, one line each",
-	.help = CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
+	.help = "  --names         nothing but names, tunnels that have no peer among them\n"
+		CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
 	.run = list,
 };
 
