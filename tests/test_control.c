@@ -110,6 +110,15 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return lab.error;
 }
 
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	char text[PREFIX_STRLEN];
+
+	(void)arg;
+	json_object_set_new(owner, "of", json_string(prefix_format(address, text)));
+	return lab.error;
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	(void)arg;
@@ -124,7 +133,7 @@ static void on_gone(void *arg)
 }
 
 static const struct control_ops ops = {
-	.list = on_list, .show = on_show, .status = on_status, .gone = on_gone
+	.list = on_list, .show = on_show, .owner = on_owner, .status = on_status, .gone = on_gone
 };
 
 static void on_deadline(uv_timer_t *timer)
@@ -213,6 +222,12 @@ static const struct {
 	/* 9 */ { "{\"do\":7}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	/* 10: what is echoed does not drive a terminal */
 	{ "{\"do\":\"\\u001b[2J\"}", "{\"error\":\"this berthd cannot do '\\\\x1b[2J'\"}" },
+	/* 11: whose an address is */
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::1\"}",
+	  "{\"owner\":{\"of\":\"2001:db8::1/128\"}}" },
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::/64\"}",
+	  "{\"error\":\"a request for the owner needs an address\"}" },
+	{ "{\"do\":\"owner\"}", "{\"error\":\"a request for the owner needs an address\"}" },
 };
 
 START_TEST(exchange)

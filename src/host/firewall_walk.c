@@ -275,13 +275,17 @@ static enum firewall_match look_up(struct walk *w, const struct nftnl_expr *e, c
 	bool maps = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
 	struct nftnl_set_elem *elem;
 
-	if (maps)
-		forget(w);
 	if (!set || at == SIZE_MAX || !is_known(w, at, len) ||
 	    nftnl_set_get_u32(set, NFTNL_SET_FLAGS) &
-		    (NFT_SET_INTERVAL | NFT_SET_TIMEOUT | NFT_SET_EVAL))
+		    (NFT_SET_INTERVAL | NFT_SET_TIMEOUT | NFT_SET_EVAL)) {
+		if (maps)
+			forget(w);
 		return MATCH_MAYBE;
+	}
 	elem = find_element(w, set, at, len);
+	/* What else than a verdict it maps to is not looked at. */
+	if (maps)
+		forget(w);
 	if (elem && maps && nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_VERDICT)) {
 		step->verdict = (int)nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_VERDICT);
 		step->chain = nftnl_set_elem_get_str(elem, NFTNL_SET_ELEM_CHAIN);

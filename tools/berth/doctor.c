@@ -216,7 +216,7 @@ static void fix_setting(const struct doctor_fix *fix, bool quiet, json_t *fixed)
 }
 
 /* Each command is shown before it is carried out; what was set is added to fixed. */
-static void fix(const struct doctor *d, bool quiet, json_t *fixed)
+static void mend_all(const struct doctor *d, bool quiet, json_t *fixed)
 {
 	for (size_t i = 0; i < d->n_rows; i++)
 		for (unsigned j = 0; j < d->rows[i].n_fixes; j++)
@@ -286,7 +286,7 @@ static int run_doctor(const struct command *self, int argc, char **argv)
 		goto out;
 	status = examine(&d, options.config);
 	if (!status && options.fix) {
-		fix(&d, options.json, fixed);
+		mend_all(&d, options.json, fixed);
 		if (!options.json)
 			print_lasting(fixed);
 		doctor_forget(&d);

@@ -108,6 +108,9 @@ const struct doctor_address *doctor_owner(const struct doctor *d, uint8_t family
 /* An address of a tenant, or else of a Prefix; NULL: there is none of the family. */
 const struct prefix *doctor_example(const struct doctor *d, uint8_t family);
 
+/* A descriptor of the tunnel's namespace, which is not the host's; or -errno. */
+must_check int doctor_open_netns(const struct config_tunnel *tunnel);
+
 static inline const struct doctor_outside *doctor_outside(const struct doctor *d, uint8_t family)
 {
 	return family == AF_INET ? &d->outside4 : &d->outside6;

@@ -269,8 +269,8 @@ static void check_buffers(struct doctor *d)
 
 	/* One in a thousand; a burst at the start is nothing. */
 	if (dropped > 1000 && dropped > received / 1000) {
-		row = doctor_say(d, FINDING_WARN, "%" PRIu64 " datagrams came faster than they could be "
-				 "read, of %" PRIu64 ": the processor is too slow for them", dropped, received);
+		doctor_say(d, FINDING_WARN, "%" PRIu64 " datagrams came faster than they could be "
+			   "read, of %" PRIu64 ": the processor is too slow for them", dropped, received);
 		return;
 	}
 	for (size_t i = 0; !forced && i < ARRAY_SIZE(settings); i++) {

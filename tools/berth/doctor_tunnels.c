@@ -14,13 +14,12 @@
 
 enum { OVERHEAD4 = 20 + 8 + 32, OVERHEAD6 = 40 + 8 + 32 };
 
-/* As netns_open() wants it. */
-static const char *netns_ref(const struct config_tunnel *t, char buf[64])
+int doctor_open_netns(const struct config_tunnel *t)
 {
-	if (t->netns_kind != TUNNEL_NETNS_PID)
-		return t->netns;
-	(void)snprintf(buf, 64, "pid:%s", t->netns);
-	return buf;
+	char pid[64];
+
+	(void)snprintf(pid, sizeof(pid), "pid:%s", t->netns);
+	return netns_open(t->netns_kind == TUNNEL_NETNS_PID ? pid : t->netns);
 }
 
 static void check_netns(struct doctor *d)
@@ -29,12 +28,11 @@ static void check_netns(struct doctor *d)
 		const struct config_tenant *tenant = d->tunnels[i];
 		const struct config_tunnel *t = tenant->tunnel;
 		struct doctor_row *row;
-		char buf[64];
 		int fd;
 
 		if (t->netns_kind == TUNNEL_NETNS_HOST)
 			continue;
-		fd = netns_open(netns_ref(t, buf));
+		fd = doctor_open_netns(t);
 		if (fd >= 0) {
 			doctor_say(d, FINDING_OK, "%s: its namespace %s is there", tenant->name, t->netns);
 			close(fd);

@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../tun/netns.h"
 #include "answer.h"
 #include "people.h"
 #include "trace.h"
@@ -56,15 +55,13 @@ out:
 static void hop_namespace(struct trace *t, const struct config_tenant *tenant)
 {
 	const struct config_tunnel *tunnel = tenant->tunnel;
-	char ref[64];
 	int fd;
 
 	if (tunnel->netns_kind == TUNNEL_NETNS_HOST) {
 		hop_interface(t, tenant, -1);
 		return;
 	}
-	(void)snprintf(ref, sizeof(ref), "pid:%s", tunnel->netns);
-	fd = netns_open(tunnel->netns_kind == TUNNEL_NETNS_PID ? ref : tunnel->netns);
+	fd = doctor_open_netns(tunnel);
 	if (fd < 0) {
 		trace_mend(trace_stop(t, "namespace", "%s is not there: %s", tunnel->netns, strerror(-fd)),
 			   tunnel->netns_kind == TUNNEL_NETNS_NAME ? "ip netns add %s" :
