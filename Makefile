@@ -12,7 +12,7 @@ export VECTORS
 Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
-DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
+DIRS := src/manage src/neighbor src/path src/peer src/table src/host src/config src/base tun crypto
 PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
@@ -53,7 +53,7 @@ $(BUILD)/berthd: $(BUILD)/src/main.o $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
+$(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs libqrencode)
 

@@ -220,6 +220,14 @@ static const struct {
 	{ "$B top --json --control $S", 0, "\"rx_bytes_per_second\": 0.0" },
 	/* 59: a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
+	/* 37: what looks at the machine */
+	{ "$B doctor x", 2, "no place for 'x'" },
+	{ "$B doctor --mend", 2, "no option '--mend'" },
+	{ "$B doctor --help", 0, "Nothing is changed without --fix" },
+	{ "$B trace", 2, "one address is wanted" },
+	{ "$B trace alice", 2, "'alice' is not an address" },
+	{ "$B trace 2001:db8::/64", 2, "is not an address" },
+	{ "$B trace ::1 -c $D/no.conf", 1, "cannot read" },
 };
 
 START_TEST(call)
@@ -341,6 +349,9 @@ START_TEST(control_of_file)
 	run("$B check -c $D/berth.conf");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_ptr_nonnull(strstr(lab.out, "good"));
+	run("$B doctor --json -c $D/berth.conf");
+	ck_assert_msg(strstr(lab.out, "segmentation offload of sending UDP") != NULL, "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "segmentation offload of receiving UDP"));
 	run("printf '[Peer]\\nPublicKey = x\\n' >$D/config.d/alice.conf; $B check -c $D/berth.conf");
 	ck_assert_int_eq(lab.status, 1);
 	ck_assert_ptr_nonnull(strstr(lab.out, "alice.conf:2: "));

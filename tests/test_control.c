@@ -132,6 +132,15 @@ static bool on_refused(void *arg, const char *name, char *why, size_t room)
 	return lab.refused && strcmp(name, "alice") == 0;
 }
 
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	char text[PREFIX_STRLEN];
+
+	(void)arg;
+	json_object_set_new(owner, "of", json_string(prefix_format(address, text)));
+	return lab.error;
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	(void)arg;
@@ -146,7 +155,7 @@ static void on_gone(void *arg)
 }
 
 static const struct control_ops ops = {
-	.list = on_list, .show = on_show, .status = on_status, .gone = on_gone,
+	.list = on_list, .show = on_show, .owner = on_owner, .status = on_status, .gone = on_gone,
 	.names = on_names, .in_force = on_in_force, .refused = on_refused
 };
 
@@ -242,6 +251,12 @@ static const struct {
 		   "{\"error\":\"a request to wait needs a whole public key, or none\"}" },
 	/* 14: nobody has to be waited for who is not there */
 	{ "{\"do\":\"wait\",\"name\":\"bob\"}", "{\"wait\":{\"state\":\"gone\"}}" },
+	/* 15: whose an address is */
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::1\"}",
+	  "{\"owner\":{\"of\":\"2001:db8::1/128\"}}" },
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::/64\"}",
+	  "{\"error\":\"a request for the owner needs an address\"}" },
+	{ "{\"do\":\"owner\"}", "{\"error\":\"a request for the owner needs an address\"}" },
 };
 
 START_TEST(exchange)

@@ -213,6 +213,9 @@ typedef int netlink_neigh_fn(const struct netlink_neigh *neigh, void *arg);
 /* The neighbour tables of both families; @ifindex 0: of all links. Proxy entries are left out. */
 must_check int netlink_neigh_list(struct netlink *nl, int ifindex, netlink_neigh_fn *fn, void *arg);
 
+/* The addresses for which the kernel itself answers there as a proxy. */
+must_check int netlink_proxy_list(struct netlink *nl, int ifindex, netlink_neigh_fn *fn, void *arg);
+
 /* ---- many routes at once ---- */
 
 enum netlink_op { NETLINK_ADD, NETLINK_REPLACE, NETLINK_DEL };

@@ -218,6 +218,26 @@ static void do_status(struct control *control, struct text *answer)
 	json_decref(status);
 }
 
+static void do_owner(struct control *control, const json_t *request, struct text *answer)
+{
+	const char *text = json_string_value(json_object_get(request, "address"));
+	struct prefix address;
+	json_t *owner;
+	int err;
+
+	if (!text || prefix_parse(&address, text) || !prefix_is_host(&address)) {
+		answer_error(answer, "a request for the owner needs an address");
+		return;
+	}
+	owner = json_object();
+	err = owner ? control->ops.owner(control->arg, &address, owner) : -ENOMEM;
+	if (err)
+		answer_failure(answer, err);
+	else
+		answer_with(answer, "owner", owner);
+	json_decref(owner);
+}
+
 static void do_names(struct control *control, struct text *answer)
 {
 	json_t *names = json_array();
@@ -333,6 +353,8 @@ static bool dispatch(struct control *control, const json_t *request, struct text
 		return do_list(control, answer);
 	else if (strcmp(what, "show") == 0)
 		do_show(control, request, answer);
+	else if (strcmp(what, "owner") == 0)
+		do_owner(control, request, answer);
 	else if (strcmp(what, "names") == 0)
 		do_names(control, answer);
 	else if (strcmp(what, "status") == 0)

@@ -6,6 +6,9 @@
  *	{"do":"list"}                   {"tenants":[{…},…]}
  *	{"do":"show","name":"alice"}    {"tenant":{…}}
  *	{"do":"names"}                  {"names":["alice",…]}
+ *	{"do":"owner","address":"2001:db8::1"}
+ *	                                {"owner":{"tenant":{…} or null,"asked":[
+ *	                                  {"uplink":"eth0","ago":seconds or null},…]}}
  *	{"do":"status"}                 {"status":{…}}
  *	{"do":"wait","name":"alice","public_key":"…"}
  *	                                {"wait":{"state":"live"}}
@@ -25,6 +28,7 @@
 #include <uv.h>
 
 #include "../base/encoding.h"
+#include "../base/prefix.h"
 
 struct control;
 
@@ -49,6 +53,8 @@ struct control_ops {
 	int (*list)(void *arg, struct control_list *list);
 	/* Fills the object of one. 0; -ENOENT no tenant has that name; -errno. */
 	int (*show)(void *arg, const char *name, json_t *tenant);
+	/* Fills the object about an address, a /32 or /128. 0 or -errno. */
+	int (*owner)(void *arg, const struct prefix *address, json_t *owner);
 	/* Appends the names of all that is in force. 0 or -ENOMEM. */
 	int (*names)(void *arg, json_t *names);
 	/* Is the tenant in force? Then its public key; all zero: it has none. */

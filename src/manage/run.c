@@ -135,6 +135,41 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static void show_owner(const struct device_peer *peer, void *arg)
+{
+	struct showing *s = arg;
+
+	s->err = control_peer_json(s->out, peer);
+}
+
+static void list_asked(const char *name, uint64_t ago, void *arg)
+{
+	(void)json_array_append_new(
+		arg, json_pack("{s:s, s:o}", "uplink", name, "ago", ago == UINT64_MAX ?
+			       json_null() : json_integer((json_int_t)(ago / NSEC_PER_SEC))));
+}
+
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	struct showing s = { .out = json_object() };
+	json_t *asked = json_array();
+	struct running *r = arg;
+
+	if (r->gateway && s.out)
+		(void)device_get_owner(gateway_device(r->gateway), address->family, address->addr,
+				       show_owner, &s);
+	if (r->gateway && asked && address->family == AF_INET6)
+		uplinks_each_asked(gateway_uplinks(r->gateway), address->addr, list_asked, asked);
+	if (s.out && !json_object_size(s.out)) {
+		json_decref(s.out);
+		s.out = json_null();
+	}
+	if (json_object_set_new(owner, "tenant", s.out) ||
+	    json_object_set_new(owner, "asked", asked))
+		return -ENOMEM;
+	return s.err;
+}
+
 static void add_name(const char *name, void *arg)
 {
 	(void)json_array_append_new(arg, json_string(name));
@@ -254,6 +289,7 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.owner = on_owner,
 						.names = on_names,
 						.in_force = on_in_force,
 						.refused = on_refused,

@@ -158,6 +158,10 @@ struct device_owner {
 bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 		       struct device_owner *out);
 
+/* As device_get_peer(), the peer to which an address belongs. Only looks. */
+bool device_get_owner(struct device *dev, int family, const uint8_t *addr,
+		      void (*fn)(const struct device_peer *peer, void *arg), void *arg);
+
 /* Does a peer have exactly this prefix? */
 bool device_has_prefix(struct device *dev, const struct prefix *p);
 

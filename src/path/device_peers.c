@@ -560,6 +560,23 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 	return peer != NULL;
 }
 
+bool device_get_owner(struct device *dev, int family, const uint8_t *addr,
+		      void (*fn)(const struct device_peer *peer, void *arg), void *arg)
+{
+	struct device_peer info;
+	struct peer *peer;
+
+	rcu_turn_begin();
+	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
+	if (peer) {
+		device_describe(peer, &info);
+		fn(&info, arg);
+		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
+	}
+	rcu_turn_end();
+	return peer != NULL;
+}
+
 bool device_has_prefix(struct device *dev, const struct prefix *p)
 {
 	bool there;

@@ -32,6 +32,8 @@ extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
 extern const struct command command_top;                    /* top.c */
 extern const struct command command_status;                 /* status.c */
+extern const struct command command_doctor;                 /* doctor.c */
+extern const struct command command_trace;                  /* trace.c */
 
 /* All of them, NULL behind the last. */
 extern const struct command *const commands[];

@@ -244,6 +244,21 @@ int client_ask(const struct client_options *options, json_t *request, const char
 	return status;
 }
 
+int client_query(const char *path, json_t *request, json_t **answer)
+{
+	int fd = connect_to(path);
+
+	*answer = NULL;
+	if (fd >= 0) {
+		*answer = exchange(fd, request);
+		close(fd);
+	}
+	json_decref(request);
+	if (fd < 0)
+		return fd;
+	return *answer ? 0 : -ETIMEDOUT;
+}
+
 static enum client_outcome read_outcome(const json_t *answer, char why[CLIENT_WHY_MAX])
 {
 	const json_t *wait = json_object_get(answer, "wait");

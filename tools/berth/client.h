@@ -59,6 +59,13 @@ enum client_outcome client_wait(const char *path, const char *name, const char *
  */
 int client_complain_unknown(const char *name, const char *const *names, size_t n);
 
+/*
+ * Sends the request (reference taken over) to the socket at path, without a word to the
+ * user. 0: *answer is what came, a new reference; -ETIMEDOUT: nothing that is JSON did;
+ * -ENOENT, -ECONNREFUSED: nobody is there; -errno.
+ */
+must_check int client_query(const char *path, json_t *request, json_t **answer);
+
 /* Writes the value to stdout, for programs. */
 void client_print_json(const json_t *value);
 
