@@ -6,6 +6,7 @@
  *	{"do":"list"}                   {"tenants":[{…},…]}
  *	{"do":"show","name":"alice"}    {"tenant":{…}}
  *	{"do":"status"}                 {"status":{…}}
+ *	{"do":"release","name":"alice"} {"released":{"name":"alice"}}
  *
  * What goes wrong comes back as {"error":"a sentence"}. What is in a tenant
  * and in the status: control_json.h. Fields are added over time and never
@@ -33,6 +34,8 @@ struct control_ops {
 	int (*list)(void *arg, struct control_list *list);
 	/* Fills the object of one. 0; -ENOENT no tenant has that name; -errno. */
 	int (*show)(void *arg, const char *name, json_t *tenant);
+	/* Ends the holding of one. 0; -ENOENT; -EALREADY it is not held; -errno. */
+	int (*release)(void *arg, const char *name);
 	/* Fills the object of the whole. 0 or -errno. */
 	int (*status)(void *arg, json_t *status);
 	/* The socket file was removed from outside. May be NULL. */

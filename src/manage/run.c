@@ -116,6 +116,19 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static int on_release(void *arg, const char *name)
+{
+	struct running *r = arg;
+	uint8_t key[NOISE_KEY_LEN];
+	struct device *dev = NULL;
+	int kind = reload_find(r->reload, name, key, &dev);
+
+	if (kind < 0)
+		return kind;
+	/* Nobody holds the other side of a tunnel of ours. */
+	return kind == 0 ? device_release(gateway_device(r->gateway), key) : -EALREADY;
+}
+
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
 {
 	json_t *uplink = json_object();
@@ -200,6 +213,7 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.release = on_release,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 

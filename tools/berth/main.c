@@ -9,7 +9,7 @@
 
 static const struct command *const commands[] = {
 	&command_list,  &command_show,   &command_status,
-	&command_check, &command_keygen, &command_pubkey,
+	&command_check, &command_keygen, &command_pubkey, &command_release,
 };
 
 enum { NAME_MAX_LEN = 32, NEAR = 2 /* slips of the finger that still are near */ };
