@@ -100,6 +100,7 @@ FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
+FAKES_roaming := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c

@@ -44,6 +44,12 @@ static const struct {
 	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7},"
 	  "\"events\":[{\"time\":7201,\"event\":\"handshake\",\"text\":\"handshake: 192.0.2.1:1\","
 	  "\"count\":3,\"since\":1},{\"time\":1,\"event\":\"x\",\"text\":\"once\"}]}}" },
+	{ "{\"do\":\"show\",\"name\":\"carol\"}",
+	  "{\"tenant\":{\"name\":\"carol\",\"public_key\":\"" KEY "\",\"state\":\"quarantined\","
+	  "\"endpoint\":\"192.0.2.1:1\",\"mtu\":1300,\"shared_key\":2,"
+	  "\"shared_key_between\":[\"192.0.2.1:1\",\"192.0.2.2:2\"]}}" },
+	{ "{\"do\":\"release\",\"name\":\"carol\"}", "{\"released\":{\"name\":\"carol\"}}" },
+	{ "{\"do\":\"release\",\"name\":\"bob\"}", "{\"error\":\"'bob' is not quarantined\"}" },
 	{ "{\"do\":\"show\",\"name\":\"evil\"}",
 	  "{\"tenant\":{\"name\":\"evil\",\"public_key\":\"\\u001b[2J\",\"state\":\"idle\"}}" },
 	{ "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
@@ -180,6 +186,12 @@ static const struct {
 	/* 30 */ { "$B show odder --control $S", 1, "another version" },
 	/* 31 */ { "$B show oddest --control $S", 1, "did not answer" },
 	/* 32 */ { "$B show $(printf '\\377') --control $S", 1, "that name is not text" },
+	{ "$B show carol --control $S", 0, "192.0.2.1:1 and 192.0.2.2:2, noticed 2 times" },
+	{ "$B release carol --control $S", 0, "carol is released" },
+	{ "$B release carol --json --control $S", 0, "\"name\": \"carol\"" },
+	{ "$B release bob --control $S", 1, "berth: 'bob' is not quarantined" },
+	{ "$B release", 2, "the name of one tenant" },
+	{ "$B release --help", 0, "usage: berth release NAME" },
 	/* 33 */ { "echo hello | $B pubkey", 1, "no private key on standard input" },
 	/* 34 */ { "$B pubkey </dev/null", 1, "no private key on standard input" },
 	/* 35 */ { "head -c 100000 /dev/zero | $B pubkey", 1, "no private key" },

@@ -141,6 +141,14 @@ static int on_owner(void *arg, const struct prefix *address, json_t *owner)
 	return lab.error;
 }
 
+static int on_release(void *arg, const char *name)
+{
+	(void)arg;
+	if (strcmp(name, "alice") != 0)
+		return strcmp(name, "bob") ? -ENOENT : -EALREADY;
+	return lab.error;
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	(void)arg;
@@ -156,7 +164,7 @@ static void on_gone(void *arg)
 
 static const struct control_ops ops = {
 	.list = on_list, .show = on_show, .owner = on_owner, .status = on_status, .gone = on_gone,
-	.names = on_names, .in_force = on_in_force, .refused = on_refused
+	.names = on_names, .in_force = on_in_force, .refused = on_refused, .release = on_release
 };
 
 static void on_deadline(uv_timer_t *timer)
@@ -243,6 +251,10 @@ static const struct {
 	/* 7 */ { "{}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	/* 8 */ { "[]", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	/* 9 */ { "{\"do\":7}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
+	{ "{\"do\":\"release\",\"name\":\"alice\"}", "{\"released\":{\"name\":\"alice\"}}" },
+	{ "{\"do\":\"release\",\"name\":\"bob\"}", "{\"error\":\"'bob' is not quarantined\"}" },
+	{ "{\"do\":\"release\",\"name\":\"x\"}", "{\"error\":\"there is no tenant 'x'\"}" },
+	{ "{\"do\":\"release\"}", "{\"error\":\"a request to release needs a name\"}" },
 	/* 10: what is echoed does not drive a terminal */
 	{ "{\"do\":\"\\u001b[2J\"}", "{\"error\":\"this berthd cannot do '\\\\x1b[2J'\"}" },
 	/* 11 */ { "{\"do\":\"names\"}", "{\"names\":[\"alice\"]}" },
@@ -464,6 +476,20 @@ START_TEST(peer_json)
 			 "\"tx_bytes\":9223372036854775807,\"tx_packets\":4,"
 			 "\"endpoint_changes\":5,\"keepalive\":25,"
 			 "\"drops\":{\"bad-tag\":7,\"source-not-allowed\":8}}");
+
+	json = json_object();
+	peer = (struct device_peer){ .name = "carol", .public_key = key, .session = true,
+				     .held = true, .mtu = 1300, .shared_key = 2 };
+	ck_assert_int_eq(endpoint_parse(&peer.shared_between[0], "192.0.2.1:1"), 0);
+	ck_assert_int_eq(endpoint_parse(&peer.shared_between[1], "[2001:db8::1]:2"), 0);
+	ck_assert_int_eq(control_peer_json(json, &peer), 0);
+	check_json(json, "{\"name\":\"carol\",\"public_key\":\"" KEY_BASE64 "\","
+			 "\"state\":\"quarantined\",\"allowed_ips\":[],\"endpoint\":null,"
+			 "\"last_handshake\":null,\"rx_bytes\":0,\"rx_packets\":0,"
+			 "\"tx_bytes\":0,\"tx_packets\":0,\"endpoint_changes\":0,"
+			 "\"keepalive\":0,\"mtu\":1300,\"shared_key\":2,"
+			 "\"shared_key_between\":[\"192.0.2.1:1\",\"[2001:db8::1]:2\"],"
+			 "\"drops\":{}}");
 
 	json = json_object();
 	peer = (struct device_peer){ .name = "bob", .public_key = key };

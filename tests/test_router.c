@@ -233,6 +233,8 @@ static const struct {
 		  "ListenPort: '4294967297' is not a number from 1 to 65535" },
 	/* 6 */ { IN_INTERFACE("ListenPort ="), "ListenPort: '' is not a number from 1 to 65535" },
 	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 576 to 65475" },
+	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is too small for the IPv6 of Prefix "
+				      "2001:db8::/64: MTU = 1280 at least" },
 	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number from 576 to 65475" },
 	/* 9 */ { IN_INTERFACE("FwMark = on"),
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },

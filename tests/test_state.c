@@ -17,7 +17,7 @@
 enum { PEERS = 12000, CALLS = 20000 };
 
 struct fake_peer {
-	bool there, removed, news;
+	bool there, removed, news, held;
 	char name[TENANT_NAME_MAX + 1];
 	uint8_t key[32], timestamp[NOISE_TIMESTAMP_LEN];
 	struct endpoint endpoint;
@@ -58,7 +58,7 @@ void device_forget(struct device *dev)
 static struct device_peer describe(const struct fake_peer *p)
 {
 	struct device_peer info = { .name = p->name, .public_key = p->key,
-				    .removed = p->removed };
+				    .removed = p->removed, .held = p->held };
 
 	if (!p->removed)
 		info.endpoint = p->endpoint;
@@ -117,6 +117,7 @@ static struct fake_peer *add(size_t i, const char *name, unsigned key)
 	strcpy(p->name, name);
 	fake.memory.recall(fake.memory.arg, p->key, name, &known);
 	p->endpoint = known.endpoint;
+	p->held = known.held;
 	memcpy(p->timestamp, known.timestamp, sizeof(p->timestamp));
 	return p;
 }
@@ -248,6 +249,34 @@ START_TEST(revoked)
 	}
 	ck_assert_ptr_null(strstr(logged, "known from before"));
 	ck_assert_uint_eq(fake.n_calls, 0);
+}
+END_TEST
+
+/* A key that is held stays so over restarts, in whatever file, until it is released. */
+START_TEST(held)
+{
+	struct fake_peer *p = add(0, "alice", 1);
+
+	learn(p, 1000, 1);
+	p->held = true;
+	restart();
+	p = add(0, "alice", 1);
+	ck_assert(p->held);
+	ck_assert_uint_eq(port(p), 1000);
+	/* and is not called */
+	for (unsigned i = 0; i < 20; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	ck_assert_uint_eq(fake.n_calls, 0);
+	remove_peer(p);
+	ck_assert(add(1, "bob", 1)->held);
+	restart();
+	p = add(0, "bob", 1);
+	ck_assert(p->held);
+	ck_assert(!add(1, "carol", 2)->held);
+	p->held = false;
+	p->news = fake.news = true;
+	restart();
+	ck_assert(!add(0, "bob", 1)->held);
 }
 END_TEST
 
@@ -451,6 +480,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, same_name_and_key);
 	tcase_add_test(tc, revoked);
+	tcase_add_test(tc, held);
 	tcase_add_test(tc, by_hand);
 	tcase_add_test(tc, at_random);
 	tcase_add_test(tc, saved_by_itself);

@@ -64,6 +64,26 @@ START_TEST(format)
 }
 END_TEST
 
+/* Who is held. */
+START_TEST(held)
+{
+	struct statefile_record r = { .key = { 1 }, .held = true };
+	struct fault_list faults = { 0 };
+	char line[STATEFILE_LINE_MAX];
+
+	statefile_format(line, &r);
+	ck_assert_ptr_nonnull(strstr(line, "AAA= held=1 sum="));
+	ck_assert_int_eq(read_text(line, strlen(line), &faults), 0);
+	files_expect(&faults, "");
+	ck_assert_uint_eq(got.n, 1);
+	ck_assert(got.records[0].held);
+	r.held = false;
+	statefile_format(line, &r);
+	ck_assert_int_eq(read_text(line, strlen(line), &faults), 0);
+	ck_assert(!got.records[0].held);
+}
+END_TEST
+
 /* Whatever is there or not. */
 START_TEST(round_trip)
 {
@@ -263,6 +283,7 @@ int main(void)
 	TCase *tc = tcase_create("statefile");
 
 	tcase_add_test(tc, format);
+	tcase_add_test(tc, held);
 	tcase_add_test(tc, round_trip);
 	tcase_add_test(tc, damaged);
 	tcase_add_test(tc, torn);

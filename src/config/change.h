@@ -39,6 +39,8 @@ enum change_peer_flags {
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
+	PEER_HAS_MTU = 1 << 12,
+	PEER_HAS_QUARANTINE = 1 << 13,
 };
 
 struct change {
@@ -51,6 +53,8 @@ struct change {
 	struct endpoint endpoint;
 	uint16_t keepalive; /* seconds, 0 = off */
 	enum announce announce;
+	uint16_t mtu;    /* of packets to it; 0: the device's */
+	bool quarantine; /* hold it when its key is in use from two places */
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 };

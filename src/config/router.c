@@ -19,6 +19,7 @@ struct reading {
 	mode_t mode;             /* of berth.conf */
 	unsigned interface_line; /* of [Interface] */
 	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
+	unsigned mtu_line;       /* 0: the default */
 };
 
 static int set_name(void *target, const struct rules_where *where, const char *value)
@@ -115,8 +116,10 @@ static int set_mtu(void *target, const struct rules_where *where, const char *va
 	uint32_t mtu;
 	int err = value_mtu(where, value, &mtu);
 
-	if (!err)
+	if (!err) {
 		r->router->mtu = mtu;
+		r->mtu_line = where->line;
+	}
 	return err;
 }
 
@@ -358,6 +361,25 @@ static int read_section(struct reading *r, const struct inifile *ini, unsigned i
 	}
 }
 
+/* Does IPv6 need a larger MTU than the tunnels have? */
+static void check_mtu(struct reading *r)
+{
+	const struct config_router *router = r->router;
+	char text[PREFIX_STRLEN];
+
+	if (router->mtu >= VALUE_MTU_IPV6)
+		return;
+	for (uint32_t i = 0; i < router->prefixes.n; i++) {
+		if (router->prefixes.v[i].prefix.family != AF_INET6)
+			continue;
+		fault_add(r->faults, router->file, r->mtu_line,
+			  "MTU: '%u' is too small for the IPv6 of Prefix %s: MTU = %d at least",
+			  router->mtu, prefix_format(&router->prefixes.v[i].prefix, text),
+			  VALUE_MTU_IPV6);
+		return;
+	}
+}
+
 /* What only shows when the whole file has been read. */
 static void check_whole(struct reading *r)
 {
@@ -366,6 +388,7 @@ static void check_whole(struct reading *r)
 	value_sort_ranges(&router->prefixes);
 	if (!router->gateway)
 		return;
+	check_mtu(r);
 	if (!r->key_line)
 		fault_add(r->faults, router->file, r->interface_line,
 			  "[Interface]: PrivateKeyFile (or PrivateKey) is missing");

@@ -63,12 +63,15 @@ struct config_tunnel {
 
 struct config_tenant {
 	char name[TENANT_NAME_MAX + 1];
+	bool quarantine; /* of a tenant of the gateway: OnSharedKey */
 	enum tenant_kind kind;
 	enum tenant_state state;
 	char *file; /* "config.d/NAME.conf", for messages */
 	struct config_peer *peers; /* sorted by public key; one for a tenant of the gateway */
 	size_t n_peers;
 	enum announce announce; /* of a tenant of the gateway */
+	uint16_t mtu;           /* of a tenant of the gateway; 0: the gateway's */
+	uint16_t mtu_line;      /* 0: none, or behind line 65535 */
 	struct config_tunnel *tunnel; /* NULL for a tenant of the gateway */
 	char **key_files;             /* paths the file names: their change is a change of it */
 	size_t n_key_files;

@@ -74,15 +74,53 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	}
 }
 
+/* Smaller than IPv6 allows is good for a tenant of IPv4 alone. */
+static void check_mtu(struct tenant_reading *r)
+{
+	const struct config_ranges *ranges = &r->tenant->peers[0].allowed_ips;
+	char text[PREFIX_STRLEN];
+
+	if (!r->tenant->mtu || r->tenant->mtu >= VALUE_MTU_IPV6)
+		return;
+	for (uint32_t i = 0; i < ranges->n; i++) {
+		if (ranges->v[i].prefix.family != AF_INET6)
+			continue;
+		fault_add(r->faults, r->tenant->file, r->tenant->mtu_line,
+			  "MTU: '%u' is too small for the IPv6 of AllowedIPs %s: MTU = %d at least",
+			  r->tenant->mtu, prefix_format(&ranges->v[i].prefix, text),
+			  VALUE_MTU_IPV6);
+		return;
+	}
+}
+
 static void finish_gateway_tenant(struct tenant_reading *r)
 {
+	check_mtu(r);
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
 }
 
+/* The kernel gives an interface with a smaller one no IPv6 address. */
+static void check_tunnel_mtu(struct tenant_reading *r)
+{
+	const struct config_tunnel *tunnel = r->tenant->tunnel;
+
+	if (!tunnel->mtu || tunnel->mtu >= VALUE_MTU_IPV6)
+		return;
+	for (uint32_t i = 0; i < tunnel->addresses.n; i++) {
+		if (tunnel->addresses.v[i].family != AF_INET6)
+			continue;
+		fault_add(r->faults, r->tenant->file, r->mtu_line,
+			  "MTU: '%u' is too small for an Address of IPv6: MTU = %d at least",
+			  tunnel->mtu, VALUE_MTU_IPV6);
+		return;
+	}
+}
+
 static int finish_tunnel(struct tenant_reading *r)
 {
+	check_tunnel_mtu(r);
 	if (!r->private_key_line)
 		fault_add(r->faults, r->tenant->file, r->interface_line,
 			  "[Interface]: PrivateKey (or PrivateKeyFile) is missing");

@@ -161,6 +161,26 @@ static int set_announce(void *target, const struct rules_where *where, const cha
 	return value_announce(where, value, &r->tenant->announce);
 }
 
+static int set_tenant_mtu(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+	uint32_t mtu;
+	int err = value_mtu(where, value, &mtu);
+
+	if (err)
+		return err;
+	r->tenant->mtu = (uint16_t)mtu;
+	r->tenant->mtu_line = where->line <= UINT16_MAX ? (uint16_t)where->line : 0;
+	return 0;
+}
+
+static int set_on_shared_key(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return value_on_shared_key(where, value, &r->tenant->quarantine);
+}
+
 static const struct rules_key tenant_keys[] = {
 	{ .name = "RateLimit", .refused = RULES_NOT_YET },
 	{ .name = "RateUp", .refused = RULES_NOT_YET },
@@ -170,6 +190,8 @@ static const struct rules_key tenant_keys[] = {
 	{ .name = "Blocked", .refused = RULES_NOT_YET },
 	{ .name = "Expires", .refused = RULES_NOT_YET },
 	{ .name = "Announce", .set = set_announce },
+	{ .name = "MTU", .set = set_tenant_mtu },
+	{ .name = "OnSharedKey", .set = set_on_shared_key },
 };
 _Static_assert(ARRAY_SIZE(tenant_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
@@ -224,8 +246,10 @@ static int set_mtu(void *target, const struct rules_where *where, const char *va
 	uint32_t mtu = 0;
 	int err = strcasecmp(value, "auto") ? value_mtu(where, value, &mtu) : 0;
 
-	if (!err)
+	if (!err) {
 		r->tenant->tunnel->mtu = mtu;
+		r->mtu_line = where->line;
+	}
 	return err;
 }
 

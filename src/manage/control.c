@@ -206,6 +206,30 @@ static void do_show(struct control *control, const json_t *request, struct text 
 	json_decref(tenant);
 }
 
+static void do_release(struct control *control, const json_t *request, struct text *answer)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	json_t *released;
+	int err;
+
+	if (!name) {
+		answer_error(answer, "a request to release needs a name");
+		return;
+	}
+	err = control->ops.release(control->arg, name);
+	if (err == -ENOENT) {
+		answer_error(answer, "there is no tenant '%s'", name);
+	} else if (err == -EALREADY) {
+		answer_error(answer, "'%s' is not quarantined", name);
+	} else if (err) {
+		answer_failure(answer, err);
+	} else {
+		released = json_pack("{s:s}", "name", name);
+		answer_with(answer, "released", released);
+		json_decref(released);
+	}
+}
+
 static void do_status(struct control *control, struct text *answer)
 {
 	json_t *status = json_object();
@@ -357,6 +381,8 @@ static bool dispatch(struct control *control, const json_t *request, struct text
 		do_owner(control, request, answer);
 	else if (strcmp(what, "names") == 0)
 		do_names(control, answer);
+	else if (strcmp(what, "release") == 0)
+		do_release(control, request, answer);
 	else if (strcmp(what, "status") == 0)
 		do_status(control, answer);
 	else if (strcmp(what, "wait") == 0)

@@ -14,6 +14,7 @@
  *	                                {"wait":{"state":"live"}}
  *	                                {"wait":{"state":"refused","why":"a sentence"}}
  *	{"do":"wait","name":"alice"}    {"wait":{"state":"gone"}}
+ *	{"do":"release","name":"alice"} {"released":{"name":"alice"}}
  *
  * What goes wrong comes back as {"error":"a sentence"}, with "code":"no-tenant" when
  * nobody has that name. What is in a tenant and in the status: control_json.h.
@@ -61,6 +62,8 @@ struct control_ops {
 	bool (*in_force)(void *arg, const char *name, uint8_t public_key[KEY_LEN]);
 	/* Is its file not in force as it is? Then why: a sentence of at most room - 1 bytes. */
 	bool (*refused)(void *arg, const char *name, char *why, size_t room);
+	/* Ends the holding of one. 0; -ENOENT; -EALREADY it is not held; -errno. */
+	int (*release)(void *arg, const char *name);
 	/* Fills the object of the whole. 0 or -errno. */
 	int (*status)(void *arg, json_t *status);
 	/* The socket file was removed from outside. May be NULL. */

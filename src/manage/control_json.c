@@ -59,6 +59,24 @@ static json_t *endpoint_json(const struct endpoint *endpoint)
 					 : json_null();
 }
 
+static const char *state_of(const struct device_peer *peer)
+{
+	if (peer->held)
+		return "quarantined";
+	return peer->session ? "connected" : "idle";
+}
+
+/* Where a key was seen in use, the last time that it was in two places. */
+static json_t *shared_json(const struct device_peer *peer, int *err)
+{
+	json_t *out = json_array();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(peer->shared_between); i++)
+		if (json_array_append_new(out, endpoint_json(&peer->shared_between[i])))
+			*err = -ENOMEM;
+	return out;
+}
+
 int control_peer_json(json_t *out, const struct device_peer *peer)
 {
 	time_t handshake = peer->last_handshake.tv_sec;
@@ -66,7 +84,7 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 
 	set(out, "name", json_string(peer->name ? peer->name : ""), &err);
 	set_key(out, "public_key", peer->public_key, &err);
-	set(out, "state", json_string(peer->session ? "connected" : "idle"), &err);
+	set(out, "state", json_string(state_of(peer)), &err);
 	set(out, "allowed_ips", allowed_ips_json(peer, &err), &err);
 	set(out, "endpoint", endpoint_json(&peer->endpoint), &err);
 	set(out, "last_handshake", handshake ? json_integer(handshake) : json_null(), &err);
@@ -76,6 +94,12 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 	set_number(out, "tx_packets", peer->tx_packets, &err);
 	set_number(out, "endpoint_changes", peer->endpoint_changes, &err);
 	set_number(out, "keepalive", peer->keepalive, &err);
+	if (peer->mtu)
+		set_number(out, "mtu", peer->mtu, &err);
+	if (peer->shared_key) {
+		set_number(out, "shared_key", peer->shared_key, &err);
+		set(out, "shared_key_between", shared_json(peer, &err), &err);
+	}
 	set(out, "drops", drops_json(peer->drops, &err), &err);
 	return err;
 }

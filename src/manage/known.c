@@ -84,7 +84,7 @@ bool known_take(struct known *k, const uint8_t key[NOISE_KEY_LEN], struct statef
 
 static bool says_nothing(const struct statefile_record *r)
 {
-	return !endpoint_is_set(&r->endpoint) &&
+	return !endpoint_is_set(&r->endpoint) && !r->held &&
 	       sodium_is_zero(r->timestamp, sizeof(r->timestamp));
 }
 

@@ -4,8 +4,8 @@
  * before the restart and have not been read yet, and those of revoked ones.
  *
  * Of a revoked tenant only the greatest timestamp is left, lest an initiation that
- * somebody has recorded be good once more when the same key is added again. It costs a
- * line; of the last KNOWN_REVOKED_MAX of them.
+ * somebody has recorded be good once more when the same key is added again; and that its
+ * key is held, if it is. It costs a line; of the last KNOWN_REVOKED_MAX of them.
  */
 #ifndef BERTH_MANAGE_KNOWN_H
 #define BERTH_MANAGE_KNOWN_H

@@ -205,6 +205,19 @@ static void on_changed(void *arg)
 	control_changed(r->control);
 }
 
+static int on_release(void *arg, const char *name)
+{
+	struct running *r = arg;
+	uint8_t key[NOISE_KEY_LEN];
+	struct device *dev = NULL;
+	int kind = reload_find(r->reload, name, key, &dev);
+
+	if (kind < 0)
+		return kind;
+	/* Nobody holds the other side of a tunnel of ours. */
+	return kind == 0 ? device_release(gateway_device(r->gateway), key) : -EALREADY;
+}
+
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
 {
 	json_t *uplink = json_object();
@@ -293,6 +306,7 @@ static int open_control(struct running *r)
 						.names = on_names,
 						.in_force = on_in_force,
 						.refused = on_refused,
+						.release = on_release,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 

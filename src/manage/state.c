@@ -98,6 +98,7 @@ static struct statefile_record record_of(const struct device_peer *peer)
 
 	memcpy(r.key, peer->public_key, sizeof(r.key));
 	memcpy(r.timestamp, peer->timestamp, sizeof(r.timestamp));
+	r.held = peer->held;
 	/* One whom somebody has added by hand has no file, and will not be there again. */
 	if (!peer->removed && tenant_name_valid(peer->name)) {
 		strcpy(r.name, peer->name);
@@ -159,7 +160,8 @@ static void add_peer(const struct device_peer *peer, void *arg)
 	struct statefile_record r = record_of(peer);
 
 	/* Most have never spoken. */
-	if (endpoint_is_set(&r.endpoint) || !sodium_is_zero(r.timestamp, sizeof(r.timestamp)))
+	if (r.held || endpoint_is_set(&r.endpoint) ||
+	    !sodium_is_zero(r.timestamp, sizeof(r.timestamp)))
 		add_record(arg, &r);
 }
 
@@ -318,10 +320,12 @@ static void on_recall(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const 
 	if (!known_take(&s->known, public_key, &r))
 		return;
 	memcpy(out->timestamp, r.timestamp, sizeof(out->timestamp));
+	out->held = r.held;
 	if (strcmp(r.name, name) != 0 || !endpoint_is_set(&r.endpoint))
 		return;
 	out->endpoint = r.endpoint;
-	calls_add(&s->calls, public_key);
+	if (!r.held)
+		calls_add(&s->calls, public_key);
 }
 
 /* Life */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the gateway knows of its tenants survives a restart: where each was heard from
- * last, and its greatest timestamp. Both are in the folder of `State =` within about a
+ * last, its greatest timestamp, and whether it is held. All are in the folder of `State =` within about a
  * second (statestore.h), and are given back when a tenant's file is read: the timestamp
- * to whoever has the public key, the endpoint only if the name is the same, too. Those
+ * and the hold to whoever has the public key, the endpoint only if the name is the same, too. Those
  * who get an endpoint back are called (calls.h).
  *
  * A revoked tenant's record goes but for the timestamp of its key (known.h). So do those

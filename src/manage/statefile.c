@@ -54,6 +54,8 @@ size_t statefile_format(char line[STATEFILE_LINE_MAX], const struct statefile_re
 					sizeof(record->timestamp)));
 	if (endpoint_is_set(&record->endpoint))
 		add_word(line, &len, "endpoint", endpoint_format(&record->endpoint, endpoint));
+	if (record->held)
+		add_word(line, &len, "held", "1");
 	format_sum(sum, line, len);
 	add_word(line, &len, "sum", sum);
 	line[len++] = '\n';
@@ -83,6 +85,10 @@ static int read_word(struct statefile_record *out, const char *key, const char *
 		return read_timestamp(out->timestamp, value);
 	if (!strcmp(key, "endpoint"))
 		return endpoint_parse(&out->endpoint, value);
+	if (!strcmp(key, "held")) {
+		out->held = true;
+		return strcmp(value, "1") ? -EINVAL : 0;
+	}
 	if (!strcmp(key, "name")) {
 		if (!tenant_name_valid(value))
 			return -EINVAL;

@@ -5,6 +5,8 @@
  *	berth-state 1
  *	key=hX8…4= name=blog stamp=400000006… endpoint=192.0.2.7:51820 sum=0123456789abcdef
  *
+ * "held=1" stands in the line of a key that must not be used until it is released.
+ *
  * A record is everything known of one public key: what a later line says replaces
  * what an earlier one said, but for the timestamp, of which the greatest counts,
  * whatever the order. Without a name it is of a tenant that was revoked. Every line
@@ -27,6 +29,7 @@ struct statefile_record {
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* zero: none */
 	struct endpoint endpoint;               /* unset: none; its local side is not kept */
 	char name[TENANT_NAME_MAX + 1];         /* "": revoked */
+	bool held;                              /* whoever the key belongs to now */
 };
 
 /* Of a line with its newline and NUL; longer ones are damaged. */

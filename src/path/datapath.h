@@ -23,7 +23,7 @@
  *      accept_runs        replay window, roaming, key
  *                         confirmation, time stamps                receive.c  worker
  *      deliver            inner header, padding, ECN; the source
- *                         must be the peer's own                   receive.c  worker
+ *                         must be the peer's own; MSS of a SYN     receive.c  worker
  *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
  *
  * OUTBOUND: TUN → UDP
@@ -33,6 +33,8 @@
  *                         | message_data | inner | 0… | tag |
  *   route                 destination → peer; none: ICMP error;
  *                         packets of one peer become one group     send.c     worker
+ *    fit                  MSS of a SYN; larger than the tenant's
+ *                         MTU: ICMP error, or cut and staged       send.c     worker
  *   hold_back             what must wait behind staged packets     send.c     worker
  *   assign                key and nonces of a group, one atomic
  *                         add; no key: staged, handshake wanted    send.c     worker
@@ -128,7 +130,8 @@ struct group {
 	struct endpoint to;
 	unsigned first, last; /* packets, linked by burst.next */
 	unsigned n;
-	bool data; /* not only a keepalive */
+	uint16_t mtu; /* the peer's own; 0: the device's */
+	bool data;    /* not only a keepalive */
 };
 
 /*
@@ -166,6 +169,15 @@ static inline void datapath_drop(struct datapath *dp, struct peer *peer, enum dr
 	counter_add(&dp->drops.n[reason], n);
 	if (peer)
 		peer_count_drop(peer, reason, n);
+}
+
+/* What packets to the peer may be long: its own MTU, but never more than the device's. Any thread. */
+static inline uint16_t datapath_mtu(const struct datapath *dp, const struct peer *peer)
+{
+	uint32_t device = atomic_load_explicit(&dp->mtu, memory_order_relaxed);
+	uint32_t own = atomic_load_explicit(&peer->mtu, memory_order_relaxed);
+
+	return (uint16_t)(own ? min(own, device) : device);
 }
 
 /* Who owns the address? Network order. RCU turn, any thread. */

@@ -107,6 +107,10 @@ struct device_peer {
 	uint16_t keepalive;
 	bool session; /* there are keys that can send */
 	bool silent;  /* timers_is_silent() */
+	bool held;    /* peer_hold(): its key was in use from two places */
+	uint16_t mtu; /* its own; 0: the device's */
+	uint32_t shared_key; /* how often that was noticed (sharing.h) */
+	struct endpoint shared_between[2]; /* where, the last time */
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	uint64_t drops[DROP_REASON_COUNT];
@@ -127,6 +131,12 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
  * among those before, of which there is an end. An unknown peer is no error.
  */
 void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], bool attempt);
+
+/*
+ * Ends the holding of a peer: whoever has its key may come. 0; -ENOENT: no such peer;
+ * -EALREADY: it was not held.
+ */
+must_check int device_release(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 
 /* All peers, in no order. */
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
@@ -169,12 +179,13 @@ bool device_has_prefix(struct device *dev, const struct prefix *p);
 struct device_recalled {
 	struct endpoint endpoint;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations */
+	bool held;
 };
 
 /* Called in an RCU turn: neither may ask or change the device. */
 struct device_memory {
 	void *arg;
-	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint now. */
+	/* Its endpoint, timestamp or being held has changed; or it was removed, and has no endpoint now. */
 	void (*learned)(void *arg, const struct device_peer *peer);
 	/*
 	 * A peer is about to be added, and found by nobody yet: fills in what is known of

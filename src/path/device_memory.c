@@ -67,6 +67,8 @@ void device_recall(struct device *dev, struct peer *peer, const struct change *c
 	/* One with this very key may have been removed a moment ago. */
 	take_learned(dev);
 	dev->memory.recall(dev->memory.arg, c->key, c->name, &known);
+	if (known.held)
+		(void)peer_hold(peer);
 	if (c->flags & PEER_HAS_ENDPOINT)
 		known.endpoint = (struct endpoint){ 0 };
 	learned_recall(peer, &known.endpoint, known.timestamp);

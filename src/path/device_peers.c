@@ -10,7 +10,9 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../peer/events.h"
+#include "../peer/sharing.h"
 #include "handshake.h"
+#include "roaming.h"
 
 /* Observers */
 
@@ -248,6 +250,10 @@ static unsigned news_of(struct peer *peer, const struct change *c)
 		news |= EVENT_FIELD_KEEPALIVE;
 	if (c->flags & PEER_HAS_ANNOUNCE && c->announce != peer->announce)
 		news |= EVENT_FIELD_ANNOUNCE;
+	if (c->flags & PEER_HAS_MTU)
+		news |= EVENT_FIELD_MTU;
+	if (c->flags & PEER_HAS_QUARANTINE)
+		news |= EVENT_FIELD_ON_SHARED_KEY;
 	pthread_mutex_lock(&peer->lock);
 	if (c->flags & PEER_HAS_ENDPOINT && !endpoint_same_remote(&peer->endpoint, &c->endpoint))
 		news |= EVENT_FIELD_ENDPOINT;
@@ -277,6 +283,10 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 		set_keepalive(dev, peer, c->keepalive);
 	if (c->flags & PEER_HAS_ANNOUNCE)
 		peer->announce = c->announce;
+	if (c->flags & PEER_HAS_MTU)
+		atomic_store_explicit(&peer->mtu, c->mtu, memory_order_relaxed);
+	if (c->flags & PEER_HAS_QUARANTINE)
+		atomic_store_explicit(&peer->quarantine, c->quarantine, memory_order_relaxed);
 	return 0;
 }
 
@@ -474,6 +484,21 @@ void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], b
 	rcu_turn_end();
 }
 
+int device_release(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct peer *peer;
+	int err = -ENOENT;
+
+	rcu_turn_begin();
+	peer = device_find_peer(dev, public_key);
+	if (peer)
+		err = roaming_release(&dev->dp, peer) ? 0 : -EALREADY;
+	if (!err && atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
+	rcu_turn_end();
+	return err;
+}
+
 /* Asking */
 
 void device_describe(struct peer *peer, struct device_peer *out)
@@ -494,8 +519,11 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.session = session && keypairs_current(&session->keys),
 		.silent = session && timers_is_silent(&session->timers),
 		.allowed_ips = peer->allowed_ips,
-		.n_allowed_ips = peer->n_allowed_ips
+		.n_allowed_ips = peer->n_allowed_ips,
+		.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed),
+		.held = peer_is_held(peer)
 	};
+	out->shared_key = sharing_noticed(peer, out->shared_between);
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;
@@ -551,7 +579,9 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 	rcu_turn_begin();
 	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
 	if (peer) {
-		*out = (struct device_owner){ .announce = peer->announce,
+		/* Who is held is not there. */
+		*out = (struct device_owner){ .announce = peer_is_held(peer) ? ANNOUNCE_CONNECTED
+									     : peer->announce,
 					      .connected = peer_is_connected(peer, clock_now()) };
 		/* Whoever has asked has got no answer: the arrival will be news to him. */
 		peer->arrived &= out->connected;

@@ -14,6 +14,7 @@
 #include "../base/log.h"
 #include "../base/ring.h"
 #include "../peer/learned.h"
+#include "roaming.h"
 
 enum {
 	/* 160 ms of work, where an initiator waits 5 s before it tries again */
@@ -81,6 +82,7 @@ struct lookup {
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
 	int64_t refused;         /* s since 1970: the timestamp of a replayed one */
+	bool held;               /* found, and not to be answered */
 	uint64_t now;
 };
 
@@ -118,6 +120,12 @@ static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOIS
 	if (!entry)
 		return NULL;
 	l->peer = container_of(entry, struct peer, entry);
+	if (peer_is_held(l->peer)) {
+		datapath_drop(l->dp, l->peer, DROP_QUARANTINED, 1);
+		l->held = true;
+		l->peer = NULL;
+		return NULL;
+	}
 	l->session = peer_session(l->peer, l->now);
 	if (!l->session) {
 		l->peer = NULL;
@@ -251,7 +259,7 @@ static void drop_result(struct datapath *dp, struct peer *peer, enum noise_resul
 static void note_received(struct peer *peer, struct session *session,
 			  const struct handshake_message *m, uint64_t now)
 {
-	peer_set_endpoint(peer, &m->from);
+	roaming_heard(m->dp, peer, session, NULL, &m->from, now);
 	timers_received(&session->timers, now, false);
 	counter_add(&peer->traffic.rx_packets, 1);
 	counter_add(&peer->traffic.rx_bytes, m->len);
@@ -338,7 +346,8 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 
 	memcpy(&msg, m->data, sizeof(msg));
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
-	drop_result(m->dp, l.peer, result);
+	if (!l.held)
+		drop_result(m->dp, l.peer, result);
 	if (result == NOISE_REPLAY)
 		explain_replay(m->dp, l.peer, remote, l.refused, now);
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {

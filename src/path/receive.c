@@ -6,6 +6,8 @@
 #include "../base/packet.h"
 #include "datapath.h"
 #include "handshake.h"
+#include "mss.h"
+#include "roaming.h"
 
 /* Handshake messages */
 
@@ -245,7 +247,7 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 	struct datapath *dp = q->dp;
 	uint64_t now = q->burst->now;
 
-	peer_set_endpoint(peer, &q->burst->rx.from[run->newest->message]);
+	roaming_heard(dp, peer, session, key, &q->burst->rx.from[run->newest->message], now);
 	timers_received(&session->timers, now, run->data);
 	if (peer_confirm_key(peer, session, key)) {
 		timers_handshake_complete(&session->timers);
@@ -269,6 +271,7 @@ static void accept_runs(struct queue *q, unsigned n)
 		struct packet *first = p;
 		struct session *session;
 		struct run run;
+		bool held;
 
 		while (p < end && p->key == first->key)
 			p++;
@@ -278,14 +281,16 @@ static void accept_runs(struct queue *q, unsigned n)
 		if (!run.accepted)
 			continue;
 		session = rcu_read(&first->peer->session);
-		if (likely(session)) {
+		if (likely(session))
 			note_received(q, session, first->key, &run);
+		held = peer_is_held(first->peer);
+		if (likely(session && !held))
 			continue;
-		}
-		/* Revoked, or its keys wiped, since the look-up: not one packet more. */
+		/* Revoked, held, or its keys wiped, since the look-up: not one packet more. */
 		for (struct packet *d = first; d < p; d++)
 			d->dead = true;
-		datapath_drop(q->dp, first->peer, DROP_KEY_EXPIRED, run.accepted);
+		datapath_drop(q->dp, first->peer, held ? DROP_QUARANTINED : DROP_KEY_EXPIRED,
+			      run.accepted);
 	}
 }
 
@@ -299,6 +304,9 @@ static enum drop_reason check_inner(struct queue *q, struct packet *p, struct sp
 		return DROP_INNER_MALFORMED;
 	if (datapath_owner(q->dp, in.family, in.src) != p->peer)
 		return DROP_SOURCE_NOT_ALLOWED;
+	/* What it wants to be sent, and what it will be let send. */
+	if (unlikely(mss_may_be_syn(&in, data)))
+		(void)mss_clamp(&in, data, datapath_mtu(q->dp, p->peer));
 	if (unlikely(p->ecn == ECN_CE))
 		inner_set_ce(&in, data);
 	*out = (struct span){ .data = data, .len = in.len };

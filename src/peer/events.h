@@ -56,7 +56,9 @@ enum event_kind {
 	X(ENDPOINT, "endpoint")                                                                \
 	X(PRESHARED_KEY, "preshared key")                                                      \
 	X(KEEPALIVE, "keepalive")                                                              \
-	X(ANNOUNCE, "announcing")
+	X(ANNOUNCE, "announcing")                                                              \
+	X(MTU, "MTU")                                                                          \
+	X(ON_SHARED_KEY, "what a shared key does")
 
 enum event_field_bit {
 #define EVENT_FIELD_BIT(id, text) EVENT_FIELD_BIT_##id,

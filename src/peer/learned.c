@@ -42,7 +42,7 @@ void learned_recall(struct peer *peer, const struct endpoint *endpoint,
 	pthread_mutex_lock(&peer->lock);
 	memcpy(peer->last_timestamp, timestamp, NOISE_TIMESTAMP_LEN);
 	peer->endpoint = *endpoint;
-	atomic_store_explicit(&peer->has_endpoint, endpoint_is_set(endpoint),
+	atomic_store_explicit(&peer->has_endpoint, endpoint_is_set(endpoint) && !peer_is_held(peer),
 			      memory_order_relaxed);
 	pthread_mutex_unlock(&peer->lock);
 }

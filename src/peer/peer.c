@@ -88,6 +88,7 @@ static void peer_free(struct rcu_head *rcu)
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	free(atomic_load_explicit(&peer->drops, memory_order_relaxed));
 	free(peer->events);
+	free(peer->sharing);
 	free(peer->allowed_ips);
 	free(peer->name);
 	free(peer);
@@ -233,7 +234,8 @@ struct session *peer_session(struct peer *peer, uint64_t now)
 		return session;
 	pthread_mutex_lock(&peer->lock);
 	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
-	if (session || atomic_load_explicit(&peer->dead, memory_order_relaxed))
+	if (session || atomic_load_explicit(&peer->dead, memory_order_relaxed) ||
+	    peer_is_held(peer))
 		goto out;
 	session = secret_pool_alloc(&peer->group->sessions);
 	if (!session)
@@ -292,6 +294,31 @@ unsigned peer_kill(struct peer *peer)
 	pthread_mutex_unlock(&peer->lock);
 	learned_tell(peer);
 	return n_staged;
+}
+
+unsigned peer_hold(struct peer *peer)
+{
+	unsigned n_staged;
+
+	pthread_mutex_lock(&peer->lock);
+	atomic_store_explicit(&peer->held, true, memory_order_relaxed);
+	n_staged = drop_session(peer);
+	atomic_store_explicit(&peer->has_endpoint, false, memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
+	return n_staged;
+}
+
+bool peer_release(struct peer *peer)
+{
+	bool held;
+
+	pthread_mutex_lock(&peer->lock);
+	held = atomic_exchange_explicit(&peer->held, false, memory_order_relaxed);
+	if (held)
+		atomic_store_explicit(&peer->has_endpoint, endpoint_is_set(&peer->endpoint),
+				      memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
+	return held;
 }
 
 void peer_drop_idle_session(struct peer *peer)
@@ -421,28 +448,35 @@ int peer_get_endpoint(struct peer *peer, struct endpoint *out)
 	return endpoint_is_set(out) ? 0 : -EDESTADDRREQ;
 }
 
-bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
+bool peer_move(struct peer *peer, const struct endpoint *from, struct endpoint *before)
 {
 	bool news = false, moved = false;
-	struct endpoint before;
 
 	pthread_mutex_lock(&peer->lock);
 	if (!endpoint_equal(&peer->endpoint, from) &&
 	    !atomic_load_explicit(&peer->dead, memory_order_relaxed)) {
 		news = !endpoint_same_remote(&peer->endpoint, from);
 		moved = news && endpoint_is_set(&peer->endpoint);
-		before = peer->endpoint;
+		*before = peer->endpoint;
 		peer->endpoint = *from;
-		atomic_store_explicit(&peer->has_endpoint, true, memory_order_relaxed);
+		atomic_store_explicit(&peer->has_endpoint, !peer_is_held(peer),
+				      memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (moved) {
 		atomic_fetch_add_explicit(&peer->endpoint_changes, 1, memory_order_relaxed);
-		peer_note_way(peer, EVENT_ROAMED, &before, from);
+		peer_note_way(peer, EVENT_ROAMED, before, from);
 	}
 	if (news)
 		learned_tell(peer);
 	return moved;
+}
+
+bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
+{
+	struct endpoint before;
+
+	return peer_move(peer, from, &before);
 }
 
 void peer_clear_endpoint_src(struct peer *peer)

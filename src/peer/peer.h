@@ -34,6 +34,7 @@
 
 struct datapath;
 struct event_ring;
+struct sharing;
 
 /* What all peers of a device share. Constant after peer_group_init(). */
 struct peer_group {
@@ -122,6 +123,7 @@ struct peer {
 	_Atomic bool has_endpoint;         /* written under lock: spares the lock where none is */
 	_Atomic uint16_t keepalive;        /* seconds; control thread writes */
 	uint16_t home;                     /* queue whose worker looks after it; constant */
+	_Atomic uint16_t mtu;              /* of packets to it; 0: the device's; control writes */
 	struct traffic_counters traffic;
 	_Atomic(struct drop_counters *) drops; /* made at the first drop */
 
@@ -131,6 +133,7 @@ struct peer {
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
 	_Atomic uint32_t endpoint_changes;
 	struct event_ring *events;      /* lock; events.h; NULL: nothing has happened yet */
+	struct sharing *sharing;        /* lock; sharing.h; NULL: it has never moved */
 	struct timespec last_handshake; /* lock; UTC */
 	uint32_t replay_said; /* handshake thread: s since boot, when it was last logged; 0: never */
 	_Atomic unsigned refs;
@@ -147,6 +150,8 @@ struct peer {
 	size_t n_allowed_ips;
 	enum announce announce;
 	bool arrived; /* was found connected, and not away since */
+	_Atomic bool quarantine; /* hold it when its key is shared; anybody reads */
+	_Atomic bool held;       /* written under lock; anybody reads */
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
@@ -179,7 +184,23 @@ void peer_unref(struct peer *peer);
  */
 unsigned peer_kill(struct peer *peer);
 
-/* The peer's session, made if there is none. NULL: dead, or no memory. RCU turn, any thread. */
+/*
+ * Holds the peer: no session and no handshake, no packet either way, until
+ * peer_release() or for good. Its endpoint stays known. Returns how many staged packets
+ * end with it. Any thread, RCU turn.
+ */
+unsigned peer_hold(struct peer *peer);
+
+/* False: it is not held. Any thread. */
+must_check bool peer_release(struct peer *peer);
+
+/* Any thread. */
+static inline bool peer_is_held(const struct peer *peer)
+{
+	return atomic_load_explicit(&peer->held, memory_order_relaxed);
+}
+
+/* The peer's session, made if there is none. NULL: dead, held, or no memory. RCU turn, any thread. */
 struct session *peer_session(struct peer *peer, uint64_t now);
 
 /*
@@ -206,8 +227,11 @@ must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);
 
 /*
  * Roaming (§6.5): an authenticated packet came from there. True when the
- * remote side is another one than before. Any thread, RCU turn.
+ * remote side is another one than before, which *before then is. Any thread, RCU turn.
  */
+bool peer_move(struct peer *peer, const struct endpoint *from, struct endpoint *before);
+
+/* The same for whom the rest does not concern. */
 bool peer_set_endpoint(struct peer *peer, const struct endpoint *from);
 
 /* The local address was no good, or no answer comes: let the kernel choose. Any thread. */

@@ -35,10 +35,13 @@
 	X(INNER_MALFORMED, "inner-malformed", "decrypted packet is not IP or is cut short")    \
 	X(SOURCE_NOT_ALLOWED, "source-not-allowed", "inner source is not the tenant's own")    \
 	X(TUN_WRITE, "tun-write", "the TUN device refused the packet")                         \
+	/* either way */                                                                       \
+	X(QUARANTINED, "quarantined", "tenant is held: its key is in use from two places")     \
 	/* from the TUN device */                                                              \
 	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \
 	X(NO_TENANT, "no-tenant", "destination belongs to no tenant")                          \
 	X(NO_ENDPOINT, "no-endpoint", "tenant has not been heard from yet")                    \
+	X(TOO_BIG, "too-big", "packet is larger than the tenant's MTU")                        \
 	X(STAGING_FULL, "staging-full", "too many packets waited for a handshake")             \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", "packets waited for a handshake in vain")    \
 	X(SEND_FAILED, "send-failed", "the network refused the datagram")

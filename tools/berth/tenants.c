@@ -175,6 +175,18 @@ static void print_endpoint(const json_t *tenant)
 		people_field("endpoint", "%s", endpoint);
 }
 
+static void print_shared_key(const json_t *tenant)
+{
+	const json_t *between = json_object_get(tenant, "shared_key_between");
+	const char *a = json_string_value(json_array_get(between, 0));
+	const char *b = json_string_value(json_array_get(between, 1));
+	uint64_t n = answer_number(tenant, "shared_key");
+
+	if (a && b)
+		people_field("shared key", "in use from two places, %s and %s, noticed %" PRIu64
+			     " %s", a, b, n, n == 1 ? "time" : "times");
+}
+
 static void print_handshake(const json_t *tenant)
 {
 	int64_t when = (int64_t)answer_number(tenant, "last_handshake");
@@ -209,6 +221,7 @@ static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
 	uint64_t keepalive = answer_number(tenant, "keepalive");
+	uint64_t mtu = answer_number(tenant, "mtu");
 
 	(void)printf("%s%s%s  %s%s%s\n", people_colour(COLOUR_BOLD), answer_text(tenant, "name"),
 		     people_colour(COLOUR_NONE), people_colour(colour_of(state)), state,
@@ -216,11 +229,14 @@ static void print_tenant(const json_t *tenant)
 	people_field("public key", "%s", answer_text(tenant, "public_key"));
 	print_strings("addresses", json_object_get(tenant, "allowed_ips"));
 	print_endpoint(tenant);
+	print_shared_key(tenant);
 	print_handshake(tenant);
 	answer_print_traffic("received", tenant, "rx_bytes", "rx_packets");
 	answer_print_traffic("sent", tenant, "tx_bytes", "tx_packets");
 	if (keepalive)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
+	if (mtu)
+		people_field("MTU", "%" PRIu64, mtu);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
 	print_events(json_object_get(tenant, "events"));
 }
