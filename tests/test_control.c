@@ -253,7 +253,8 @@ static const struct {
 	/* 9 */ { "{\"do\":7}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	{ "{\"do\":\"release\",\"name\":\"alice\"}", "{\"released\":{\"name\":\"alice\"}}" },
 	{ "{\"do\":\"release\",\"name\":\"bob\"}", "{\"error\":\"'bob' is not quarantined\"}" },
-	{ "{\"do\":\"release\",\"name\":\"x\"}", "{\"error\":\"there is no tenant 'x'\"}" },
+	{ "{\"do\":\"release\",\"name\":\"x\"}",
+	  "{\"error\":\"there is no tenant 'x'\",\"code\":\"no-tenant\"}" },
 	{ "{\"do\":\"release\"}", "{\"error\":\"a request to release needs a name\"}" },
 	/* 10: what is echoed does not drive a terminal */
 	{ "{\"do\":\"\\u001b[2J\"}", "{\"error\":\"this berthd cannot do '\\\\x1b[2J'\"}" },

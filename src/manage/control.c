@@ -218,7 +218,7 @@ static void do_release(struct control *control, const json_t *request, struct te
 	}
 	err = control->ops.release(control->arg, name);
 	if (err == -ENOENT) {
-		answer_error(answer, "there is no tenant '%s'", name);
+		answer_absent(control, name, answer);
 	} else if (err == -EALREADY) {
 		answer_error(answer, "'%s' is not quarantined", name);
 	} else if (err) {
