@@ -39,6 +39,7 @@ enum change_peer_flags {
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
+	PEER_SUSPEND = 1 << 9,             /* beside PEER_REMOVE: what was counted of it is kept */
 };
 
 struct change {

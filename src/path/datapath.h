@@ -46,7 +46,7 @@
 #include "../../crypto/aead.h"
 #include "../../crypto/ratelimit.h"
 #include "../../tun/tun.h"
-#include "../peer/peer.h"
+#include "../peer/learned.h"
 #include "../table/allowedips.h"
 #include "../table/counters.h"
 #include "udp.h"
@@ -161,8 +161,10 @@ static inline void datapath_drop(struct datapath *dp, struct peer *peer, enum dr
 	if (!n)
 		return;
 	counter_add(&dp->drops.n[reason], n);
-	if (peer)
-		peer_count_drop(peer, reason, n);
+	if (!peer)
+		return;
+	peer_count_drop(peer, reason, n);
+	learned_counted(peer);
 }
 
 /* Who owns the address? Network order. RCU turn, any thread. */

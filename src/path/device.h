@@ -111,6 +111,7 @@ struct device_peer {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
 	bool removed;                           /* struct device_memory only */
+	bool suspended;                         /* removed by PEER_SUSPEND */
 };
 
 /* One peer by its public key. False: no such. Calls fn once. */
@@ -146,13 +147,22 @@ bool device_has_prefix(struct device *dev, const struct prefix *p);
 struct device_recalled {
 	struct endpoint endpoint;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations */
+	struct saved_counts counts;
 };
 
 /* Called in an RCU turn: neither may ask or change the device. */
 struct device_memory {
 	void *arg;
-	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint now. */
+	/*
+	 * Its endpoint, its timestamp or what was counted of it has changed; or it was removed,
+	 * which is told once, and has no endpoint now.
+	 */
 	void (*learned)(void *arg, const struct device_peer *peer);
+	/*
+	 * PEER_REMOVE was said of a tenant (change.name is not "") whose public key no peer
+	 * has. suspended: PEER_SUSPEND was, too. May be NULL.
+	 */
+	void (*absent)(void *arg, const uint8_t public_key[NOISE_KEY_LEN], bool suspended);
 	/*
 	 * A peer is about to be added, and found by nobody yet: fills in what is known of
 	 * its public key. name: "" if it has none.

@@ -229,6 +229,19 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 	return 0;
 }
 
+/* peer NULL: there is none; but something may be remembered of it. */
+static void remove_known(struct device *dev, struct peer *peer, const struct change *c)
+{
+	bool suspended = c->flags & PEER_SUSPEND;
+
+	if (peer) {
+		peer->suspended = suspended;
+		remove_peer(dev, peer);
+	} else if (dev->memory.absent && *c->name) {
+		dev->memory.absent(dev->memory.arg, c->key, suspended);
+	}
+}
+
 static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 {
 	struct peer *peer = device_find_peer(dev, c->key);
@@ -237,8 +250,7 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
 		return -EINVAL;
 	if (c->flags & PEER_REMOVE) {
-		if (peer)
-			remove_peer(dev, peer);
+		remove_known(dev, peer, c);
 		*removed |= peer != NULL;
 		return 0;
 	}
@@ -407,7 +419,8 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.session = session && keypairs_current(&session->keys),
 		.silent = session && timers_is_silent(&session->timers),
 		.allowed_ips = peer->allowed_ips,
-		.n_allowed_ips = peer->n_allowed_ips
+		.n_allowed_ips = peer->n_allowed_ips,
+		.suspended = peer->suspended
 	};
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);

@@ -258,6 +258,7 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 		handshake_want(dp->handshake, peer, PEER_HANDSHAKE_WANT);
 	counter_add(&peer->traffic.rx_packets, run->accepted);
 	counter_add(&peer->traffic.rx_bytes, run->bytes);
+	learned_counted(peer);
 }
 
 static void accept_runs(struct queue *q, unsigned n)

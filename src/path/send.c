@@ -89,6 +89,7 @@ static void flush(struct tally *t)
 			continue;
 		counter_add(&g->peer->traffic.tx_packets, b->tx.sent[i]);
 		counter_add(&g->peer->traffic.tx_bytes, run->bytes * b->tx.sent[i] / run->n);
+		learned_counted(g->peer);
 	}
 	udp_tx_reset(&b->tx, t->udp);
 }
@@ -416,6 +417,7 @@ void send_handshake(struct queue *q, struct peer *peer)
 	} else {
 		counter_add(&peer->traffic.tx_packets, 1);
 		counter_add(&peer->traffic.tx_bytes, out->len);
+		learned_counted(peer);
 	}
 	free(out);
 }

@@ -141,7 +141,9 @@ struct peer {
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	enum announce announce;
-	bool arrived; /* was found connected, and not away since */
+	bool arrived;   /* was found connected, and not away since */
+	bool suspended; /* removed, but what was counted is kept: it may come back */
+	bool buried;    /* that it was removed has been told */
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */

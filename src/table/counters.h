@@ -51,6 +51,8 @@ enum drop_reason {
 
 /* "bad-tag" and the like; stable, for programs. */
 const char *drop_name(enum drop_reason reason);
+/* The reason of that name of len characters, or DROP_REASON_COUNT: there is none. */
+enum drop_reason drop_find(const char *name, size_t len);
 /* One short sentence for people. */
 const char *drop_text(enum drop_reason reason);
 
@@ -61,6 +63,12 @@ struct drop_counters {
 /* Bytes are of whole WireGuard messages, as `wg show` counts them. */
 struct traffic_counters {
 	_Atomic uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+
+/* What of both survives a restart, as plain numbers. */
+struct saved_counts {
+	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+	uint64_t drops[DROP_REASON_COUNT];
 };
 
 /* Relaxed: counters order nothing, they only have to add up. */
