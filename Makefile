@@ -102,6 +102,7 @@ FAKES_device_memory := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
+FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
 
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:

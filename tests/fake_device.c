@@ -61,7 +61,11 @@ static int apply_peer(const struct change *c)
 	struct fake_peer *peer = find_key(c->key);
 
 	if (c->flags & PEER_REMOVE) {
-		if (peer)
+		if (c->flags & PEER_SUSPEND)
+			fake.n_suspended++;
+		if (!peer && *c->name)
+			fake.n_absent++;
+		if (peer && !(c->flags & PEER_IF_ABSENT))
 			peer->there = false;
 		return 0;
 	}

@@ -39,7 +39,8 @@ enum change_peer_flags {
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
-	PEER_SUSPEND = 1 << 9,             /* beside PEER_REMOVE: what was counted of it is kept */
+	PEER_SUSPEND = 1 << 10,            /* beside PEER_REMOVE: what was counted of it is kept */
+	PEER_IF_ABSENT = 1 << 11,          /* beside PEER_REMOVE: one that is there stays */
 };
 
 struct change {

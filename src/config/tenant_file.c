@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "../base/clock.h"
+#include "../base/utc.h"
 #include "tenant_file.h"
 #include "tenant_keys.h"
 #include "tunnel.h"
@@ -105,6 +107,22 @@ static int make_tunnel(struct config_tenant *tenant)
 	return tenant->tunnel ? 0 : -ENOMEM;
 }
 
+/* Its date has passed: an error that all may read, and it is revoked. */
+static void check_expiry(struct tenant_reading *r)
+{
+	struct config_tenant *tenant = r->tenant;
+	char date[UTC_STRLEN];
+	struct timespec now;
+
+	clock_realtime(&now);
+	if (!tenant_is_past(tenant, now.tv_sec))
+		return;
+	tenant->state = TENANT_EXPIRED;
+	fault_add(r->faults, tenant->file, tenant->expires_line,
+		  "Expires: %s has passed: the tenant is revoked",
+		  utc_format(tenant->expires, date));
+}
+
 /* 0, -EINVAL when errors were added, -EAGAIN, -ENOMEM. */
 static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 {
@@ -130,6 +148,8 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 		finish_gateway_tenant(r);
 	if (!err && r->faults->n_errors != errors)
 		err = -EINVAL;
+	if (!err)
+		check_expiry(r);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "../base/utc.h"
 #include "file.h"
 #include "tenant_keys.h"
 #include "tunnel_value.h"
@@ -161,6 +162,22 @@ static int set_announce(void *target, const struct rules_where *where, const cha
 	return value_announce(where, value, &r->tenant->announce);
 }
 
+static int set_expires(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+	int err = utc_parse(value, &r->tenant->expires);
+
+	r->tenant->expires_line = where->line;
+	if (err == -ERANGE)
+		rules_fault(where, "there is no such day or time as '%s'; a right one is "
+			    "2027-01-01T00:00:00Z", value);
+	else if (err)
+		rules_fault(where, "'%s' is not a date: write 2027-01-01T00:00:00Z, "
+			    "2027-01-01T01:00:00+01:00, or 2027-01-01 for its beginning in UTC",
+			    value);
+	return err ? -EINVAL : 0;
+}
+
 static const struct rules_key tenant_keys[] = {
 	{ .name = "RateLimit", .refused = RULES_NOT_YET },
 	{ .name = "RateUp", .refused = RULES_NOT_YET },
@@ -168,7 +185,7 @@ static const struct rules_key tenant_keys[] = {
 	{ .name = "Quota", .refused = RULES_NOT_YET },
 	{ .name = "QuotaRate", .refused = RULES_NOT_YET },
 	{ .name = "Blocked", .refused = RULES_NOT_YET },
-	{ .name = "Expires", .refused = RULES_NOT_YET },
+	{ .name = "Expires", .set = set_expires },
 	{ .name = "Announce", .set = set_announce },
 };
 _Static_assert(ARRAY_SIZE(tenant_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");

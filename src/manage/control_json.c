@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../base/encoding.h"
+#include "../base/utc.h"
 #include "../base/version.h"
 
 /* Adds one field; *err keeps the first error, so that a list of fields reads as one. */
@@ -77,6 +78,41 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 	set_number(out, "endpoint_changes", peer->endpoint_changes, &err);
 	set_number(out, "keepalive", peer->keepalive, &err);
 	set(out, "drops", drops_json(peer->drops, &err), &err);
+	return err;
+}
+
+static void set_expires(json_t *out, const struct config_tenant *tenant, int *err)
+{
+	char date[UTC_STRLEN];
+
+	set(out, "expires", tenant->expires ? json_string(utc_format(tenant->expires, date))
+					    : json_null(), err);
+}
+
+int control_tenant_json(json_t *out, const struct config_tenant *tenant)
+{
+	int err = 0;
+
+	set_expires(out, tenant, &err);
+	return err;
+}
+
+int control_expired_json(json_t *out, const struct config_tenant *tenant)
+{
+	const struct config_ranges *ips = &tenant->peers[0].allowed_ips;
+	json_t *texts = json_array();
+	char text[PREFIX_STRLEN];
+	int err = 0;
+
+	for (uint32_t i = 0; i < ips->n; i++)
+		if (json_array_append_new(texts, json_string(prefix_format(&ips->v[i].prefix,
+									   text))))
+			err = -ENOMEM;
+	set(out, "name", json_string(tenant->name), &err);
+	set_key(out, "public_key", tenant->peers[0].public_key, &err);
+	set(out, "state", json_string("expired"), &err);
+	set(out, "allowed_ips", texts, &err);
+	set_expires(out, tenant, &err);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "../config/tenant.h"
 #include "../neighbor/neigh.h"
 #include "../path/device.h"
 
@@ -20,6 +21,12 @@
  * are not 0.
  */
 must_check int control_peer_json(json_t *out, const struct device_peer *peer);
+
+/* expires (RFC 3339, or null): what only the file of a tenant that is in force says. */
+must_check int control_tenant_json(json_t *out, const struct config_tenant *tenant);
+
+/* name, public_key, state ("expired"), allowed_ips, expires: of one that has no peer now. */
+must_check int control_expired_json(json_t *out, const struct config_tenant *tenant);
 
 /*
  * version, pid, interface, public_key (base64 or null), listen_port (0: none), fwmark,

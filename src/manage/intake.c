@@ -147,6 +147,8 @@ static void after_batch(struct intake *in, struct file_entry *e)
 		e->said_conflict = 0;
 		stop_waiting(e);
 		set_refused(in, e, false);
+		if (tenant_in_force(e->conf) && e->conf->expires)
+			alarm_by(in->alarm, e->conf->expires);
 		/* With key files it is kept, so that they are looked at. */
 		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
 			tenant_free(e->conf);
@@ -161,8 +163,18 @@ static void after_batch(struct intake *in, struct file_entry *e)
 	}
 }
 
+/* While somebody waited, his time may have run out. */
+static void check_date(struct config_tenant *wanted)
+{
+	struct timespec now;
+
+	clock_realtime(&now);
+	if (tenant_in_force(wanted) && tenant_is_past(wanted, now.tv_sec))
+		wanted->state = TENANT_EXPIRED;
+}
+
 /* All who want something, those first who have waited longest. */
-static void bring_into_force(struct intake *in)
+void intake_settle(struct intake *in)
 {
 	size_t n = 0, i = 0;
 	struct file_entry **batch, *e;
@@ -176,6 +188,8 @@ static void bring_into_force(struct intake *in)
 	}
 	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
 		batch[i++] = e;
+	for (i = 0; i < n; i++)
+		check_date(batch[i]->wanted);
 	settle_claims(in->enforce.claims, batch, n);
 	enforce(&in->enforce, batch, n);
 	for (i = 0; i < n; i++)
@@ -202,7 +216,7 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 			entries_forget_if_empty(&in->entries, e);
 	}
 	if (news)
-		bring_into_force(in);
+		intake_settle(in);
 	log_debug("%zu files read and applied in %.1f ms", n,
 		  (double)(clock_now() - start) / NSEC_PER_MSEC);
 }

@@ -71,6 +71,17 @@ static void list_tunnel(const char *name, struct device *dev, void *arg)
 	device_each_peer(dev, list_tunnel_peer, &l);
 }
 
+static void list_expired(const struct config_tenant *conf, void *arg)
+{
+	json_t *tenant = json_object();
+
+	if (tenant && control_expired_json(tenant, conf)) {
+		json_decref(tenant);
+		tenant = NULL;
+	}
+	control_list_add(arg, tenant);
+}
+
 static int on_list(void *arg, struct control_list *list)
 {
 	struct running *r = arg;
@@ -78,6 +89,7 @@ static int on_list(void *arg, struct control_list *list)
 	if (r->gateway)
 		device_each_peer(gateway_device(r->gateway), list_peer, list);
 	reload_each_tunnel(r->reload, list_tunnel, list);
+	reload_each_expired(r->reload, list_expired, list);
 	return 0;
 }
 
@@ -102,8 +114,11 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	struct showing s = { .out = tenant, .name = name, .err = -ENOENT };
 	uint8_t key[NOISE_KEY_LEN];
 	struct device *dev = NULL;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
 	int kind = reload_find(r->reload, name, key, &dev);
 
+	if (conf && conf->state == TENANT_EXPIRED)
+		return control_expired_json(tenant, conf);
 	if (kind < 0)
 		return kind;
 	if (kind == 0)
@@ -111,6 +126,8 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	if (!dev)
 		return -ENETDOWN;
 	(void)device_get_peer(dev, key, show_peer, &s);
+	if (!s.err && kind == 0)
+		s.err = control_tenant_json(tenant, conf);
 	return s.err;
 }
 
@@ -148,6 +165,7 @@ static int on_status(void *arg, json_t *status)
 	reload_counts(r->reload, &counts);
 	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
 	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
+	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
 		return -ENOMEM;

@@ -234,6 +234,8 @@ static void remove_known(struct device *dev, struct peer *peer, const struct cha
 {
 	bool suspended = c->flags & PEER_SUSPEND;
 
+	if (peer && c->flags & PEER_IF_ABSENT)
+		return;
 	if (peer) {
 		peer->suspended = suspended;
 		remove_peer(dev, peer);
@@ -251,7 +253,7 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 		return -EINVAL;
 	if (c->flags & PEER_REMOVE) {
 		remove_known(dev, peer, c);
-		*removed |= peer != NULL;
+		*removed |= peer && !(c->flags & PEER_IF_ABSENT);
 		return 0;
 	}
 	if (peer)
