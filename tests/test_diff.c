@@ -34,6 +34,8 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 			fprintf(out, " keepalive=%u", c->keepalive);
 		if (c->flags & PEER_HAS_ANNOUNCE)
 			fprintf(out, " announce=%d", c->announce);
+		if (c->flags & PEER_HAS_LIMITS)
+			fprintf(out, " up=%lu down=%lu", c->limits.rate_up, c->limits.rate_down);
 		if (c->flags & PEER_HAS_ENDPOINT)
 			fprintf(out, " endpoint=%s", endpoint_format(&c->endpoint, buf));
 		if (c->flags & PEER_REPLACE_ALLOWED_IPS)
@@ -52,6 +54,7 @@ START_TEST(test_tenant)
 {
 	struct config_tenant *a = make("t", 1, "10.0.0.1,::1"), *b = make("t", 1, "::1,10.0.0.1");
 	struct config_tenant *gone = make_tenant("t");
+	struct limits limits = { .rate_down = 5 };
 
 	gone->state = TENANT_REVOKED;
 	expect(NULL, NULL, "");
@@ -66,6 +69,12 @@ START_TEST(test_tenant)
 	expect(a, b, "update 1 announce=2\n");
 	expect(b, a, "update 1 announce=0\n");
 	b->announce = ANNOUNCE_DEFAULT;
+	b->limits = &limits;
+	expect(NULL, b, "add 1 psk=0 keepalive=0 up=0 down=5 ips=10.0.0.1/32,::1/128\n");
+	expect(a, b, "update 1 up=0 down=5\n");
+	expect(b, a, "update 1 up=0 down=0\n");
+	expect(b, b, "");
+	b->limits = NULL;
 	expect(a, a, "");
 	expect(a, b, ""); /* the order of a list is none */
 	b->peers[0].preshared_key[0] = 3;

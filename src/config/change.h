@@ -10,6 +10,7 @@
 
 #include "../base/endpoint.h"
 #include "../base/prefix.h"
+#include "limits.h"
 
 enum { TENANT_NAME_MAX = 64 };
 
@@ -39,6 +40,7 @@ enum change_peer_flags {
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
+	PEER_HAS_LIMITS = 1 << 9,          /* nothing but zeros: none */
 	PEER_SUSPEND = 1 << 10,            /* beside PEER_REMOVE: what was counted of it is kept */
 	PEER_IF_ABSENT = 1 << 11,          /* beside PEER_REMOVE: one that is there stays */
 };
@@ -53,6 +55,7 @@ struct change {
 	struct endpoint endpoint;
 	uint16_t keepalive; /* seconds, 0 = off */
 	enum announce announce;
+	struct limits limits;
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 };

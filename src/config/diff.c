@@ -12,6 +12,7 @@ struct writing {
 	const char *name;
 	bool many; /* several peers share the addresses */
 	enum announce announce, announce_before;
+	const struct limits *limits, *limits_before; /* NULL: none */
 };
 
 static struct change *add_peer_change(const struct writing *w, const struct config_peer *peer,
@@ -91,6 +92,13 @@ static void put_announce(struct change *c, const struct writing *w)
 	c->announce = w->announce;
 }
 
+static void put_limits(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_LIMITS;
+	if (w->limits)
+		c->limits = *w->limits;
+}
+
 static int remove_peer(const struct writing *w, const struct config_peer *peer)
 {
 	return add_peer_change(w, peer, PEER_REMOVE) ? 0 : -ENOMEM;
@@ -106,6 +114,8 @@ static int add_peer(const struct writing *w, const struct config_peer *peer)
 	put_keepalive(c, peer);
 	if (w->announce != ANNOUNCE_DEFAULT)
 		put_announce(c, w);
+	if (w->limits)
+		put_limits(c, w);
 	if (tenant_peer_endpoint(peer, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return put_ranges(c, &peer->allowed_ips, NULL);
@@ -152,9 +162,10 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 	bool ranges = is_ranges_update(w, old, new);
 	bool endpoint = is_endpoint_update(old, new);
 	bool announce = w->announce != w->announce_before;
+	bool limits = !limits_equal(w->limits, w->limits_before);
 	struct change *c;
 
-	if (!key && !keepalive && !ranges && !endpoint && !announce)
+	if (!key && !keepalive && !ranges && !endpoint && !announce && !limits)
 		return 0;
 	c = add_peer_change(w, new, PEER_UPDATE_ONLY);
 	if (!c)
@@ -165,6 +176,8 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 		put_keepalive(c, new);
 	if (announce)
 		put_announce(c, w);
+	if (limits)
+		put_limits(c, w);
 	if (endpoint && tenant_peer_endpoint(new, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return ranges ? put_ranges(c, &new->allowed_ips, NULL) : 0;
@@ -254,6 +267,8 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 	w.many = (new ? new : old)->kind == TENANT_TUNNEL;
 	w.announce = new ? new->announce : ANNOUNCE_DEFAULT;
 	w.announce_before = old ? old->announce : ANNOUNCE_DEFAULT;
+	w.limits = new ? new->limits : NULL;
+	w.limits_before = old ? old->limits : NULL;
 	if (new && new->tunnel)
 		err = write_identity(&w, old, new);
 	for (enum pass pass = PASS_REMOVE; !err && pass <= PASS_UPDATE; pass++)

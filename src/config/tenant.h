@@ -9,6 +9,7 @@
 
 #include "../base/endpoint.h"
 #include "change.h"
+#include "limits.h"
 #include "value.h"
 
 enum tenant_kind {
@@ -70,6 +71,7 @@ struct config_tenant {
 	struct config_peer *peers; /* sorted by public key; one for a tenant of the gateway */
 	size_t n_peers;
 	enum announce announce; /* of a tenant of the gateway */
+	struct limits *limits;  /* of a tenant of the gateway; NULL: none */
 	int64_t expires;        /* of a tenant of the gateway: seconds of UTC; 0: never */
 	unsigned expires_line;
 	struct config_tunnel *tunnel; /* NULL for a tenant of the gateway */

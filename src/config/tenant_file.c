@@ -76,11 +76,27 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	}
 }
 
-static void finish_gateway_tenant(struct tenant_reading *r)
+/* What is said of one way goes before what is said of both, in any order. */
+static int finish_limits(struct tenant_reading *r)
+{
+	struct limits limits = { .rate_up = r->rate_up_line ? r->rate_up : r->rate,
+				 .rate_down = r->rate_down_line ? r->rate_down : r->rate };
+
+	if (limits_equal(&limits, NULL))
+		return 0;
+	r->tenant->limits = malloc(sizeof(*r->tenant->limits));
+	if (!r->tenant->limits)
+		return -ENOMEM;
+	*r->tenant->limits = limits;
+	return 0;
+}
+
+static int finish_gateway_tenant(struct tenant_reading *r)
 {
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
+	return finish_limits(r);
 }
 
 static int finish_tunnel(struct tenant_reading *r)
@@ -145,7 +161,7 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 	if (r->tenant->kind == TENANT_TUNNEL)
 		err = finish_tunnel(r);
 	else
-		finish_gateway_tenant(r);
+		err = finish_gateway_tenant(r);
 	if (!err && r->faults->n_errors != errors)
 		err = -EINVAL;
 	if (!err)

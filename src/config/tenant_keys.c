@@ -178,10 +178,33 @@ static int set_expires(void *target, const struct rules_where *where, const char
 	return err ? -EINVAL : 0;
 }
 
+static int set_rate(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return limits_rate_or_off(where, value, &r->rate);
+}
+
+static int set_rate_up(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->rate_up_line = where->line;
+	return limits_rate_or_off(where, value, &r->rate_up);
+}
+
+static int set_rate_down(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->rate_down_line = where->line;
+	return limits_rate_or_off(where, value, &r->rate_down);
+}
+
 static const struct rules_key tenant_keys[] = {
-	{ .name = "RateLimit", .refused = RULES_NOT_YET },
-	{ .name = "RateUp", .refused = RULES_NOT_YET },
-	{ .name = "RateDown", .refused = RULES_NOT_YET },
+	{ .name = "RateLimit", .set = set_rate },
+	{ .name = "RateUp", .set = set_rate_up },
+	{ .name = "RateDown", .set = set_rate_down },
 	{ .name = "Quota", .refused = RULES_NOT_YET },
 	{ .name = "QuotaRate", .refused = RULES_NOT_YET },
 	{ .name = "Blocked", .refused = RULES_NOT_YET },

@@ -77,6 +77,10 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 	set_number(out, "tx_packets", peer->tx_packets, &err);
 	set_number(out, "endpoint_changes", peer->endpoint_changes, &err);
 	set_number(out, "keepalive", peer->keepalive, &err);
+	if (peer->limits.rate_up)
+		set_number(out, "rate_up", peer->limits.rate_up, &err);
+	if (peer->limits.rate_down)
+		set_number(out, "rate_down", peer->limits.rate_down, &err);
 	set(out, "drops", drops_json(peer->drops, &err), &err);
 	return err;
 }

@@ -17,8 +17,8 @@
  * name, public_key (base64), state ("connected": there is a session; "idle"),
  * allowed_ips [text], endpoint (text or null), last_handshake (seconds of UTC or
  * null), rx_bytes, rx_packets (from the tenant), tx_bytes, tx_packets,
- * endpoint_changes, keepalive (seconds, 0: off), drops {name: n}, those that
- * are not 0.
+ * endpoint_changes, keepalive (seconds, 0: off), rate_up, rate_down (from and to the tenant,
+ * bit/s; only if there is one), drops {name: n}, those that are not 0.
  */
 must_check int control_peer_json(json_t *out, const struct device_peer *peer);
 

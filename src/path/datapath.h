@@ -21,7 +21,8 @@
  *      accept_runs        replay window, roaming, key
  *                         confirmation, time stamps                receive.c  worker
  *      deliver            inner header, padding, ECN; the source
- *                         must be the peer's own                   receive.c  worker
+ *                         must be the peer's own; then its rate:
+ *                         what is too fast waits, or is dropped    receive.c  worker
  *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
  *
  * OUTBOUND: TUN → UDP
@@ -31,12 +32,17 @@
  *                         | message_data | inner | 0… | tag |
  *   route                 destination → peer; none: ICMP error;
  *                         packets of one peer become one group     send.c     worker
+ *   limit_groups          the tenant's rate: what is too fast
+ *                         waits, or is dropped                     send.c     worker
  *   hold_back             what must wait behind staged packets     send.c     worker
  *   assign                key and nonces of a group, one atomic
  *                         add; no key: staged, handshake wanted    send.c     worker
  *   aead_seal_burst       AEAD, in place                           crypto/aead
  *   queue_group           to the peer's endpoint                   send.c     worker
  *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
+ *
+ * What waits for its rate (peer/limit.h) is taken up by the peer's home worker, on a
+ * timer: deliver_held() and send_held(). Tenants without a limit have no queue.
  *
  * Everybody may read what stands here; who may write is said at each field.
  */
@@ -192,6 +198,14 @@ int send_burst(struct queue *q);
  * handshake when there is none. True when anything was sent. Worker, RCU turn.
  */
 bool send_staged(struct queue *q, struct peer *peer);
+
+/*
+ * Lets go what waits for the peer's rate and may pass now: receive.c to the TUN device, send.c to
+ * the peer. The peer has a limit. Returns when to come again (monotonic ns), UINT64_MAX when nothing
+ * waits. The peer's home worker and queue, RCU turn.
+ */
+uint64_t deliver_held(struct queue *q, struct peer *peer);
+uint64_t send_held(struct queue *q, struct peer *peer);
 
 /*
  * send.c: sends the handshake message that the handshake thread has left for the peer.

@@ -104,6 +104,7 @@ struct device_peer {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
+	struct limits limits;
 	bool session; /* there are keys that can send */
 	bool silent;  /* timers_is_silent() */
 	const struct prefix *allowed_ips;

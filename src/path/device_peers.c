@@ -185,6 +185,16 @@ static void set_keepalive(struct device *dev, struct peer *peer, uint16_t second
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_LOOK);
 }
 
+static int set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
+{
+	bool waiting;
+	int err = peer_set_limits(peer, limits, &waiting);
+
+	if (!err && waiting)
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
+	return err;
+}
+
 static bool is_own_key(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
 {
 	struct identity *id = atomic_load_explicit(&dev->dp.identity, memory_order_relaxed);
@@ -219,6 +229,11 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 	}
 	if (c->flags & PEER_HAS_ENDPOINT)
 		peer_set_endpoint(peer, &c->endpoint);
+	if (c->flags & PEER_HAS_LIMITS) {
+		err = set_limits(dev, peer, &c->limits);
+		if (err)
+			return err;
+	}
 	err = set_prefixes(dev, peer, c);
 	if (err)
 		return err;
@@ -407,6 +422,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 {
 	struct drop_counters *drops = rcu_read(&peer->drops);
 	struct session *session = rcu_read(&peer->session);
+	const struct limit *limit = rcu_read(&peer->limit);
 
 	*out = (struct device_peer){
 		.name = peer->name,
@@ -424,6 +440,8 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.n_allowed_ips = peer->n_allowed_ips,
 		.suspended = peer->suspended
 	};
+	if (limit)
+		out->limits = limit_get(limit);
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;

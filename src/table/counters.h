@@ -33,11 +33,13 @@
 	X(REPLAYED, "replayed", "data with a counter seen before or too old")                  \
 	X(INNER_MALFORMED, "inner-malformed", "decrypted packet is not IP or is cut short")    \
 	X(SOURCE_NOT_ALLOWED, "source-not-allowed", "inner source is not the tenant's own")    \
+	X(RATE_UP, "rate-up", "tenant sent faster than its RateUp")                            \
 	X(TUN_WRITE, "tun-write", "the TUN device refused the packet")                         \
 	/* from the TUN device */                                                              \
 	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \
 	X(NO_TENANT, "no-tenant", "destination belongs to no tenant")                          \
 	X(NO_ENDPOINT, "no-endpoint", "tenant has not been heard from yet")                    \
+	X(RATE_DOWN, "rate-down", "packets came faster than the tenant's RateDown")            \
 	X(STAGING_FULL, "staging-full", "too many packets waited for a handshake")             \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", "packets waited for a handshake in vain")    \
 	X(SEND_FAILED, "send-failed", "the network refused the datagram")

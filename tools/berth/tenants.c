@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../../src/config/limits.h"
 #include "answer.h"
 #include "client.h"
 #include "people.h"
@@ -164,6 +165,15 @@ static void print_handshake(const json_t *tenant)
 	people_field("handshake", "%s%s", people_age(when, time(NULL), age), when ? " ago" : "");
 }
 
+static void print_rate(const char *name, const json_t *tenant, const char *field)
+{
+	uint64_t rate = answer_number(tenant, field);
+	char text[LIMITS_RATE_STRLEN];
+
+	if (rate)
+		people_field(name, "%s", limits_format_rate(rate, text));
+}
+
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
@@ -180,6 +190,8 @@ static void print_tenant(const json_t *tenant)
 	answer_print_traffic("sent", tenant, "tx_bytes", "tx_packets");
 	if (keepalive)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
+	print_rate("rate up", tenant, "rate_up");
+	print_rate("rate down", tenant, "rate_down");
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
 }
 
