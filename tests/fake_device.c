@@ -103,6 +103,13 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	return 0;
 }
 
+int64_t device_turn_quotas(struct device *dev, int64_t now)
+{
+	require((void *)dev == &fake);
+	fake.quotas_turned = now;
+	return fake.quotas_next ? fake.quotas_next : INT64_MAX;
+}
+
 const struct fake_peer *fake_peer(const char *name)
 {
 	const struct fake_peer *found = NULL;

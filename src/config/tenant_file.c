@@ -76,12 +76,31 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	}
 }
 
+/* What becomes of a tenant that has used up its quota, if it has one. */
+static void finish_quota(struct tenant_reading *r)
+{
+	struct quota *quota = &r->quota;
+
+	if (r->blocked && r->quota_rate_line)
+		fault_add(r->faults, r->tenant->file, max(r->quota_rate_line, r->blocked_line),
+			  "QuotaRate and Blocked = yes: past the quota there is a rate, or "
+			  "nothing: take one of them");
+	if (!quota->bytes)
+		*quota = (struct quota){ 0 };
+	else if (r->blocked)
+		quota->rate = 0;
+	else if (!r->quota_rate_line)
+		quota->rate = QUOTA_RATE_DEFAULT;
+}
+
 /* What is said of one way goes before what is said of both, in any order. */
 static int finish_limits(struct tenant_reading *r)
 {
 	struct limits limits = { .rate_up = r->rate_up_line ? r->rate_up : r->rate,
 				 .rate_down = r->rate_down_line ? r->rate_down : r->rate };
 
+	finish_quota(r);
+	limits.quota = r->quota;
 	if (limits_equal(&limits, NULL))
 		return 0;
 	r->tenant->limits = malloc(sizeof(*r->tenant->limits));

@@ -201,13 +201,40 @@ static int set_rate_down(void *target, const struct rules_where *where, const ch
 	return limits_rate_or_off(where, value, &r->rate_down);
 }
 
+static int set_quota(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return quota_parse(where, value, &r->quota);
+}
+
+static int set_quota_rate(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->quota_rate_line = where->line;
+	return limits_rate(where, value, &r->quota.rate);
+}
+
+static int set_blocked(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { "no", "yes" };
+	struct tenant_reading *r = target;
+	unsigned word = 0;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &word);
+
+	r->blocked = word == 1;
+	r->blocked_line = where->line;
+	return err;
+}
+
 static const struct rules_key tenant_keys[] = {
 	{ .name = "RateLimit", .set = set_rate },
 	{ .name = "RateUp", .set = set_rate_up },
 	{ .name = "RateDown", .set = set_rate_down },
-	{ .name = "Quota", .refused = RULES_NOT_YET },
-	{ .name = "QuotaRate", .refused = RULES_NOT_YET },
-	{ .name = "Blocked", .refused = RULES_NOT_YET },
+	{ .name = "Quota", .set = set_quota },
+	{ .name = "QuotaRate", .set = set_quota_rate },
+	{ .name = "Blocked", .set = set_blocked },
 	{ .name = "Expires", .set = set_expires },
 	{ .name = "Announce", .set = set_announce },
 };

@@ -32,6 +32,9 @@ struct tenant_reading {
 	/* of [Tenant]; a line of 0: not given */
 	uint64_t rate, rate_up, rate_down; /* bit/s; 0: off */
 	unsigned rate_up_line, rate_down_line;
+	struct quota quota;
+	unsigned quota_rate_line, blocked_line;
+	bool blocked;
 
 	/* of the [Peer] at hand */
 	struct config_peer *peer;

@@ -99,7 +99,7 @@ static void do_show(struct control *control, const json_t *request, struct text 
 	int err;
 
 	if (!name) {
-		answer_error(answer, "a request to show needs a name");
+		answer_error(answer, "this request needs a name");
 		return;
 	}
 	tenant = json_object();
@@ -111,6 +111,19 @@ static void do_show(struct control *control, const json_t *request, struct text 
 	else
 		answer_with(answer, "tenant", tenant);
 	json_decref(tenant);
+}
+
+static void do_reset_quota(struct control *control, const json_t *request, struct text *answer)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	int err = name ? control->ops.reset_quota(control->arg, name) : 0;
+
+	if (err == -ENODATA)
+		answer_error(answer, "tenant '%s' has no quota", name);
+	else if (err && err != -ENOENT)
+		answer_failure(answer, err);
+	else
+		do_show(control, request, answer); /* says also that there is no such tenant */
 }
 
 static void do_status(struct control *control, struct text *answer)
@@ -135,6 +148,8 @@ static void dispatch(struct control *control, const json_t *request, struct text
 		do_list(control, answer);
 	else if (strcmp(what, "show") == 0)
 		do_show(control, request, answer);
+	else if (strcmp(what, "quota-reset") == 0 && control->ops.reset_quota)
+		do_reset_quota(control, request, answer);
 	else if (strcmp(what, "status") == 0)
 		do_status(control, answer);
 	else

@@ -5,6 +5,7 @@
  *
  *	{"do":"list"}                   {"tenants":[{…},…]}
  *	{"do":"show","name":"alice"}    {"tenant":{…}}
+ *	{"do":"quota-reset","name":"alice"}  {"tenant":{…}}, its quota as after the reset
  *	{"do":"status"}                 {"status":{…}}
  *
  * What goes wrong comes back as {"error":"a sentence"}. What is in a tenant
@@ -33,6 +34,11 @@ struct control_ops {
 	int (*list)(void *arg, struct control_list *list);
 	/* Fills the object of one. 0; -ENOENT no tenant has that name; -errno. */
 	int (*show)(void *arg, const char *name, json_t *tenant);
+	/*
+	 * Nothing of its quota is used, and that is written down. 0; -ENOENT no tenant has that
+	 * name; -ENODATA: it has no quota. May be NULL.
+	 */
+	int (*reset_quota)(void *arg, const char *name);
 	/* Fills the object of the whole. 0 or -errno. */
 	int (*status)(void *arg, json_t *status);
 	/* The socket file was removed from outside. May be NULL. */

@@ -60,6 +60,30 @@ static json_t *endpoint_json(const struct endpoint *endpoint)
 					 : json_null();
 }
 
+static const char *quota_state(const struct meter_info *meter)
+{
+	if (meter->state == METER_OVER)
+		return meter->quota.rate ? "throttled" : "blocked";
+	return meter->state == METER_WARNED ? "warned" : "ok";
+}
+
+static json_t *quota_json(const struct meter_info *meter, int *err)
+{
+	const char *period = quota_period_name(meter->quota.period);
+	char date[UTC_STRLEN];
+	json_t *out = json_object();
+
+	set_number(out, "limit", meter->quota.bytes, err);
+	set_number(out, "used", meter->used, err);
+	set(out, "period", period ? json_string(period) : json_null(), err);
+	set(out, "resets_at",
+	    period ? json_string(utc_format(quota_end(meter->quota.period, meter->start), date))
+		   : json_null(), err);
+	set_number(out, "rate", meter->quota.rate, err);
+	set(out, "state", json_string(quota_state(meter)), err);
+	return out;
+}
+
 int control_peer_json(json_t *out, const struct device_peer *peer)
 {
 	time_t handshake = peer->last_handshake.tv_sec;
@@ -81,6 +105,8 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 		set_number(out, "rate_up", peer->limits.rate_up, &err);
 	if (peer->limits.rate_down)
 		set_number(out, "rate_down", peer->limits.rate_down, &err);
+	if (peer->meter.quota.bytes)
+		set(out, "quota", quota_json(&peer->meter, &err), &err);
 	set(out, "drops", drops_json(peer->drops, &err), &err);
 	return err;
 }

@@ -141,14 +141,31 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	fault_list_free(&faults);
 }
 
+/* For its last second, and the beginning of the next period of its quota. */
+static void set_alarm(struct intake *in, const struct config_tenant *conf)
+{
+	struct timespec now;
+	int64_t end;
+
+	if (!tenant_in_force(conf))
+		return;
+	if (conf->expires)
+		alarm_by(in->alarm, conf->expires);
+	if (!conf->limits)
+		return;
+	clock_realtime(&now);
+	end = quota_end(conf->limits->quota.period, now.tv_sec);
+	if (end)
+		alarm_by(in->alarm, end);
+}
+
 static void after_batch(struct intake *in, struct file_entry *e)
 {
 	if (e->granted) {
 		e->said_conflict = 0;
 		stop_waiting(e);
 		set_refused(in, e, false);
-		if (tenant_in_force(e->conf) && e->conf->expires)
-			alarm_by(in->alarm, e->conf->expires);
+		set_alarm(in, e->conf);
 		/* With key files it is kept, so that they are looked at. */
 		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
 			tenant_free(e->conf);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "complain.h"
 #include "expiry.h"
@@ -21,7 +22,7 @@ enum { SECOND_LOOK_MS = 1000 };
 struct reload {
 	struct intake in;
 	struct scan scan;
-	struct alarm alarm; /* of dates */
+	struct alarm alarm; /* of dates, and of quotas that begin anew */
 	uv_timer_t second_look;
 	dev_t dev; /* of the folder that was listed last; 0: none was */
 	ino_t ino;
@@ -222,8 +223,14 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 static void on_alarm(void *arg)
 {
 	struct reload *r = arg;
+	struct timespec now;
 
 	expiry_run(&r->in);
+	if (!r->in.enforce.gateway)
+		return;
+	clock_realtime(&now);
+	alarm_by(&r->alarm, device_turn_quotas(gateway_device(r->in.enforce.gateway),
+					       now.tv_sec));
 }
 
 /* Life */

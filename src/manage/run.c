@@ -131,6 +131,20 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return s.err;
 }
 
+static int on_reset_quota(void *arg, const char *name)
+{
+	struct running *r = arg;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
+
+	if (!conf)
+		return -ENOENT;
+	if (conf->kind == TENANT_TUNNEL || conf->state != TENANT_OK || !r->gateway ||
+	    !device_reset_quota(gateway_device(r->gateway), conf->peers[0].public_key))
+		return -ENODATA;
+	state_flush(r->state);
+	return 0;
+}
+
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
 {
 	json_t *uplink = json_object();
@@ -216,6 +230,7 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.reset_quota = on_reset_quota,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 

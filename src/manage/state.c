@@ -117,6 +117,8 @@ static struct statefile_record record_of(const struct device_peer *peer)
 	r.rx_packets = peer->rx_packets;
 	r.tx_bytes = peer->tx_bytes;
 	r.tx_packets = peer->tx_packets;
+	r.quota_used = peer->meter.used;
+	r.quota_start = peer->meter.start;
 	if (has_drops(peer))
 		r.drops = peer->drops;
 	return r;
@@ -357,6 +359,8 @@ static void give_back(struct state *s, const struct statefile_record *r,
 	out->counts.rx_packets = r->rx_packets;
 	out->counts.tx_bytes = r->tx_bytes;
 	out->counts.tx_packets = r->tx_packets;
+	out->counts.quota_used = r->quota_used;
+	out->counts.quota_start = r->quota_start;
 	if (r->drops)
 		memcpy(out->counts.drops, r->drops, sizeof(out->counts.drops));
 	if (!endpoint_is_set(&r->endpoint))
@@ -476,6 +480,14 @@ static void save(struct state *s)
 	err = statestore_sync(&s->store);
 	if (err)
 		fail(s, err);
+}
+
+void state_flush(struct state *s)
+{
+	if (!s)
+		return;
+	device_take_learned(s->device);
+	append_lines(s);
 }
 
 void state_close(struct state *s)

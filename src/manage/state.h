@@ -30,6 +30,9 @@ struct state;
 must_check int state_open(struct state **out, uv_loop_t *loop, struct device *device,
 			  const char *folder);
 
+/* What is new is in the journal when this returns, if it can be written; NULL is fine. */
+void state_flush(struct state *s);
+
 /* Writes what is new, before the device is closed; NULL is fine. The loop turns once more. */
 void state_close(struct state *s);
 

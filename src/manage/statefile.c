@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "../base/encoding.h"
+#include "../base/utc.h"
 #include "../config/tenant.h"
 #include "stamp.h"
 
@@ -49,11 +50,13 @@ void statefile_clear_counts(struct statefile_record *record)
 {
 	statefile_release(record);
 	record->rx_bytes = record->rx_packets = record->tx_bytes = record->tx_packets = 0;
+	record->quota_used = 0;
+	record->quota_start = 0;
 }
 
 bool statefile_has_counts(const struct statefile_record *record)
 {
-	return record->rx_packets || record->tx_packets || record->drops;
+	return record->rx_packets || record->tx_packets || record->drops || record->quota_used;
 }
 
 /* The sum of len bytes, as it stands behind them. */
@@ -72,15 +75,15 @@ static void add_word(char line[STATEFILE_LINE_MAX], size_t *len, const char *key
 				 *len ? " " : "", key, value);
 }
 
-/* The word for bytes and packets of one way, unless there were none. */
-static void add_traffic(char line[STATEFILE_LINE_MAX], size_t *len, const char *key,
-			uint64_t bytes, uint64_t packets)
+/* A word of two numbers; unless: nothing, if that is 0. */
+static void add_pair(char line[STATEFILE_LINE_MAX], size_t *len, const char *key, uint64_t first,
+		     uint64_t second, uint64_t unless)
 {
 	char value[2 * DECIMAL_STRLEN];
 
-	if (!packets)
+	if (!unless)
 		return;
-	(void)snprintf(value, sizeof(value), "%" PRIu64 ",%" PRIu64, bytes, packets);
+	(void)snprintf(value, sizeof(value), "%" PRIu64 ",%" PRIu64, first, second);
 	add_word(line, len, key, value);
 }
 
@@ -112,8 +115,10 @@ size_t statefile_format(char line[STATEFILE_LINE_MAX], const struct statefile_re
 					sizeof(record->timestamp)));
 	if (endpoint_is_set(&record->endpoint))
 		add_word(line, &len, "endpoint", endpoint_format(&record->endpoint, endpoint));
-	add_traffic(line, &len, "rx", record->rx_bytes, record->rx_packets);
-	add_traffic(line, &len, "tx", record->tx_bytes, record->tx_packets);
+	add_pair(line, &len, "rx", record->rx_bytes, record->rx_packets, record->rx_packets);
+	add_pair(line, &len, "tx", record->tx_bytes, record->tx_packets, record->tx_packets);
+	add_pair(line, &len, "quota", record->quota_used, (uint64_t)record->quota_start,
+		 record->quota_used);
 	add_drops(line, &len, record->drops);
 	format_sum(sum, line, len);
 	add_word(line, &len, "sum", sum);
@@ -150,10 +155,21 @@ static const char *read_number(uint64_t *out, const char *text, char end)
 	return end ? rest + 1 : rest;
 }
 
-static int read_traffic(uint64_t *bytes, uint64_t *packets, const char *text)
+static int read_pair(uint64_t *first, uint64_t *second, const char *text)
 {
-	text = read_number(bytes, text, ',');
-	return text && read_number(packets, text, '\0') ? 0 : -EINVAL;
+	text = read_number(first, text, ',');
+	return text && read_number(second, text, '\0') ? 0 : -EINVAL;
+}
+
+static int read_quota(struct statefile_record *out, const char *text)
+{
+	uint64_t start;
+	int err = read_pair(&out->quota_used, &start, text);
+
+	if (err || start > (uint64_t)UTC_MAX)
+		return -EINVAL;
+	out->quota_start = (int64_t)start;
+	return 0;
 }
 
 /* Reasons that are not known are another version's. */
@@ -186,9 +202,11 @@ static int read_word(struct statefile_record *out, uint64_t drops[DROP_REASON_CO
 	if (!strcmp(key, "endpoint"))
 		return endpoint_parse(&out->endpoint, value);
 	if (!strcmp(key, "rx"))
-		return read_traffic(&out->rx_bytes, &out->rx_packets, value);
+		return read_pair(&out->rx_bytes, &out->rx_packets, value);
 	if (!strcmp(key, "tx"))
-		return read_traffic(&out->tx_bytes, &out->tx_packets, value);
+		return read_pair(&out->tx_bytes, &out->tx_packets, value);
+	if (!strcmp(key, "quota"))
+		return read_quota(out, value);
 	if (!strcmp(key, "drops")) {
 		out->drops = drops;
 		return read_drops(drops, value);

@@ -4,7 +4,7 @@
  *
  *	berth-state 1
  *	key=hX8…4= name=blog stamp=400000006… endpoint=192.0.2.7:51820 rx=148,1 tx=92,1
- *		drops=bad-tag:3,replayed:1 sum=0123456789abcdef
+ *		quota=1500,1764547200 drops=bad-tag:3,replayed:1 sum=0123456789abcdef
  *
  * A record is everything known of one public key: what a later line says replaces
  * what an earlier one said, but for the timestamp, of which the greatest counts,
@@ -30,6 +30,8 @@ struct statefile_record {
 	struct endpoint endpoint;               /* unset: none; its local side is not kept */
 	char name[TENANT_NAME_MAX + 1];         /* "": revoked */
 	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+	uint64_t quota_used; /* bytes, in the period that began at */
+	int64_t quota_start; /* this second of UTC; 0: it has none, or there is no quota */
 	const uint64_t *drops; /* DROP_REASON_COUNT; NULL: none. Lent, unless it is said whose */
 };
 

@@ -105,6 +105,7 @@ struct device_peer {
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
 	struct limits limits;
+	struct meter_info meter; /* of limits.quota */
 	bool session; /* there are keys that can send */
 	bool silent;  /* timers_is_silent() */
 	const struct prefix *allowed_ips;
@@ -182,6 +183,15 @@ void device_forget(struct device *dev);
 
 /* Tells memory->learned of all peers that have news; costs nothing when there are none. */
 void device_take_learned(struct device *dev);
+
+/*
+ * Begins the periods of quotas that now (seconds of UTC) lies in. Returns when the next one
+ * begins, INT64_MAX: none does.
+ */
+int64_t device_turn_quotas(struct device *dev, int64_t now);
+
+/* Nothing of the peer's quota is used. False: there is no such peer, or it has no quota. */
+must_check bool device_reset_quota(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 
 /*
  * Begins a handshake with a peer that has no session, by one initiation and no more: if it

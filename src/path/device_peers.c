@@ -187,9 +187,13 @@ static void set_keepalive(struct device *dev, struct peer *peer, uint16_t second
 
 static int set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
 {
-	bool waiting;
+	const struct limit *before = rcu_read(&peer->limit);
+	bool waiting, used = before && meter_get(&before->meter).used;
 	int err = peer_set_limits(peer, limits, &waiting);
 
+	/* Another quota may count anew. */
+	if (!err && used)
+		learned_tell(peer);
 	if (!err && waiting)
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
 	return err;
@@ -440,8 +444,10 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.n_allowed_ips = peer->n_allowed_ips,
 		.suspended = peer->suspended
 	};
-	if (limit)
+	if (limit) {
 		out->limits = limit_get(limit);
+		out->meter = meter_get(&limit->meter);
+	}
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;

@@ -348,7 +348,7 @@ static unsigned limit_spans(struct queue *q, struct peer *peer, struct limit *li
 		wake |= verdict == LIMIT_FIRST;
 		dropped += verdict == LIMIT_DROP;
 	}
-	datapath_drop(q->dp, peer, DROP_RATE_UP, dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), dropped);
 	if (wake)
 		q->dp->ops->wake_worker(q->dp, peer, PEER_WORK_RELEASE);
 	return kept;
@@ -416,7 +416,7 @@ uint64_t deliver_held(struct queue *q, struct peer *peer)
 	}
 	write_out(q, n);
 	staged_free(taken.list);
-	datapath_drop(q->dp, peer, DROP_RATE_UP, taken.dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), taken.dropped);
 	datapath_drop(q->dp, peer, DROP_SOURCE_NOT_ALLOWED, foreign);
 	return limit_settle(limit, LIMIT_UP);
 }

@@ -300,7 +300,7 @@ static void limit_group(struct queue *q, struct group *g, struct limit *limit)
 		first |= verdict == LIMIT_FIRST;
 		dropped += verdict == LIMIT_DROP;
 	}
-	datapath_drop(q->dp, g->peer, DROP_RATE_DOWN, dropped);
+	datapath_drop(q->dp, g->peer, limit_reason(limit, LIMIT_DOWN), dropped);
 	if (first)
 		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_RELEASE);
 }
@@ -476,7 +476,7 @@ uint64_t send_held(struct queue *q, struct peer *peer)
 	struct limit_taken taken;
 
 	limit_take(limit, LIMIT_DOWN, q->burst->now, &taken);
-	datapath_drop(q->dp, peer, DROP_RATE_DOWN, taken.dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_DOWN), taken.dropped);
 	if (taken.list)
 		send_list(q, peer, taken.list);
 	return limit_settle(limit, LIMIT_DOWN);

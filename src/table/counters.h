@@ -38,6 +38,7 @@
 	/* from the TUN device */                                                              \
 	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \
 	X(NO_TENANT, "no-tenant", "destination belongs to no tenant")                          \
+	X(QUOTA, "quota", "the tenant's quota is used up")                                     \
 	X(NO_ENDPOINT, "no-endpoint", "tenant has not been heard from yet")                    \
 	X(RATE_DOWN, "rate-down", "packets came faster than the tenant's RateDown")            \
 	X(STAGING_FULL, "staging-full", "too many packets waited for a handshake")             \
@@ -71,6 +72,8 @@ struct traffic_counters {
 struct saved_counts {
 	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
 	uint64_t drops[DROP_REASON_COUNT];
+	uint64_t quota_used; /* bytes, */
+	int64_t quota_start; /* since this second of UTC; 0: no period, or no quota */
 };
 
 /* Relaxed: counters order nothing, they only have to add up. */

@@ -26,6 +26,7 @@ struct command {
 extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
+extern const struct command command_quota;                  /* quota.c */
 extern const struct command command_status;                 /* status.c */
 
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */

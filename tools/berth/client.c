@@ -20,6 +20,7 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
 					       { "control", required_argument, NULL, 'C' },
 					       { "config", required_argument, NULL, 'c' },
+					       { "reset", no_argument, NULL, 'r' },
 					       { 0 } };
 	int c;
 
@@ -28,6 +29,11 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 		switch (c) {
 		case 'j':
 			options->json = true;
+			break;
+		case 'r':
+			if (self != &command_quota)
+				return complain_usage(self, "there is no option '--reset'");
+			options->reset = true;
 			break;
 		case 'C':
 			options->control = optarg;

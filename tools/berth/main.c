@@ -8,7 +8,7 @@
 #include "berth.h"
 
 static const struct command *const commands[] = {
-	&command_list,  &command_show,   &command_status,
+	&command_list,  &command_show,   &command_status, &command_quota,
 	&command_check, &command_keygen, &command_pubkey,
 };
 

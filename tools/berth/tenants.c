@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "client.h"
 #include "people.h"
+#include "quota.h"
 
 static enum people_colour colour_of(const char *state)
 {
@@ -177,6 +178,7 @@ static void print_rate(const char *name, const json_t *tenant, const char *field
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
+	const char *expires = json_string_value(json_object_get(tenant, "expires"));
 	uint64_t keepalive = answer_number(tenant, "keepalive");
 
 	(void)printf("%s%s%s  %s%s%s\n", people_colour(COLOUR_BOLD), answer_text(tenant, "name"),
@@ -184,6 +186,10 @@ static void print_tenant(const json_t *tenant)
 		     people_colour(COLOUR_NONE));
 	people_field("public key", "%s", answer_text(tenant, "public_key"));
 	print_strings("addresses", json_object_get(tenant, "allowed_ips"));
+	if (strcmp(state, "expired") == 0) {
+		people_field("expired", "%s", expires);
+		return; /* there is nothing else of it */
+	}
 	print_endpoint(tenant);
 	print_handshake(tenant);
 	answer_print_traffic("received", tenant, "rx_bytes", "rx_packets");
@@ -192,6 +198,9 @@ static void print_tenant(const json_t *tenant)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
 	print_rate("rate up", tenant, "rate_up");
 	print_rate("rate down", tenant, "rate_down");
+	quota_print(tenant);
+	if (expires)
+		people_field("expires", "%s", expires);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
 }
 
