@@ -101,6 +101,7 @@ FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
+FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c

@@ -487,8 +487,9 @@ static const struct {
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
 	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
-	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5GB\nAnnounce = perhaps\n",
-		   { "5: Quota: not yet supported",
+	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5\nAnnounce = perhaps\n",
+		   { "5: Quota: '5' has no unit: write 5GB, or another of (KB, MB, GB, "
+		     "TB, or KiB, MiB, GiB, TiB; then perhaps /day, /week or /month)",
 		     "6: Announce: 'perhaps' is none of: always, connected" } },
 	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateUp = 10mbps\nRateDown = 0mbit\n"
 		   "RateLimit = 5\n",

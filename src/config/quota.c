@@ -25,7 +25,6 @@ static const struct unit units[] = {
 	{ "GiB", 1 << 30 },
 	{ "TiB", UINT64_C(1) << 40 },
 };
-enum { N_DECIMAL = 4 };
 
 static const char *const periods[] = { [QUOTA_DAY] = "day", [QUOTA_WEEK] = "week",
 				       [QUOTA_MONTH] = "month" };
@@ -116,12 +115,12 @@ const char *quota_format_bytes(uint64_t bytes, char buf[QUOTA_STRLEN])
 	uint64_t whole, thousandths;
 	int len;
 
-	/* The greatest unit of which it is so many thousandths exactly; decimal ones first. */
+	/* The greatest unit of which it is so many thousandths exactly. */
 	for (unsigned i = 0; i < ARRAY_SIZE(units); i++) {
 		uint64_t rest = bytes % units[i].bytes;
 
 		if (bytes >= units[i].bytes && rest * 1000 % units[i].bytes == 0 &&
-		    (i < N_DECIMAL || !best))
+		    (!best || units[i].bytes > best->bytes))
 			best = &units[i];
 	}
 	if (!best) {

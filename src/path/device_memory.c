@@ -33,11 +33,10 @@ static void tell_arrival(struct device *dev, struct peer *peer)
 
 static void log_warned(const struct peer *peer, const struct meter_info *info)
 {
-	char used[QUOTA_STRLEN], of[QUOTA_STRLEN];
+	char of[QUOTA_STRLEN];
 
-	log_warning("tenant %s: %u %% of its quota is used: %s of %s", peer->name,
-		    METER_WARNING_PERCENT, quota_format_bytes(info->used, used),
-		    quota_format_bytes(info->quota.bytes, of));
+	log_warning("tenant %s: %u %% of its quota of %s is used", peer->name,
+		    METER_WARNING_PERCENT, quota_format_bytes(info->quota.bytes, of));
 }
 
 static void log_over(const struct peer *peer, const struct meter_info *info)
@@ -155,7 +154,7 @@ int64_t device_turn_quotas(struct device *dev, int64_t now)
 		struct limit *limit = rcu_read(&peer->limit);
 		int64_t end;
 
-		if (!limit)
+		if (!limit || !limit->meter.quota.bytes)
 			continue;
 		if (meter_turn(&limit->meter, now)) {
 			log_debug("tenant %s: its quota begins anew", peer->name);

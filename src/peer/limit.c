@@ -161,7 +161,7 @@ static bool hold(struct limit *l, struct lane *lane, uint64_t now, const uint8_t
 {
 	struct staged *s;
 
-	if (lane->closed || !limit_queue_room(lane, len) ||
+	if (lane->closed || !limit_queue_room(lane, limit_pace(l, lane).rate, len) ||
 	    atomic_load_explicit(l->total, memory_order_relaxed) + len > HELD_TOTAL_MAX)
 		return false;
 	s = staged_new(data, len);
@@ -207,7 +207,7 @@ void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_
 		struct staged *s = lane->held;
 
 		/* A packet that will be dropped pays nothing, and those behind it may go. */
-		if (limit_queue_drops(lane, s, now)) {
+		if (limit_queue_drops(lane, limit_pace(l, lane).rate, s, now)) {
 			staged_free(pop(l, lane));
 			out->dropped++;
 			continue;

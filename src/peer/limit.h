@@ -197,9 +197,10 @@ uint64_t limit_settle(struct limit *l, enum limit_way way);
 
 /* The depth of a bucket in ns, for a rate that is not 0. */
 uint64_t limit_queue_burst(uint64_t rate);
-/* May len bytes more wait, if held_bytes do? Under lock. */
-must_check bool limit_queue_room(const struct lane *lane, size_t len);
+/* May len bytes more wait, if held_bytes do, at a rate (bit/s; 0: none)? Under lock. */
+must_check bool limit_queue_room(const struct lane *lane, uint64_t rate, size_t len);
 /* Is this one, which was the head of the queue, to be dropped? Marks it instead. Under lock. */
-must_check bool limit_queue_drops(struct lane *lane, struct staged *s, uint64_t now);
+must_check bool limit_queue_drops(struct lane *lane, uint64_t rate, struct staged *s,
+				  uint64_t now);
 
 #endif
