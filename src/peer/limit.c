@@ -156,30 +156,6 @@ enum limit_verdict limit_packet(struct limit *l, enum limit_way way, uint64_t no
 	return verdict;
 }
 
-void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_taken *out)
-{
-	struct lane *lane = &l->lanes[way];
-	struct staged **tail = &out->list;
-
-	*out = (struct limit_taken){ 0 };
-	pthread_mutex_lock(&lane->lock);
-	while (lane->held) {
-		struct staged *s = lane->held;
-
-		/* A packet that will be dropped pays nothing, and those behind it may go. */
-		if (limit_queue_drops(lane, s, now)) {
-			staged_free(pop(l, lane));
-			out->dropped++;
-			continue;
-		}
-		if (!may_pass(lane, now, s->len))
-			break;
-		*tail = pop(l, lane);
-		tail = &s->next;
-	}
-	pthread_mutex_unlock(&lane->lock);
-}
-
 /* When the bucket has what the head of the queue costs. Under the lock. */
 static uint64_t due_next(const struct lane *lane)
 {
@@ -191,7 +167,33 @@ static uint64_t due_next(const struct lane *lane)
 	if (!rate)
 		return 0;
 	cost = limit_cost(lane->held->len, rate);
-	return cost > burst ? due : due + cost - burst;
+	if (cost > burst)
+		return due;
+	return max(due + cost, burst) - burst;
+}
+
+void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_taken *out)
+{
+	struct lane *lane = &l->lanes[way];
+	struct staged **tail = &out->list;
+
+	*out = (struct limit_taken){ 0 };
+	pthread_mutex_lock(&lane->lock);
+	while (lane->held && due_next(lane) <= now) {
+		struct staged *s = lane->held;
+
+		/* What is dropped pays nothing. */
+		if (limit_queue_drops(lane, s, now)) {
+			staged_free(pop(l, lane));
+			out->dropped++;
+			continue;
+		}
+		if (!may_pass(lane, now, s->len))
+			break;
+		*tail = pop(l, lane);
+		tail = &s->next;
+	}
+	pthread_mutex_unlock(&lane->lock);
 }
 
 uint64_t limit_settle(struct limit *l, enum limit_way way)
