@@ -196,35 +196,6 @@ enum limit_verdict limit_packet(struct limit *l, enum limit_way way, uint64_t no
 	return verdict;
 }
 
-void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_taken *out)
-{
-	struct lane *lane = &l->lanes[way];
-	struct staged **tail = &out->list;
-
-	*out = (struct limit_taken){ 0 };
-	pthread_mutex_lock(&lane->lock);
-	while (lane->held) {
-		struct staged *s = lane->held;
-
-		/* A packet that will be dropped pays nothing, and those behind it may go. */
-		if (limit_queue_drops(lane, limit_pace(l, lane).rate, s, now)) {
-			staged_free(pop(l, lane));
-			out->dropped++;
-			continue;
-		}
-		if (!meter_is_shut(&l->meter) && !may_pass(l, lane, now, s->len))
-			break;
-		if (!meter_spend(&l->meter, s->len, true)) {
-			staged_free(pop(l, lane));
-			out->dropped++;
-			continue;
-		}
-		*tail = pop(l, lane);
-		tail = &s->next;
-	}
-	pthread_mutex_unlock(&lane->lock);
-}
-
 /* When the bucket has what the head of the queue costs. Under the lock. */
 static uint64_t due_next(const struct limit *l, const struct lane *lane)
 {
@@ -235,7 +206,43 @@ static uint64_t due_next(const struct limit *l, const struct lane *lane)
 	if (!pace.rate)
 		return 0;
 	cost = limit_cost(lane->held->len, pace.rate);
-	return cost > pace.burst ? due : due + cost - pace.burst;
+	if (cost > pace.burst)
+		return due;
+	return max(due + cost, pace.burst) - pace.burst;
+}
+
+/* Its quota is used up, and nothing passes: then what waits goes at once. Under the lock. */
+static bool is_due(const struct limit *l, const struct lane *lane, uint64_t now)
+{
+	return meter_is_shut(&l->meter) || due_next(l, lane) <= now;
+}
+
+void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_taken *out)
+{
+	struct lane *lane = &l->lanes[way];
+	struct staged **tail = &out->list;
+
+	*out = (struct limit_taken){ 0 };
+	pthread_mutex_lock(&lane->lock);
+	while (lane->held && is_due(l, lane, now)) {
+		struct staged *s = lane->held;
+		bool shut = meter_is_shut(&l->meter);
+
+		/* What is dropped pays nothing. */
+		if (shut || limit_queue_drops(lane, limit_pace(l, lane).rate, s, now)) {
+			staged_free(pop(l, lane));
+			out->dropped++;
+			continue;
+		}
+		if (!may_pass(l, lane, now, s->len))
+			break;
+		/* This is the one too many: it is looked at again, and dropped. */
+		if (!meter_spend(&l->meter, s->len, true))
+			continue;
+		*tail = pop(l, lane);
+		tail = &s->next;
+	}
+	pthread_mutex_unlock(&lane->lock);
 }
 
 uint64_t limit_settle(struct limit *l, enum limit_way way)
