@@ -146,6 +146,36 @@ int control_expired_json(json_t *out, const struct config_tenant *tenant)
 	return err;
 }
 
+/* Of those that came several times in a row, also how often and since when. */
+static json_t *event_json(const struct event *event, int *err)
+{
+	char text[EVENT_TEXT_MAX];
+	json_t *out = json_object();
+	uint32_t span;
+	unsigned count = event_count(event, &span);
+
+	set_number(out, "time", event->time / 1000, err);
+	set(out, "event", json_string(event_name(event->kind)), err);
+	set(out, "text", json_string(event_text(event, text)), err);
+	if (count > 1) {
+		set_number(out, "count", count, err);
+		set_number(out, "since", event->time / 1000 - span, err);
+	}
+	return out;
+}
+
+int control_events_json(json_t *out, const struct device_peer *peer)
+{
+	json_t *events = json_array();
+	int err = 0;
+
+	for (unsigned i = 0; i < peer->n_events; i++)
+		if (json_array_append_new(events, event_json(&peer->events[i], &err)))
+			err = -ENOMEM;
+	set(out, "events", events, &err);
+	return err;
+}
+
 /* What all peers of a device come to. */
 struct sums {
 	uint64_t peers, connected;

@@ -31,6 +31,12 @@ must_check int control_tenant_json(json_t *out, const struct config_tenant *tena
 must_check int control_expired_json(json_t *out, const struct config_tenant *tenant);
 
 /*
+ * events [{time (seconds of UTC), event (its name), text}], the newest first; of what came
+ * several times in a row also count, and since: the time of the first.
+ */
+must_check int control_events_json(json_t *out, const struct device_peer *peer);
+
+/*
  * version, pid, interface, public_key (base64 or null), listen_port (0: none), fwmark,
  * crypto, offloads {tun, udp_gso, udp_gro}, peers, connected, rx_bytes, rx_packets,
  * tx_bytes, tx_packets (of the peers that are there now), drops {name: n} of the device.

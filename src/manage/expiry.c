@@ -68,6 +68,8 @@ void expiry_run(struct intake *in)
 	if (l.n_due) {
 		enforce_expiry(&in->enforce, l.due, l.n_due);
 		intake_settle(in); /* what they held is free for those who wait */
+		if (in->changed)
+			in->changed(in->changed_arg);
 	}
 	if (l.n_back)
 		bring_back(in, l.back, l.n_back);

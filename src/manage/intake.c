@@ -3,7 +3,9 @@
 #include "intake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../base/clock.h"
 #include "../base/log.h"
@@ -234,6 +236,27 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 	}
 	if (news)
 		intake_settle(in);
+	if (in->changed)
+		in->changed(in->changed_arg);
 	log_debug("%zu files read and applied in %.1f ms", n,
 		  (double)(clock_now() - start) / NSEC_PER_MSEC);
+}
+
+void intake_explain(struct intake *in, const struct file_entry *e, struct fault_list *faults)
+{
+	struct config_tenant *conf;
+	int dirfd;
+
+	if (e->wanted) {
+		settle_explain(in->enforce.claims, e, faults);
+		return;
+	}
+	dirfd = open(in->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return;
+	if (!tenant_file_read(&conf, dirfd, in->folder, e->name, faults)) {
+		(void)!config_check_tenant(in->enforce.router, conf, faults);
+		tenant_free(conf);
+	}
+	close(dirfd);
 }

@@ -18,6 +18,8 @@ struct intake {
 	struct entries entries;
 	struct enforce enforce;
 	size_t n_refused; /* files that are not in force as they are */
+	void (*changed)(void *arg); /* some files have been dealt with; NULL: nobody asks */
+	void *changed_arg;
 	bool doubts;      /* a scan has seen what is believed when it is seen again */
 };
 
@@ -30,5 +32,8 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 
 /* Whoever waits for what others have held gets what is free by now. */
 void intake_settle(struct intake *in);
+
+/* Adds the faults for which the file of an entry is refused; it is read again for them. */
+void intake_explain(struct intake *in, const struct file_entry *e, struct fault_list *faults);
 
 #endif

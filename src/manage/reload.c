@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -407,6 +408,51 @@ int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY
 		return 0;
 	*dev = e->tunnel ? tunnel_device(e->tunnel) : NULL;
 	return 1;
+}
+
+void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg)
+{
+	r->in.changed = fn;
+	r->in.changed_arg = arg;
+}
+
+bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
+{
+	const struct file_entry *e = entries_find(&r->in.entries, name);
+	struct fault_list faults = { 0 };
+	size_t i = 0;
+
+	if (!e || !e->refused)
+		return false;
+	intake_explain(&r->in, e, &faults);
+	while (i < faults.n && faults.faults[i].warning)
+		i++;
+	if (i < faults.n)
+		(void)fault_format(&faults.faults[i], why, room);
+	else
+		(void)snprintf(why, room, "the log of berthd says why");
+	fault_list_free(&faults);
+	return true;
+}
+
+struct name_visit {
+	void (*fn)(const char *name, void *arg);
+	void *arg;
+};
+
+static void visit_name(struct file_entry *e, void *arg)
+{
+	const struct name_visit *v = arg;
+
+	if (tenant_in_force(e->conf))
+		v->fn(e->name, v->arg);
+}
+
+void reload_each_name(struct reload *r, void (*fn)(const char *name, void *arg), void *arg)
+{
+	struct name_visit v = { .fn = fn, .arg = arg };
+
+	entries_each(&r->in.entries, visit_name, &v);
 }
 
 void reload_counts(const struct reload *r, struct reload_counts *out)

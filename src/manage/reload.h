@@ -45,6 +45,15 @@ const struct config_tenant *reload_tenant(struct reload *r, const char *name);
 void reload_each_expired(struct reload *r,
 			 void (*fn)(const struct config_tenant *tenant, void *arg), void *arg);
 
+/* Calls fn whenever files have been dealt with. Once. */
+void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg);
+
+/* Is the file of that name not in force as it is? Then why: a sentence, cut to room - 1 bytes. */
+bool reload_refused(struct reload *r, const char *name, char *why, size_t room);
+
+/* The names of all that is in force, in order. */
+void reload_each_name(struct reload *r, void (*fn)(const char *name, void *arg), void *arg);
+
 struct reload_counts {
 	size_t tenants; /* of the gateway, in force */
 	size_t tunnels;

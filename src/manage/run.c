@@ -13,6 +13,8 @@
 #include "control.h"
 #include "control_json.h"
 #include "gateway.h"
+#include "metrics_file.h"
+#include "metrics_http.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
@@ -32,6 +34,9 @@ struct running {
 	struct reload *reload;
 	struct uapi_sock *uapi;
 	struct control *control;
+	struct metrics *metrics;
+	struct metrics_file *metrics_file;
+	struct metrics_http *metrics_http;
 	uv_signal_t on_term, on_int, on_hup;
 	int status;
 };
@@ -82,12 +87,26 @@ static void list_expired(const struct config_tenant *conf, void *arg)
 	control_list_add(arg, tenant);
 }
 
+enum { LIST_SLICE = 8 };
+
+struct listing {
+	bool begun;
+	struct device_walk walk;
+};
+
 static int on_list(void *arg, struct control_list *list)
 {
+	struct listing *l = control_list_state(list, sizeof(*l));
 	struct running *r = arg;
+	struct device *dev = r->gateway ? gateway_device(r->gateway) : NULL;
 
-	if (r->gateway)
-		device_each_peer(gateway_device(r->gateway), list_peer, list);
+	if (!l)
+		return -ENOMEM;
+	if (dev && !l->begun)
+		device_walk_begin(dev, &l->walk);
+	l->begun = true;
+	if (dev && device_walk(dev, &l->walk, LIST_SLICE, list_peer, list))
+		return 1;
 	reload_each_tunnel(r->reload, list_tunnel, list);
 	reload_each_expired(r->reload, list_expired, list);
 	return 0;
@@ -106,6 +125,8 @@ static void show_peer(const struct device_peer *peer, void *arg)
 
 	named.name = s->name;
 	s->err = control_peer_json(s->out, &named);
+	if (!s->err)
+		s->err = control_events_json(s->out, &named);
 }
 
 static int on_show(void *arg, const char *name, json_t *tenant)
@@ -143,6 +164,41 @@ static int on_reset_quota(void *arg, const char *name)
 		return -ENODATA;
 	state_flush(r->state);
 	return 0;
+}
+
+static void add_name(const char *name, void *arg)
+{
+	(void)json_array_append_new(arg, json_string(name));
+}
+
+static int on_names(void *arg, json_t *names)
+{
+	struct running *r = arg;
+
+	reload_each_name(r->reload, add_name, names);
+	return 0;
+}
+
+static bool on_in_force(void *arg, const char *name, uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct running *r = arg;
+	struct device *dev;
+
+	return reload_find(r->reload, name, public_key, &dev) >= 0;
+}
+
+static bool on_refused(void *arg, const char *name, char *why, size_t room)
+{
+	struct running *r = arg;
+
+	return reload_refused(r->reload, name, why, room);
+}
+
+static void on_changed(void *arg)
+{
+	struct running *r = arg;
+
+	control_changed(r->control);
 }
 
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
@@ -231,6 +287,9 @@ static int open_control(struct running *r)
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
 						.reset_quota = on_reset_quota,
+						.names = on_names,
+						.in_force = on_in_force,
+						.refused = on_refused,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 
@@ -280,6 +339,27 @@ static void start_signals(struct running *r)
 	uv_signal_start(&r->on_hup, on_reload, SIGHUP);
 }
 
+static int open_metrics(struct running *r)
+{
+	const struct endpoint *listen = &r->config->metrics_listen;
+	struct metrics_sources sources = { .workers = &r->workers,
+					   .gateway = r->gateway,
+					   .reload = r->reload };
+	int err;
+
+	if (!r->config->metrics && !endpoint_is_set(listen))
+		return 0;
+	err = metrics_open(&r->metrics, &r->loop, &sources);
+	if (!err && r->config->metrics)
+		err = metrics_file_open(&r->metrics_file, &r->loop, r->config->metrics,
+					r->metrics);
+	if (!err && endpoint_is_set(listen))
+		err = metrics_http_open(&r->metrics_http, &r->loop, listen, r->metrics);
+	if (err)
+		log_error("cannot make metrics: %s", strerror(-err));
+	return err;
+}
+
 static int start(struct running *r)
 {
 	/* The control socket first: two routers of one configuration meet here. */
@@ -302,8 +382,11 @@ static int start(struct running *r)
 		tunnel_dns_sweep(r->config->tenants);
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	}
+	if (!err)
+		err = open_metrics(r);
 	if (err)
 		return err;
+	reload_on_change(r->reload, on_changed, r);
 	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -313,7 +396,12 @@ static int start(struct running *r)
 /* Stopping: backwards, and whatever was opened only. */
 static void stop(struct running *r)
 {
+	if (r->reload)
+		reload_on_change(r->reload, NULL, NULL);
 	control_close(r->control);
+	metrics_http_close(r->metrics_http);
+	metrics_file_close(r->metrics_file);
+	metrics_close(r->metrics);
 	if (r->reload)
 		reload_close(r->reload);
 	uapi_sock_close(r->uapi);

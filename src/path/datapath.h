@@ -99,6 +99,7 @@ struct datapath {
 	_Atomic(struct identity *) identity; /* NULL: none; control writes */
 	_Atomic uint32_t mtu;              /* inner; control writes */
 	struct drop_counters drops;        /* of the device, those of its peers included */
+	struct handshake_counters handshakes;
 	struct handshake_thread *handshake;
 	const struct datapath_ops *ops;
 	const char *name; /* of the interface, for messages */

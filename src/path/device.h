@@ -10,6 +10,7 @@
 #define BERTH_PATH_DEVICE_H
 
 #include "../config/change.h"
+#include "../peer/events.h"
 #include "datapath.h"
 #include "worker.h"
 
@@ -114,6 +115,8 @@ struct device_peer {
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
 	bool removed;                           /* struct device_memory only */
 	bool suspended;                         /* removed by PEER_SUSPEND */
+	const struct event *events;             /* device_get_peer() only; the newest first */
+	unsigned n_events;
 };
 
 /* One peer by its public key. False: no such. Calls fn once. */
@@ -131,6 +134,22 @@ void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], b
 /* All peers, in no order. */
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
 		      void *arg);
+
+/*
+ * All peers in no order, some at a time, so that the loop can turn in between. A peer that
+ * is there from the beginning to the end is met once; one that comes in between is not met,
+ * so that no name is met twice.
+ */
+struct device_walk {
+	struct peertable_cursor at;
+	uint32_t before; /* peers that came later are left out */
+};
+
+void device_walk_begin(struct device *dev, struct device_walk *walk);
+
+/* The next n of them, at least 1. False: these were the last. fn as in device_each_peer(). */
+bool device_walk(struct device *dev, struct device_walk *walk, unsigned n,
+		 void (*fn)(const struct device_peer *peer, void *arg), void *arg);
 
 /* The peer to which an address belongs, as far as its neighbours are concerned. */
 struct device_owner {

@@ -64,10 +64,13 @@ static void tell_quota(struct peer *peer)
 	info = meter_get(&limit->meter);
 	while (limit->meter.said < info.state) {
 		limit->meter.said++;
-		if (limit->meter.said == METER_OVER)
+		if (limit->meter.said == METER_OVER) {
 			log_over(peer, &info);
-		else
+			peer_note(peer, EVENT_QUOTA_REACHED, info.used);
+		} else {
 			log_warned(peer, &info);
+			peer_note(peer, EVENT_QUOTA_WARNED, METER_WARNING_PERCENT);
+		}
 	}
 }
 
@@ -138,6 +141,7 @@ void device_recall(struct device *dev, struct peer *peer, const struct change *c
 static void lift_quota(struct device *dev, struct peer *peer, struct limit *limit)
 {
 	learned_tell(peer);
+	peer_note(peer, EVENT_QUOTA_RESET, 0);
 	if (limit_refresh(limit))
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
 }

@@ -8,6 +8,7 @@
 
 #include "../base/clock.h"
 #include "../base/log.h"
+#include "../peer/events.h"
 #include "handshake.h"
 
 /* Observers */
@@ -136,6 +137,20 @@ static int set_prefixes(struct device *dev, struct peer *peer, const struct chan
 	return 0;
 }
 
+/* Would that change what the peer has? */
+static bool changes_prefixes(const struct peer *peer, const struct change *c)
+{
+	bool drop = c->flags & PEER_DROP_ALLOWED_IPS;
+
+	for (size_t i = 0; i < c->n_allowed_ips; i++)
+		if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, &c->allowed_ips[i]) == drop)
+			return true;
+	for (size_t i = 0; c->flags & PEER_REPLACE_ALLOWED_IPS && i < peer->n_allowed_ips; i++)
+		if (!has_prefix(c->allowed_ips, c->n_allowed_ips, &peer->allowed_ips[i]))
+			return true;
+	return false;
+}
+
 /* Peers */
 
 struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
@@ -153,6 +168,7 @@ static struct peer *add_peer(struct device *dev, const struct change *c)
 
 	if (!peer)
 		return NULL;
+	peer->number = dev->n_added++;
 	/* Never to be found without it: old initiations would be good for a moment. */
 	device_recall(dev, peer, c);
 	if (peertable_insert(dev->dp.table, &peer->entry)) {
@@ -221,6 +237,28 @@ static bool is_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN])
 	return same;
 }
 
+/* What the change says and the peer has not yet: a set of enum event_field. */
+static unsigned news_of(struct peer *peer, const struct change *c)
+{
+	unsigned news = 0;
+
+	if (changes_prefixes(peer, c))
+		news |= EVENT_FIELD_ADDRESSES;
+	if (c->flags & PEER_HAS_KEEPALIVE &&
+	    c->keepalive != atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		news |= EVENT_FIELD_KEEPALIVE;
+	if (c->flags & PEER_HAS_ANNOUNCE && c->announce != peer->announce)
+		news |= EVENT_FIELD_ANNOUNCE;
+	pthread_mutex_lock(&peer->lock);
+	if (c->flags & PEER_HAS_ENDPOINT && !endpoint_same_remote(&peer->endpoint, &c->endpoint))
+		news |= EVENT_FIELD_ENDPOINT;
+	if (c->flags & PEER_HAS_PRESHARED_KEY &&
+	    sodium_memcmp(peer->preshared_key, c->preshared_key, NOISE_KEY_LEN))
+		news |= EVENT_FIELD_PRESHARED_KEY;
+	pthread_mutex_unlock(&peer->lock);
+	return news;
+}
+
 /* What the change says of a peer that is there. */
 static int change_peer(struct device *dev, struct peer *peer, const struct change *c)
 {
@@ -275,8 +313,13 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 		*removed |= peer && !(c->flags & PEER_IF_ABSENT);
 		return 0;
 	}
-	if (peer)
+	if (peer) {
+		unsigned news = news_of(peer, c);
+
+		if (news)
+			peer_note(peer, EVENT_CONFIGURED, news);
 		return change_peer(dev, peer, c);
+	}
 	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
 	if (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key))
 		return 0;
@@ -315,6 +358,8 @@ static void drop_sessions(struct device *dev, bool *removed)
 			*removed = true;
 			continue;
 		}
+		if (rcu_read(&peer->session))
+			peer_note(peer, EVENT_SESSION_ENDED, 0);
 		datapath_drop(&dev->dp, peer, DROP_HANDSHAKE_TIMEOUT, peer_drop_session(peer));
 		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
@@ -462,6 +507,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
 		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
 {
+	struct event events[EVENTS_MAX];
 	struct device_peer info;
 	struct peer *peer;
 
@@ -469,6 +515,8 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
 	peer = device_find_peer(dev, public_key);
 	if (peer) {
 		device_describe(peer, &info);
+		info.n_events = peer_events(peer, events);
+		info.events = events;
 		fn(&info, arg);
 		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 	}

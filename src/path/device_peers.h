@@ -22,6 +22,7 @@ struct device {
 	struct device_observer observer;
 	struct device_memory memory;
 	struct inbox learned;          /* peers; each holds a reference */
+	uint32_t n_added;              /* peers, ever */
 	char name[IFNAMSIZ];
 };
 

@@ -206,6 +206,7 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 	tai64n_encode(timestamp, &utc);
 	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
 		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
+		counter_add(&dp->handshakes.initiated, 1);
 		/* A network that is down now may be up at the retry. */
 		work |= send_message(dp, peer, session, &msg, sizeof(msg));
 	} else {
@@ -288,6 +289,7 @@ static unsigned respond(struct datapath *dp, struct peer *peer, struct session *
 		return 0;
 	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
 	timers_response_sent(&session->timers, now);
+	counter_add(&dp->handshakes.answered, 1);
 	return send_message(dp, peer, session, &msg, sizeof(msg));
 }
 
@@ -378,6 +380,7 @@ static void consume_response(const struct handshake_message *m, struct identity 
 	if (begin_session(peer, session, now))
 		return;
 	timers_handshake_complete(&session->timers);
+	counter_add(&m->dp->handshakes.completed, 1);
 	log_debug("%s: %s: handshake complete", m->dp->name, peer->name);
 	/* The responder may not send before it has seen the first packet (§5.4.5). */
 	post_work(m->dp, peer, PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
@@ -576,6 +579,13 @@ bool handshake_push(struct handshake_thread *ht, const struct handshake_message 
 		return false;
 	wake(ht);
 	return true;
+}
+
+void handshake_load(const struct handshake_thread *ht, struct handshake_load *out)
+{
+	*out = (struct handshake_load){ .processor = clock_of_thread(ht->thread),
+					.queued = ring_count(&ht->messages),
+					.room = QUEUE_CELLS };
 }
 
 bool handshake_under_load(struct handshake_thread *ht, uint64_t now)

@@ -249,6 +249,7 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 	timers_received(&session->timers, now, run->data);
 	if (peer_confirm_key(peer, session, key)) {
 		timers_handshake_complete(&session->timers);
+		counter_add(&dp->handshakes.completed, 1);
 		dp->ops->wake_worker(dp, peer, PEER_WORK_FLUSH | PEER_WORK_LOOK);
 	}
 	/* A straggler under the previous key asks for nothing: there is a newer one. */

@@ -11,6 +11,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/poll.h"
+#include "../peer/events.h"
 #include "handshake.h"
 
 enum {
@@ -51,6 +52,7 @@ struct worker {
 	struct wheel wheel; /* of sessions */
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
+	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
 	struct burst burst;
 };
 
@@ -85,9 +87,14 @@ static void leave_wheel(struct worker *w, struct peer *peer)
 static void give_up(struct peer *peer, struct session *session)
 {
 	unsigned n = peer_drop_staged(peer, session);
+	struct endpoint where = { 0 };
+
+	counter_add(&peer->dp->handshakes.unanswered, 1);
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	(void)!peer_get_endpoint(peer, &where);
+	peer_note_where(peer, EVENT_UNANSWERED, &where);
 	/* Persistent keepalives go on trying, and the session is what they are counted in. */
 	if (!atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 		peer_drop_idle_session(peer);
@@ -224,6 +231,12 @@ static void rearm(struct worker *w)
 
 /* Packets */
 
+/* One writer needs no locked instruction. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, counter_read(counter) + n, memory_order_relaxed);
+}
+
 static void on_tun(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
@@ -235,6 +248,8 @@ static void on_tun(uv_poll_t *poll, int status, int events)
 	turn_begin(port->worker);
 	n = send_burst(q);
 	rcu_turn_end();
+	count(&port->worker->bursts, n > 0);
+	count(&port->worker->sent, (uint64_t)max(n, 0));
 	if (n < 0) {
 		/* The device is gone: nothing will ever come, and polling it would spin. */
 		uv_poll_stop(poll);
@@ -249,11 +264,14 @@ static void on_udp(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
 	struct udp_sockets *udp = rcu_read(&port->queue->udp);
+	unsigned n;
 
 	(void)events;
 	turn_begin(port->worker);
-	receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
+	n = receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
 	rcu_turn_end();
+	count(&port->worker->bursts, n > 0);
+	count(&port->worker->received, n);
 	(void)!poll_go_on(poll, status, on_udp);
 }
 
@@ -626,6 +644,16 @@ void workers_stop(struct workers *ws)
 	handshake_stop(ws->handshake);
 	free(ws->worker);
 	*ws = (struct workers){ 0 };
+}
+
+void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
+{
+	const struct worker *w = ws->worker[i];
+
+	*out = (struct worker_load){ .processor = clock_of_thread(w->thread),
+				     .bursts = counter_read(&w->bursts),
+				     .received = counter_read(&w->received),
+				     .sent = counter_read(&w->sent) };
 }
 
 const char *workers_crypto(const struct workers *ws)

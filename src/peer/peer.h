@@ -35,6 +35,7 @@
 #include "timers.h"
 
 struct datapath;
+struct event_ring;
 
 /* What all peers of a device share. Constant after peer_group_init(). */
 struct peer_group {
@@ -125,15 +126,18 @@ struct peer {
 	struct endpoint endpoint;  /* lock */
 	uint8_t preshared_key[NOISE_KEY_LEN];        /* lock */
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
-	struct timespec last_handshake;              /* lock; UTC */
 	_Atomic uint32_t endpoint_changes;
+	struct event_ring *events;      /* lock; events.h; NULL: nothing has happened yet */
+	struct timespec last_handshake; /* lock; UTC */
 	uint32_t replay_said; /* handshake thread: s since boot, when it was last logged; 0: never */
+	_Atomic unsigned refs;
 
 	struct inbox_item to_worker;
 	struct inbox_item to_handshake;
 	struct inbox_item to_memory; /* any flag: something was learned */
 	struct wheel_timer timer; /* home worker */
 	bool on_wheel;            /* home worker; holds a reference */
+	uint32_t number;          /* device: so many came before it; constant */
 
 	/* control thread */
 	struct prefix *allowed_ips;
@@ -148,7 +152,6 @@ struct peer {
 	struct peertable_entry entry;
 	struct peer_group *group;
 	struct datapath *dp; /* passed through to the levels above; constant */
-	_Atomic unsigned refs;
 	struct rcu_head rcu;
 };
 
@@ -311,7 +314,10 @@ void peer_stop_flushing(struct peer *peer, struct session *session);
 /* Drops what is staged; returns how many. */
 unsigned peer_drop_staged(struct peer *peer, struct session *session);
 
-/* Counts packets that died, for `berth show NAME`. Any thread. */
+/*
+ * Counts packets that died, for `berth show NAME`; the first of a reason after a quiet
+ * time is an event. Any thread, not under peer->lock.
+ */
 void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n);
 
 /* The key behind a keypair slot, and the one behind a receiver. */

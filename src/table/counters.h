@@ -61,6 +61,7 @@ const char *drop_text(enum drop_reason reason);
 
 struct drop_counters {
 	_Atomic uint64_t n[DROP_REASON_COUNT];
+	_Atomic uint32_t last[DROP_REASON_COUNT]; /* of a peer: s since boot; 0: never */
 };
 
 /* Bytes are of whole WireGuard messages, as `wg show` counts them. */
@@ -74,6 +75,14 @@ struct saved_counts {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint64_t quota_used; /* bytes, */
 	int64_t quota_start; /* since this second of UTC; 0: no period, or no quota */
+};
+
+/* Handshakes of a device; those that were refused are drops. */
+struct handshake_counters {
+	_Atomic uint64_t initiated;  /* initiations sent, repeated ones included */
+	_Atomic uint64_t answered;   /* responses sent */
+	_Atomic uint64_t completed;  /* both sides have the keys */
+	_Atomic uint64_t unanswered; /* given up after REKEY_ATTEMPT_TIME */
 };
 
 /* Relaxed: counters order nothing, they only have to add up. */

@@ -23,11 +23,19 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
+extern const struct command command_init;                   /* init.c */
+extern const struct command command_add;                    /* add.c */
+extern const struct command command_revoke;                 /* revoke.c */
+extern const struct command command_completion;             /* completion.c */
 extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
 extern const struct command command_quota;                  /* quota.c */
+extern const struct command command_top;                    /* top.c */
 extern const struct command command_status;                 /* status.c */
+
+/* All of them, NULL behind the last. */
+extern const struct command *const commands[];
 
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */
 int complain(const char *fmt, ...) printf_like(1, 2);

@@ -96,7 +96,7 @@ static int print_table(const json_t *tenants)
 	int status = EXIT_GOOD;
 
 	if (!json_array_size(tenants)) {
-		(void)puts("There are no tenants: each is a file NAME.conf in config.d.");
+		(void)puts("There are no tenants: `berth add NAME` makes one.");
 		return EXIT_GOOD;
 	}
 	for (size_t i = 0; i < json_array_size(tenants); i++)
@@ -107,6 +107,23 @@ static int print_table(const json_t *tenants)
 		people_table_print(&table);
 	people_table_free(&table);
 	return status;
+}
+
+/* One to a line, for completion and scripts. */
+static int list_names(const struct client_options *options)
+{
+	json_t *names;
+	int status = client_ask(options, json_pack("{s:s}", "do", "names"), "names", JSON_ARRAY,
+				&names);
+
+	if (status)
+		return status;
+	if (options->json)
+		client_print_json(names);
+	for (size_t i = 0; !options->json && i < json_array_size(names); i++)
+		(void)puts(json_string_value(json_array_get(names, i)));
+	json_decref(names);
+	return EXIT_GOOD;
 }
 
 static int list(const struct command *self, int argc, char **argv)
@@ -120,6 +137,8 @@ static int list(const struct command *self, int argc, char **argv)
 	if (optind < argc)
 		return complain_usage(self, "there is no place for '%s'; `berth show` takes a name",
 				      argv[optind]);
+	if (options.names)
+		return list_names(&options);
 	status = client_ask(&options, json_pack("{s:s}", "do", "list"), "tenants", JSON_ARRAY,
 			    &tenants);
 	if (status)
@@ -175,6 +194,28 @@ static void print_rate(const char *name, const json_t *tenant, const char *field
 		people_field(name, "%s", limits_format_rate(rate, text));
 }
 
+/* "3 min ago    handshake: 192.0.2.1:51820 (30 times in 58 min)" */
+static void print_event(const char *title, const json_t *event, int64_t now)
+{
+	int64_t when = (int64_t)answer_number(event, "time");
+	uint64_t count = answer_number(event, "count");
+	char age[PEOPLE_STRLEN], ago[PEOPLE_STRLEN + 8], span[PEOPLE_STRLEN], often[96] = "";
+
+	(void)snprintf(ago, sizeof(ago), "%s ago", people_age(when, now, age));
+	if (count > 1)
+		(void)snprintf(often, sizeof(often), " (%" PRIu64 " times in %s)", count,
+			       people_age((int64_t)answer_number(event, "since"), when, span));
+	people_field(title, "%-11s  %s%s", ago, answer_text(event, "text"), often);
+}
+
+static void print_events(const json_t *events)
+{
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < json_array_size(events); i++)
+		print_event(i ? "" : "events", json_array_get(events, i), now);
+}
+
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
@@ -202,6 +243,7 @@ static void print_tenant(const json_t *tenant)
 	if (expires)
 		people_field("expires", "%s", expires);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
+	print_events(json_object_get(tenant, "events"));
 }
 
 static int show(const struct command *self, int argc, char **argv)
@@ -230,9 +272,10 @@ static int show(const struct command *self, int argc, char **argv)
 
 const struct command command_list = {
 	.name = "list",
-	.arguments = CLIENT_ARGUMENTS,
+	.arguments = "[--names] " CLIENT_ARGUMENTS,
 	.summary = "all tenants, one line each",
-	.help = CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
+	.help = "  --names         nothing but names, tunnels that have no peer among them\n"
+		CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
 	.run = list,
 };
 
