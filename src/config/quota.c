@@ -74,11 +74,24 @@ static int fault_unit(const struct rules_where *where, const char *text, const c
 	return -EINVAL;
 }
 
+/* "GB/month" behind the number: unit and period. */
+static int parse_rest(const struct rules_where *where, const char *text, const char *rest,
+		      const struct unit **unit, enum quota_period *period)
+{
+	const char *slash = strchr(rest, '/');
+	size_t len = slash ? (size_t)(slash - rest) : strlen(rest);
+
+	*unit = find_unit(rest, len);
+	if (!*unit)
+		return fault_unit(where, text, rest, len);
+	return parse_period(where, text, slash, period);
+}
+
 int quota_parse(const struct rules_where *where, const char *text, struct quota *out)
 {
+	const struct unit *unit = NULL;
 	struct limits_number n;
-	const struct unit *unit;
-	const char *slash;
+	uint64_t bytes = 0;
 	int err;
 
 	out->bytes = 0;
@@ -89,24 +102,19 @@ int quota_parse(const struct rules_where *where, const char *text, struct quota 
 	if (err == -EINVAL) {
 		rules_fault(where, "'%s' is no quota: write one like 500GB/month " QUOTA_WORDS,
 			    text);
+		return err;
+	}
+	if (!err && parse_rest(where, text, n.unit, &unit, &out->period))
+		return -EINVAL;
+	if (unit && n.whole <= QUOTA_BYTES_MAX / unit->bytes)
+		bytes = n.whole * unit->bytes + n.fraction * unit->bytes / n.scale;
+	if (bytes < QUOTA_BYTES_MIN || bytes > QUOTA_BYTES_MAX) {
+		rules_fault(where, "'%s' is not a quota from 1KB to 1000000TB, like 500GB/month",
+			    text);
 		return -EINVAL;
 	}
-	if (!err) {
-		slash = strchr(n.unit, '/');
-		unit = find_unit(n.unit, slash ? (size_t)(slash - n.unit) : strlen(n.unit));
-		if (!unit)
-			return fault_unit(where, text, n.unit,
-					  slash ? (size_t)(slash - n.unit) : strlen(n.unit));
-		if (parse_period(where, text, slash, &out->period))
-			return -EINVAL;
-		if (n.whole <= QUOTA_BYTES_MAX / unit->bytes)
-			out->bytes = n.whole * unit->bytes + n.fraction * unit->bytes / n.scale;
-	}
-	if (out->bytes >= QUOTA_BYTES_MIN && out->bytes <= QUOTA_BYTES_MAX)
-		return 0;
-	out->bytes = 0;
-	rules_fault(where, "'%s' is not a quota from 1KB to 1000000TB, like 500GB/month", text);
-	return -EINVAL;
+	out->bytes = bytes;
+	return 0;
 }
 
 const char *quota_format_bytes(uint64_t bytes, char buf[QUOTA_STRLEN])

@@ -14,7 +14,8 @@
 
 static void set(struct alarm *a)
 {
-	struct itimerspec t = { .it_value.tv_sec = max(min(a->at, NEVER), INT64_C(1)) };
+	int64_t at = max(min(a->at, NEVER), INT64_C(1)); /* 0 would be no timer at all */
+	struct itimerspec t = { .it_value = { .tv_sec = at } };
 
 	if (timerfd_settime(a->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &t, NULL) &&
 	    errno != ECANCELED)

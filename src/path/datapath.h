@@ -41,8 +41,9 @@
  *   queue_group           to the peer's endpoint                   send.c     worker
  *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
  *
- * What waits for its rate (peer/limit.h) is taken up by the peer's home worker, on a
- * timer: deliver_held() and send_held(). Tenants without a limit have no queue.
+ * Where the rate is asked for, the quota is, too (peer/meter.h). What waits for its rate
+ * (peer/limit.h) is taken up by the peer's home worker, on a timer: deliver_held() and
+ * send_held(). Tenants without a limit have no queue.
  *
  * Everybody may read what stands here; who may write is said at each field.
  */

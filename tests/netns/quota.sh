@@ -120,9 +120,9 @@ check "full speed again" at_least "$(speed)" $((20 * MB))
 
 alice_may 'Quota = 6MB/month' 'Blocked = yes'
 need "less than is used blocks at once" lab_wait 5 "it" quota_is state blocked
-check "nothing passes" not ping_now
-check "and nothing is counted for it" is "$(quota used)" "$(quota used)"
 used=$(quota used)
+check "nothing passes" not ping_now
+check "and nothing is counted for it" is "$(quota used)" "$used"
 lab_stop gw KILL
 need "the gateway starts again" lab_gateway gw vps "$GW"
 need "it knows alice" lab_wait_peer "$GW" "${PUB[alice]}"
