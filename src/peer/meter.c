@@ -41,7 +41,7 @@ static enum meter_state state_of(const struct meter *m)
 
 	if (!allowed)
 		return METER_OK;
-	if (meter_is_over(m))
+	if (meter_is_over(m) || used >= allowed)
 		return METER_OVER;
 	return used >= allowed / 100 * METER_WARNING_PERCENT ? METER_WARNED : METER_OK;
 }

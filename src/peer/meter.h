@@ -6,7 +6,7 @@
  *
  * `over` holds for one epoch. Whatever lifts it (a new period, a reset, a greater quota) begins
  * another one, so that a worker which has found the last one used up a moment ago says
- * nothing of this.
+ * nothing of this. If it was the one to use up the new one, the next packet finds that out.
  */
 #ifndef BERTH_PEER_METER_H
 #define BERTH_PEER_METER_H
