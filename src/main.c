@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #include "../crypto/selftest.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/rcu.h"
 #include "base/version.h"
@@ -177,6 +178,7 @@ static int start_all(void)
 {
 	const char *failed = NULL;
 
+	log_open(JOURNAL_SOCKET);
 	/* A client that hangs up is an error of write(), not the end of us. */
 	signal(SIGPIPE, SIG_IGN);
 	privs_harden();

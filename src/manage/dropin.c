@@ -10,7 +10,9 @@
 #include "../base/log.h"
 #include "../base/poll.h"
 #include "complain.h"
+#include "notify.h"
 #include "uapi_sock.h"
+#include "watchdog.h"
 
 enum { DEFAULT_MTU = 1420 };
 
@@ -23,6 +25,8 @@ struct dropin {
 	uv_poll_t mon_poll;
 	uv_async_t gone;
 	uv_signal_t on_term, on_int;
+	struct notify notify;
+	struct watchdog watchdog;
 	int status;
 };
 
@@ -177,6 +181,8 @@ static int start(struct dropin *d, const struct dropin_options *options)
 	uv_signal_start(&d->on_int, on_signal, SIGINT);
 	log_info("%s: ready, ChaCha20-Poly1305 by %s", device_name(d->device),
 		 workers_crypto(&d->workers));
+	watchdog_start(&d->watchdog, &d->loop, &d->notify, &d->workers);
+	notify_send(&d->notify, "READY=1");
 	options->ready(options->arg);
 	return 0;
 }
@@ -189,6 +195,7 @@ static void close_if_open(uv_handle_t *handle)
 
 static void stop(struct dropin *d)
 {
+	watchdog_stop(&d->watchdog);
 	uapi_sock_close(d->uapi);
 	if (d->device)
 		device_close(d->device);
@@ -215,8 +222,11 @@ int dropin_run(const struct dropin_options *options)
 		return 1;
 	}
 	d.gone.data = &d;
+	notify_open(&d.notify);
 	if (!start(&d, options))
 		uv_run(&d.loop, UV_RUN_DEFAULT);
+	notify_send(&d.notify, "STOPPING=1");
 	stop(&d);
+	notify_close(&d.notify);
 	return d.status;
 }

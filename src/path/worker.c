@@ -53,6 +53,7 @@ struct worker {
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
 	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
+	_Atomic unsigned asked, answered; /* control, this thread: workers_silent() */
 	struct burst burst;
 };
 
@@ -92,7 +93,8 @@ static void give_up(struct peer *peer, struct session *session)
 	counter_add(&peer->dp->handshakes.unanswered, 1);
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
-	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	log_event(LOG_LEVEL_DEBUG, peer->name, "unanswered", drop_name(DROP_HANDSHAKE_TIMEOUT),
+		  "%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
 	(void)!peer_get_endpoint(peer, &where);
 	peer_note_where(peer, EVENT_UNANSWERED, &where);
 	/* Persistent keepalives go on trying, and the session is what they are counted in. */
@@ -490,6 +492,8 @@ static void on_wake(uv_async_t *async)
 	 */
 	struct call *call = atomic_exchange(&w->call, NULL);
 
+	atomic_store_explicit(&w->answered, atomic_load_explicit(&w->asked, memory_order_relaxed),
+			      memory_order_relaxed);
 	serve_inbox(w);
 	finish_super_packets(w);
 	if (w->ports && udp_rx_waits(&w->burst.rx))
@@ -656,6 +660,27 @@ void workers_stop(struct workers *ws)
 	handshake_stop(ws->handshake);
 	free(ws->worker);
 	*ws = (struct workers){ 0 };
+}
+
+static bool answers(struct worker *w)
+{
+	unsigned asked = atomic_load_explicit(&w->asked, memory_order_relaxed);
+	bool answered = atomic_load_explicit(&w->answered, memory_order_relaxed) == asked;
+
+	if (answered)
+		atomic_store_explicit(&w->asked, asked + 1, memory_order_relaxed);
+	wake(w);
+	return answered;
+}
+
+int workers_silent(struct workers *ws)
+{
+	int silent = handshake_answers(ws->handshake) ? -1 : (int)ws->n;
+
+	for (unsigned i = 0; i < ws->n; i++)
+		if (!answers(ws->worker[i]))
+			silent = (int)i;
+	return silent;
 }
 
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
