@@ -15,6 +15,8 @@ static void raise_limit(int resource, const char *name)
 
 	if (getrlimit(resource, &limit))
 		return;
+	if (limit.rlim_cur == limit.rlim_max)
+		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(resource, &limit))
 		log_warning("cannot raise the limit of %s: %s", name, strerror(errno));

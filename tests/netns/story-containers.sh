@@ -45,7 +45,7 @@ build_berth()
 		berth_box "$c"
 	done
 	run home 'touch /etc/berth/berth.conf'
-	run home 'systemctl enable --now berthd'
+	run home 'systemctl enable --now berthd-home'
 }
 
 # ---- by hand ---------------------------------------------------------------

@@ -403,7 +403,7 @@ static int complain_write(const char *path, int err)
 static int write_files(struct adding *a)
 {
 	uint64_t start;
-	int err = a->home_path ? newfile_make(a->home_path, a->home.text, a->home.len) : 0;
+	int err = a->home_path ? newfile_keep(a->home_path, a->home.text, a->home.len) : 0;
 	int status;
 
 	if (err)

@@ -162,7 +162,10 @@ static void check_capabilities(struct doctor *d)
 		}
 		row = doctor_say(d, FINDING_FAIL, "berthd (pid %d) is without %s and cannot %s",
 				 (int)pid, all[i].name, all[i].what);
-		doctor_mend(row, "systemctl revert berthd && systemctl restart berthd");
+		/* A gateway's unit must not have it. */
+		doctor_mend(row, all[i].number == CAP_SYS_ADMIN ?
+			    "systemctl disable --now berthd; systemctl enable --now berthd-home" :
+			    "systemctl revert berthd && systemctl restart berthd");
 	}
 	if (!said)
 		doctor_say(d, FINDING_OK, "%s the capabilities it needs", pid ? "berthd has" :
