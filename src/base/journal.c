@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "log.h"
 
@@ -14,25 +12,6 @@ enum {
 	FIELD_MAX = 256, /* a tenant's name has 64 bytes, an event fewer; a reason is a sentence */
 	ENTRY_MAX = LOG_TEXT_MAX + 3 * (FIELD_MAX + 16) + 128
 };
-
-int journal_connect(const char *path)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, err;
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
 
 /* No value has a newline once it is sanitised: the short form of a field does for all. */
 static size_t add_field(char *out, const char *name, const char *value)

@@ -14,15 +14,9 @@
 struct log_about;
 
 /*
- * A socket that is connected to the journal at path, for good: nothing is looked up
- * in the file system afterwards. The descriptor, or -errno. Any thread.
- */
-must_check int journal_connect(const char *path);
-
-/*
- * Sends one entry: text (one line, sanitised already), priority as in syslog(3), and
- * the fields of about, which are sanitised here and left out when NULL; about may be
- * NULL. Never blocks. 0; -EAGAIN: the journal does not keep up; -errno. Any thread.
+ * Sends one entry by a socket of datagram_connect(): text (one line, sanitised already),
+ * priority as in syslog(3), and the fields of about, which are sanitised here and left out
+ * when NULL; about may be NULL. Never blocks. 0; -EAGAIN: the journal does not keep up; -errno. Any thread.
  */
 must_check int journal_send(int fd, int priority, const char *text, const struct log_about *about);
 

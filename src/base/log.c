@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "datagram.h"
 #include "journal.h"
 
 enum { PREFIX_MAX = 32 }; /* "23:59:59.999 warning " */
@@ -220,7 +221,7 @@ void log_open(const char *path)
 	pthread_once(&target_once, find_target);
 	if (!to_journal)
 		return;
-	fd = journal_connect(path);
+	fd = datagram_connect(path);
 	if (fd >= 0)
 		atomic_store_explicit(&journal, fd, memory_order_relaxed);
 }

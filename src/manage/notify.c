@@ -4,42 +4,14 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../base/clock.h"
+#include "../base/datagram.h"
 #include "../base/log.h"
-
-static int connect_to(const char *name)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	size_t len = strlen(name);
-	int fd, err;
-
-	if ((*name != '/' && *name != '@') || !name[1])
-		return -EAFNOSUPPORT;
-	if (len >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, name, len + 1);
-	if (*name == '@')
-		addr.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	/* An abstract name ends where the address does; a path has its NUL. */
-	if (connect(fd, (struct sockaddr *)&addr,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (*name == '/')))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
 
 /* sd_watchdog_enabled(3): meant for us only if the process is named, or none is. */
 static uint64_t watchdog_interval(void)
@@ -65,7 +37,7 @@ void notify_open(struct notify *n)
 
 	*n = (struct notify){ .fd = -1 };
 	if (name && *name) {
-		n->fd = connect_to(name);
+		n->fd = datagram_connect(name);
 		if (n->fd < 0)
 			log_warning("NOTIFY_SOCKET: cannot tell the service manager at '%s': %s", name,
 				    strerror(-n->fd));
