@@ -7,13 +7,13 @@
 
 static void complain(const struct watchdog *w, int silent)
 {
-	unsigned long long s = w->notify->watchdog / 2 / NSEC_PER_SEC;
+	double s = (double)w->notify->watchdog / 2 / NSEC_PER_SEC;
 
 	if (silent < (int)w->workers->n)
-		log_error("worker %d has not turned its loop for %llu s: no sign of life for the "
+		log_error("worker %d has not turned its loop for %.1f s: no sign of life for the "
 			  "service manager, which will start us anew", silent, s);
 	else
-		log_error("the handshake thread has not turned its loop for %llu s: no sign of life "
+		log_error("the handshake thread has not turned its loop for %.1f s: no sign of life "
 			  "for the service manager, which will start us anew", s);
 }
 
