@@ -12,13 +12,13 @@ export VECTORS
 Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
-DIRS := src/manage src/neighbor src/path src/peer src/table src/config src/base tun crypto
-PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson
+DIRS := src/manage src/neighbor src/path src/peer src/table src/host src/config src/base tun crypto
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -pthread -fPIE
-LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
@@ -53,14 +53,14 @@ $(BUILD)/berthd: $(BUILD)/src/main.o $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/berth: $(TOOLS) $(call archs-from,src/config)
+$(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs libqrencode)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast tenants tenants-null micro \
-	revoke churn scale asker)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
+	tenants tenants-null micro revoke churn scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -69,6 +69,7 @@ $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/berthd-police: $(BUILD)/src/main.o $(call bench-obj,limit_police)
 $(BUILD)/bench/delay: $(call bench-obj,delay)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
+$(BUILD)/bench/pinger: $(call bench-obj,pinger load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
@@ -101,13 +102,24 @@ FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
+FAKES_roaming := $(LAB)
+FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
+FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
+FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
+# Parts of the operator's command.
+FAKES_berth_freeaddress := tools/berth/freeaddress.c
+FAKES_berth_decide := $(addprefix tools/berth/,decide.c machine.c freeaddress.c)
+FAKES_berth_files := $(addprefix tools/berth/,draft.c homefile.c newfile.c revoked.c)
+
+# A percent sign would be the rule's own, a colon its end: hence a function.
+fakes-of = $(addprefix $(BUILD)/,$(FAKES_$(1):.c=.o))
 
 # A test links what it names itself (fakes first), then its module's level and below.
 .SECONDEXPANSION:
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(patsubst %.c,$(BUILD)/%.o,$$(FAKES_$$*)) \
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 		$$(call archs-from,$$(or $$(call dir-of,$$*),src/manage))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
@@ -126,8 +138,9 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in restart restart-tenants tenants \
-	ndp icmp errors reorder tunnel-namespace tunnel-follow tunnel-routes routes uplinks
+SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
+	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
+	tunnel-follow tunnel-routes routes uplinks
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -204,6 +217,12 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BUILD)/berthd $(DESTDIR)$(PREFIX)/sbin/berthd
 	install -m 755 $(BUILD)/berth $(DESTDIR)$(PREFIX)/bin/berth
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BERTH) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
+	$(BERTH) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
+	$(BERTH) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
 	sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/berthd.service > $(DESTDIR)$(UNITDIR)/berthd.service
 	install -d -m 700 $(DESTDIR)/etc/berth $(DESTDIR)/etc/berth/config.d
 	install -d $(DESTDIR)$(PREFIX)/share/doc/berth

@@ -112,4 +112,10 @@ static inline void store_le64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
+/* For tables of what lies in memory. */
+static inline uint32_t hash_pointer(const void *p)
+{
+	return (uint32_t)(((uintptr_t)p >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
+
 #endif

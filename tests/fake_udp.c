@@ -43,6 +43,7 @@ int udp_set_mark(const struct udp_sockets *s, uint32_t mark)
 
 int udp_rx_init(struct udp_rx *rx)
 {
+	fairq_init(&rx->queue, 1);
 	rx->buffers = calloc(1, sizeof(struct received));
 	return rx->buffers ? 0 : -ENOMEM;
 }
@@ -61,12 +62,14 @@ void udp_rx_free(struct udp_rx *rx)
 }
 
 /* Neighbours of one sender are one message, as GRO would make them. */
-unsigned udp_recv_burst(int fd, struct udp_rx *rx)
+unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge)
 {
 	struct received *r = (struct received *)(void *)rx->buffers;
 	unsigned messages = 0;
 
+	(void)judge;
 	forget(r);
+	rx->owner = owner;
 	rx->n_oversized = 0;
 	while (r->n < UDP_RX_PACKETS && messages < UDP_RX_MESSAGES) {
 		struct fake_packet *p = wire_read(fd);
@@ -87,6 +90,13 @@ unsigned udp_recv_burst(int fd, struct udp_rx *rx)
 		r->packets[r->n++] = p;
 	}
 	return r->n;
+}
+
+/* Here nothing waits. */
+void udp_rx_forget(struct udp_rx *rx, const void *owner)
+{
+	(void)rx;
+	(void)owner;
 }
 
 unsigned udp_tx_add(struct udp_tx *tx, const struct endpoint *to, uint8_t ecn, void *data,

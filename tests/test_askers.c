@@ -133,6 +133,23 @@ START_TEST(copies_and_late_ones)
 END_TEST
 
 /* Who detects duplicates says it three times, and wants silence. */
+START_TEST(when_it_was_asked)
+{
+	uint8_t target[NDP_ADDR_LEN] = { 0 };
+
+	store_be32(&target[12], 5);
+	ck_assert_uint_eq(askers_asked(&askers, target), 0);
+	(void)ask(1, 5, false);
+	ck_assert_uint_eq(askers_asked(&askers, target), now);
+	/* By whomever; the last time counts. */
+	now += 60 * NSEC_PER_SEC;
+	(void)ask(2, 5, false);
+	ck_assert_uint_eq(askers_asked(&askers, target), now);
+	store_be32(&target[12], 6);
+	ck_assert_uint_eq(askers_asked(&askers, target), 0);
+}
+END_TEST
+
 START_TEST(duplicate_detection)
 {
 	for (unsigned i = 0; i < 30; i++) {
@@ -171,6 +188,7 @@ int main(void)
 	tcase_add_test(tc, many_at_a_time);
 	tcase_add_test(tc, each_for_himself);
 	tcase_add_test(tc, copies_and_late_ones);
+	tcase_add_test(tc, when_it_was_asked);
 	tcase_add_test(tc, duplicate_detection);
 	tcase_add_test(tc, crowd);
 	suite_add_tcase(suite, tc);

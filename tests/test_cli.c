@@ -41,13 +41,28 @@ static const struct {
 	  "\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\",\"198.51.100.77/32\"],"
 	  "\"endpoint\":\"192.0.2.1:51820\",\"last_handshake\":1,\"rx_bytes\":1048576,"
 	  "\"rx_packets\":1234567,\"tx_bytes\":10,\"tx_packets\":1,\"endpoint_changes\":2,"
-	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7}}}" },
+	  "\"keepalive\":25,\"drops\":{\"bad-tag\":7},"
+	  "\"events\":[{\"time\":7201,\"event\":\"handshake\",\"text\":\"handshake: 192.0.2.1:1\","
+	  "\"count\":3,\"since\":1},{\"time\":1,\"event\":\"x\",\"text\":\"once\"}]}}" },
+	{ "{\"do\":\"show\",\"name\":\"carol\"}",
+	  "{\"tenant\":{\"name\":\"carol\",\"public_key\":\"" KEY "\",\"state\":\"quarantined\","
+	  "\"endpoint\":\"192.0.2.1:1\",\"mtu\":1300,\"shared_key\":2,"
+	  "\"shared_key_between\":[\"192.0.2.1:1\",\"192.0.2.2:2\"]}}" },
+	{ "{\"do\":\"release\",\"name\":\"carol\"}", "{\"released\":{\"name\":\"carol\"}}" },
+	{ "{\"do\":\"release\",\"name\":\"bob\"}", "{\"error\":\"'bob' is not quarantined\"}" },
 	{ "{\"do\":\"show\",\"name\":\"evil\"}",
 	  "{\"tenant\":{\"name\":\"evil\",\"public_key\":\"\\u001b[2J\",\"state\":\"idle\"}}" },
 	{ "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
+	{ "{\"do\":\"show\",\"name\":\"alcie\"}",
+	  "{\"error\":\"there is no tenant 'alcie'\",\"code\":\"no-tenant\"}" },
+	{ "{\"do\":\"names\"}", "{\"names\":[\"alice\",\"zoe\"]}" },
 	{ "{\"do\":\"show\",\"name\":\"odd\"}", "{\"something\":1}" },
 	{ "{\"do\":\"show\",\"name\":\"odder\"}", "{\"tenant\":[]}" },
 	{ "{\"do\":\"show\",\"name\":\"oddest\"}", "neither" },
+	{ "{\"do\":\"wait\",\"name\":\"bob\",\"public_key\":\"" KEY "\"}",
+	  "{\"wait\":{\"state\":\"refused\",\"why\":\"no, thanks\"}}" },
+	{ "{\"do\":\"wait\",\"name\":\"mute\",\"public_key\":\"" KEY "\"}",
+	  "{\"error\":\"this berthd cannot do 'wait'\"}" },
 	{ "{\"do\":\"status\"}",
 	  "{\"status\":{\"version\":\"9.9\",\"pid\":42,\"tenants\":3,\"refused\":1,\"connected\":2,"
 	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" KEY "\","
@@ -144,7 +159,7 @@ static const struct {
 	/* 3 */ { "$B --version", 0, "berth " },
 	/* 4 */ { "$B lsit", 2, "did you mean 'list'?" },
 	/* 5 */ { "$B statsu", 2, "did you mean 'status'?" },
-	/* 6 */ { "$B init", 2, "there is no command 'init'" },
+	/* 6 */ { "$B remove", 2, "there is no command 'remove'" },
 	/* 7 */ { "$B ''", 2, "there is no command ''" },
 	/* 8 */ { "$B list --help", 0, "usage: berth list" },
 	/* 9 */ { "$B show -h", 0, "usage: berth show NAME" },
@@ -171,11 +186,60 @@ static const struct {
 	/* 30 */ { "$B show odder --control $S", 1, "another version" },
 	/* 31 */ { "$B show oddest --control $S", 1, "did not answer" },
 	/* 32 */ { "$B show $(printf '\\377') --control $S", 1, "that name is not text" },
+	{ "$B show carol --control $S", 0, "192.0.2.1:1 and 192.0.2.2:2, noticed 2 times" },
+	{ "$B release carol --control $S", 0, "carol is released" },
+	{ "$B release carol --json --control $S", 0, "\"name\": \"carol\"" },
+	{ "$B release bob --control $S", 1, "berth: 'bob' is not quarantined" },
+	{ "$B release", 2, "the name of one tenant" },
+	{ "$B release --help", 0, "usage: berth release NAME" },
 	/* 33 */ { "echo hello | $B pubkey", 1, "no private key on standard input" },
 	/* 34 */ { "$B pubkey </dev/null", 1, "no private key on standard input" },
 	/* 35 */ { "head -c 100000 /dev/zero | $B pubkey", 1, "no private key" },
-	/* 36: a full disk is no success */
+	/* 36 */ { "$B init --help", 0, "usage: berth init" },
+	/* 37 */ { "$B init x", 2, "no place for 'x'" },
+	/* 38 */ { "$B init --port 70000", 2, "'70000' is no number from 1 to 65535" },
+	/* 39 */ { "$B init --listen soon", 2, "'soon' is no number" },
+	/* 40 */
+	{ "$B init -c $D/new/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 && "
+	  "$B check -c $D/new/berth.conf", 0, "berth.conf: good" },
+	/* 41 */ { "$B add --help", 0, "usage: berth add NAME" },
+	/* 42 */ { "$B add", 2, "the name of one new tenant" },
+	/* 43 */ { "$B add x y", 2, "the name of one new tenant" },
+	/* 44 */ { "$B add .x", 2, "'.x' cannot be a tenant's name" },
+	/* 45 */ { "$B add x.conf", 2, "'x' is meant" },
+	/* 46: one value, not two lines of a file */
+	{ "N='1\n2'; $B add x --rate \"$N\"", 2, "a value is one line" },
+	/* 47 */ { "$B add x --qr --json", 2, "neither --json nor --netns" },
+	/* 48 */ { "$B add x --qr --public-key y", 2, "a QR code holds the private key" },
+	/* 49 */ { "$B add x -c $D/no.conf", 1, "`berth init` writes one" },
+	/* 50 */ { "$B revoke", 2, "the name of one tenant" },
+	/* 51 */ { "$B revoke x -c $D/no.conf", 1, "`berth init` writes one" },
+	/* 52 */ { "$B list --names --control $S", 0, "alice\nzoe\n" },
+	/* 53 */ { "$B status --names --control $S", 2, "no option '--names'" },
+	/* 54 */ { "$B show alcie --control $S", 1, "did you mean 'alice'?" },
+	/* 55 */ { "$B completion", 2, "bash, zsh or fish" },
+	/* 56 */ { "$B completion tcsh", 2, "bash, zsh or fish" },
+	/* 57 */ { "$B completion bash | bash -n", 0, "" },
+	/* 58 */ { "$B completion fish", 0, "__fish_seen_subcommand_from" },
+	{ "$B top --help", 0, "usage: berth top" },
+	{ "$B top --sort size", 2, "'size' is none of: all, rx, tx, name, drops" },
+	{ "$B top -n 0", 2, "'0' is not a number from 1 to 1000000" },
+	{ "$B top alice", 2, "no place for 'alice'" },
+	{ "$B top --control a -c b", 2, "give one" },
+	{ "$B top --control $S.not", 1, "berthd is not running" },
+	/* Nothing has moved between two lists that are the same. */
+	{ "$B top --sort name --control $S", 0, "2 tenants, 1 connected; received 0 bit/s, sent 0 bit/s" },
+	{ "$B top --json --control $S", 0, "\"rx_bytes_per_second\": 0.0" },
+	/* 59: a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
+	/* 37: what looks at the machine */
+	{ "$B doctor x", 2, "no place for 'x'" },
+	{ "$B doctor --mend", 2, "no option '--mend'" },
+	{ "$B doctor --help", 0, "Nothing is changed without --fix" },
+	{ "$B trace", 2, "one address is wanted" },
+	{ "$B trace alice", 2, "'alice' is not an address" },
+	{ "$B trace 2001:db8::/64", 2, "is not an address" },
+	{ "$B trace ::1 -c $D/no.conf", 1, "cannot read" },
 };
 
 START_TEST(call)
@@ -257,6 +321,10 @@ START_TEST(show)
 	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB in 1,234,567 packets\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "every 25 s\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "7 bad-tag\n"));
+	/* How long ago depends on today. */
+	ck_assert_ptr_nonnull(strstr(lab.out, "\n  events        "));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  handshake: 192.0.2.1:1 (3 times in 2 h)\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, " d ago  once\n"));
 	run("$B show --json --control $S -- alice");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_int_eq(lab.out[0], '{');
@@ -293,9 +361,40 @@ START_TEST(control_of_file)
 	run("$B check -c $D/berth.conf");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_ptr_nonnull(strstr(lab.out, "good"));
+	run("$B doctor --json -c $D/berth.conf");
+	ck_assert_msg(strstr(lab.out, "segmentation offload of sending UDP") != NULL, "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "segmentation offload of receiving UDP"));
 	run("printf '[Peer]\\nPublicKey = x\\n' >$D/config.d/alice.conf; $B check -c $D/berth.conf");
 	ck_assert_int_eq(lab.status, 1);
 	ck_assert_ptr_nonnull(strstr(lab.out, "alice.conf:2: "));
+}
+END_TEST
+
+/* What the daemon learned by heart says of new tenants: bob is refused, and mute not known. */
+START_TEST(add_has_the_last_word)
+{
+	run("$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 >/dev/null && "
+	    "echo Control = control.sock >>$D/berth.conf; "
+	    "$B add bob -c $D/berth.conf --endpoint h --home-file $D/bob.home --public-key " KEY "; "
+	    "echo $?; ls $D/config.d $D/*.home");
+	ck_assert_msg(strstr(lab.out, "berthd does not take 'bob': no, thanks\n1\n"), "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "bob.conf"));
+	ck_assert_ptr_null(strstr(lab.out, "/bob.home\n"));
+	run("$B add mute -c $D/berth.conf --endpoint h --public-key " KEY "; echo $?; ls $D/config.d");
+	ck_assert_msg(strstr(lab.out, "removed again: this berthd cannot do 'wait'\n1\n"), "%s",
+		      lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "mute.conf"));
+}
+END_TEST
+
+/* A key that could not be handed out is no tenant. */
+START_TEST(add_to_a_full_disk)
+{
+	run("$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 >/dev/null; "
+	    "echo Control = $S.not >>$D/berth.conf; "
+	    "$B add bob -c $D/berth.conf --endpoint h >/dev/full; echo $?; ls $D/config.d");
+	ck_assert_msg(strstr(lab.out, "'bob' was removed again\n1\n"), "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "bob.conf"));
 }
 END_TEST
 
@@ -325,6 +424,8 @@ int main(void)
 	tcase_add_test(t, show);
 	tcase_add_test(t, status);
 	tcase_add_test(t, control_of_file);
+	tcase_add_test(t, add_has_the_last_word);
+	tcase_add_test(t, add_to_a_full_disk);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -22,7 +22,7 @@ START_TEST(test_good)
 {
 	files_put("berth.conf", 0600, GATEWAY);
 	files_put("config.d/alice.conf", 0644, TENANT("c", "2001:db8::1, 10.0.0.2"));
-	files_put("config.d/bob.conf", 0644, TENANT("d", "2001:db8::2"));
+	files_put("config.d/bob.conf", 0644, TENANT("d", "2001:db8::2") "[Tenant]\nMTU = 1420\n");
 	files_put("config.d/carol.conf", 0600, "");
 	files_put("config.d/home.conf", 0600, "[Interface]\nPrivateKey = " KEY("e") "\n");
 	files_put("config.d/bob.conf~", 0644, "garbage");
@@ -44,6 +44,7 @@ START_TEST(test_faults)
 	files_put("config.d/e.conf", 0600,
 		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
 	files_put("config.d/f g.conf", 0600, "");
+	files_put("config.d/h.conf", 0644, TENANT("h", "2001:db8::8") "[Tenant]\nMTU = 1421\n");
 	expect(-EINVAL,
 	       "config.d: 'f g.conf' is no name for a tenant: NAME.conf is, with 1 to 64 of A-Z "
 	       "a-z 0-9 . _ -\n"
@@ -54,7 +55,9 @@ START_TEST(test_faults)
 	       "config.d/b.conf:3: AllowedIPs: 2001:db8:1::1/128 is in no Prefix of berth.conf\n"
 	       "config.d/d.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
 	       "config.d/d.conf:3: unknown key 'AllowdIPs'; is 'AllowedIPs' meant?\n"
-	       "config.d/e.conf:4: Name: 'berth0' is the gateway's interface in berth.conf\n");
+	       "config.d/e.conf:4: Name: 'berth0' is the gateway's interface in berth.conf\n"
+	       "config.d/h.conf:5: MTU: '1421' is more than that of the gateway in berth.conf: MTU "
+	       "= 1420 at most\n");
 }
 END_TEST
 

@@ -28,6 +28,7 @@ static struct {
 	size_t tenants;
 	int error;
 	unsigned gone;
+	bool live, refused; /* alice, with the key above; her file */
 } lab;
 
 /* A peer with something in every field. */
@@ -110,6 +111,44 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	return lab.error;
 }
 
+static int on_names(void *arg, json_t *names)
+{
+	(void)arg;
+	json_array_append_new(names, json_string("alice"));
+	return lab.error;
+}
+
+static bool on_in_force(void *arg, const char *name, uint8_t public_key[KEY_LEN])
+{
+	(void)arg;
+	memcpy(public_key, key, KEY_LEN);
+	return lab.live && strcmp(name, "alice") == 0;
+}
+
+static bool on_refused(void *arg, const char *name, char *why, size_t room)
+{
+	(void)arg;
+	snprintf(why, room, "alice.conf:1: a fault");
+	return lab.refused && strcmp(name, "alice") == 0;
+}
+
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	char text[PREFIX_STRLEN];
+
+	(void)arg;
+	json_object_set_new(owner, "of", json_string(prefix_format(address, text)));
+	return lab.error;
+}
+
+static int on_release(void *arg, const char *name)
+{
+	(void)arg;
+	if (strcmp(name, "alice") != 0)
+		return strcmp(name, "bob") ? -ENOENT : -EALREADY;
+	return lab.error;
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	(void)arg;
@@ -124,7 +163,8 @@ static void on_gone(void *arg)
 }
 
 static const struct control_ops ops = {
-	.list = on_list, .show = on_show, .status = on_status, .gone = on_gone
+	.list = on_list, .show = on_show, .owner = on_owner, .status = on_status, .gone = on_gone,
+	.names = on_names, .in_force = on_in_force, .refused = on_refused, .release = on_release
 };
 
 static void on_deadline(uv_timer_t *timer)
@@ -204,15 +244,32 @@ static const struct {
 	/* 0 */ { "{\"do\":\"list\"}", "{\"tenants\":[{\"name\":\"t0\"},{\"name\":\"t1\"}]}" },
 	/* 1 */ { "{\"do\":\"show\",\"name\":\"alice\"}", "{\"tenant\":{\"name\":\"alice\"}}" },
 	/* 2 */ { "{\"do\":\"status\"}", "{\"status\":{\"pid\":1}}" },
-	/* 3 */ { "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\"}" },
-	/* 4 */ { "{\"do\":\"show\"}", "{\"error\":\"a request to show needs a name\"}" },
-	/* 5 */ { "{\"do\":\"show\",\"name\":1}", "{\"error\":\"a request to show needs a name\"}" },
+	/* 3 */ { "{\"do\":\"show\",\"name\":\"bob\"}", "{\"error\":\"there is no tenant 'bob'\",\"code\":\"no-tenant\"}" },
+	/* 4 */ { "{\"do\":\"show\"}", "{\"error\":\"this request needs a name\"}" },
+	/* 5 */ { "{\"do\":\"show\",\"name\":1}", "{\"error\":\"this request needs a name\"}" },
 	/* 6 */ { "{\"do\":\"dance\"}", "{\"error\":\"this berthd cannot do 'dance'\"}" },
 	/* 7 */ { "{}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	/* 8 */ { "[]", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
 	/* 9 */ { "{\"do\":7}", "{\"error\":\"not a request: an object with \\\"do\\\" is wanted\"}" },
+	{ "{\"do\":\"release\",\"name\":\"alice\"}", "{\"released\":{\"name\":\"alice\"}}" },
+	{ "{\"do\":\"release\",\"name\":\"bob\"}", "{\"error\":\"'bob' is not quarantined\"}" },
+	{ "{\"do\":\"release\",\"name\":\"x\"}",
+	  "{\"error\":\"there is no tenant 'x'\",\"code\":\"no-tenant\"}" },
+	{ "{\"do\":\"release\"}", "{\"error\":\"a request to release needs a name\"}" },
 	/* 10: what is echoed does not drive a terminal */
 	{ "{\"do\":\"\\u001b[2J\"}", "{\"error\":\"this berthd cannot do '\\\\x1b[2J'\"}" },
+	/* 11 */ { "{\"do\":\"names\"}", "{\"names\":[\"alice\"]}" },
+	/* 12 */ { "{\"do\":\"wait\"}", "{\"error\":\"a request to wait needs a name\"}" },
+	/* 13 */ { "{\"do\":\"wait\",\"name\":\"alice\",\"public_key\":\"x\"}",
+		   "{\"error\":\"a request to wait needs a whole public key, or none\"}" },
+	/* 14: nobody has to be waited for who is not there */
+	{ "{\"do\":\"wait\",\"name\":\"bob\"}", "{\"wait\":{\"state\":\"gone\"}}" },
+	/* 15: whose an address is */
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::1\"}",
+	  "{\"owner\":{\"of\":\"2001:db8::1/128\"}}" },
+	{ "{\"do\":\"owner\",\"address\":\"2001:db8::/64\"}",
+	  "{\"error\":\"a request for the owner needs an address\"}" },
+	{ "{\"do\":\"owner\"}", "{\"error\":\"a request for the owner needs an address\"}" },
 };
 
 START_TEST(exchange)
@@ -226,6 +283,93 @@ START_TEST(exchange)
 	/* The connection goes on. */
 	ask(fd, "{\"do\":\"status\"}\n", "{\"status\":{\"pid\":1}}");
 	close(fd);
+}
+END_TEST
+
+#define WAIT_ALICE "{\"do\":\"wait\",\"name\":\"alice\",\"public_key\":\"" KEY_BASE64 "\"}\n"
+
+/* Sends a request that is not answered before others of another client are. */
+static int wait_for_it(const char *request)
+{
+	int fd = connect_client(), other = connect_client();
+	char c;
+
+	ck_assert_int_gt(send(fd, request, strlen(request), MSG_NOSIGNAL), 0);
+	for (int i = 0; i < 3; i++)
+		ask(other, "{\"do\":\"status\"}\n", "{\"status\":{\"pid\":1}}");
+	control_changed(lab.control);
+	ck_assert_int_eq(recv(fd, &c, 1, 0), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(other);
+	return fd;
+}
+
+static void expect_answer(int fd, const char *want)
+{
+	char *answer = hear(fd);
+
+	ck_assert_str_eq(answer, want);
+	free(answer);
+}
+
+START_TEST(wait_live)
+{
+	int fd = wait_for_it(WAIT_ALICE), second = wait_for_it(WAIT_ALICE);
+
+	lab.live = true;
+	control_changed(lab.control);
+	expect_answer(fd, "{\"wait\":{\"state\":\"live\"}}");
+	expect_answer(second, "{\"wait\":{\"state\":\"live\"}}");
+	/* And at once when it has come already. */
+	ask(fd, WAIT_ALICE, "{\"wait\":{\"state\":\"live\"}}");
+	close(fd);
+	close(second);
+}
+END_TEST
+
+START_TEST(wait_refused)
+{
+	int fd = wait_for_it(WAIT_ALICE);
+
+	lab.refused = true;
+	control_changed(lab.control);
+	expect_answer(fd, "{\"wait\":{\"state\":\"refused\",\"why\":\"alice.conf:1: a fault\"}}");
+	close(fd);
+}
+END_TEST
+
+START_TEST(wait_gone)
+{
+	int fd;
+
+	lab.live = true;
+	fd = wait_for_it("{\"do\":\"wait\",\"name\":\"alice\"}\n");
+	lab.live = false;
+	control_changed(lab.control);
+	expect_answer(fd, "{\"wait\":{\"state\":\"gone\"}}");
+	close(fd);
+}
+END_TEST
+
+/* In force with another key is not what is waited for; who leaves is forgotten. */
+START_TEST(wait_left)
+{
+	static const char other_key[] = "{\"do\":\"wait\",\"name\":\"alice\",\"public_key\":"
+					"\"AQIDBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}\n";
+	int fd, witness;
+
+	lab.live = true;
+	fd = wait_for_it(other_key);
+	close(fd);
+	witness = connect_client();
+	for (int i = 0; i < 3; i++)
+		ask(witness, "{\"do\":\"status\"}\n", "{\"status\":{\"pid\":1}}");
+	lab.refused = true;
+	control_changed(lab.control);
+	close(witness);
+	lab.refused = false;
+	/* One that still waits when all ends. */
+	(void)wait_for_it(other_key);
 }
 END_TEST
 
@@ -335,12 +479,44 @@ START_TEST(peer_json)
 			 "\"drops\":{\"bad-tag\":7,\"source-not-allowed\":8}}");
 
 	json = json_object();
+	peer = (struct device_peer){ .name = "carol", .public_key = key, .session = true,
+				     .held = true, .mtu = 1300, .shared_key = 2 };
+	ck_assert_int_eq(endpoint_parse(&peer.shared_between[0], "192.0.2.1:1"), 0);
+	ck_assert_int_eq(endpoint_parse(&peer.shared_between[1], "[2001:db8::1]:2"), 0);
+	ck_assert_int_eq(control_peer_json(json, &peer), 0);
+	check_json(json, "{\"name\":\"carol\",\"public_key\":\"" KEY_BASE64 "\","
+			 "\"state\":\"quarantined\",\"allowed_ips\":[],\"endpoint\":null,"
+			 "\"last_handshake\":null,\"rx_bytes\":0,\"rx_packets\":0,"
+			 "\"tx_bytes\":0,\"tx_packets\":0,\"endpoint_changes\":0,"
+			 "\"keepalive\":0,\"mtu\":1300,\"shared_key\":2,"
+			 "\"shared_key_between\":[\"192.0.2.1:1\",\"[2001:db8::1]:2\"],"
+			 "\"drops\":{}}");
+
+	json = json_object();
 	peer = (struct device_peer){ .name = "bob", .public_key = key };
 	ck_assert_int_eq(control_peer_json(json, &peer), 0);
 	check_json(json, "{\"name\":\"bob\",\"public_key\":\"" KEY_BASE64 "\",\"state\":\"idle\","
 			 "\"allowed_ips\":[],\"endpoint\":null,\"last_handshake\":null,"
 			 "\"rx_bytes\":0,\"rx_packets\":0,\"tx_bytes\":0,\"tx_packets\":0,"
 			 "\"endpoint_changes\":0,\"keepalive\":0,\"drops\":{}}");
+}
+END_TEST
+
+START_TEST(events_json)
+{
+	struct event events[] = {
+		{ .time = UINT64_C(1700000060999), .kind = EVENT_DROPPED,
+		  .reason = DROP_BAD_TAG, .run = { .count = 2, .span = 60 } },
+		{ .time = UINT64_C(1700000000000), .kind = EVENT_SESSION_ENDED },
+	};
+	struct device_peer peer = { .events = events, .n_events = ARRAY_SIZE(events) };
+	json_t *json = json_object();
+
+	ck_assert_int_eq(control_events_json(json, &peer), 0);
+	check_json(json, "{\"events\":[{\"time\":1700000060,\"event\":\"dropped\",\"text\":"
+			 "\"packets dropped: data failed to authenticate\",\"count\":2,"
+			 "\"since\":1700000000},{\"time\":1700000000,"
+			 "\"event\":\"session-ended\",\"text\":\"session ended, its keys are wiped\"}]}");
 }
 END_TEST
 
@@ -388,6 +564,10 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, exchange, 0, ARRAY_SIZE(exchanges));
 	tcase_add_test(t, not_json);
+	tcase_add_test(t, wait_live);
+	tcase_add_test(t, wait_refused);
+	tcase_add_test(t, wait_gone);
+	tcase_add_test(t, wait_left);
 	tcase_add_test(t, router_fails);
 	tcase_add_test(t, many);
 	tcase_add_test(t, too_long);
@@ -395,6 +575,7 @@ int main(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("json");
 	tcase_add_test(t, peer_json);
+	tcase_add_test(t, events_json);
 	tcase_add_test(t, status_json);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

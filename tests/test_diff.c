@@ -34,6 +34,10 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 			fprintf(out, " keepalive=%u", c->keepalive);
 		if (c->flags & PEER_HAS_ANNOUNCE)
 			fprintf(out, " announce=%d", c->announce);
+		if (c->flags & PEER_HAS_MTU)
+			fprintf(out, " mtu=%u", c->mtu);
+		if (c->flags & PEER_HAS_QUARANTINE)
+			fprintf(out, " quarantine=%d", c->quarantine);
 		if (c->flags & PEER_HAS_LIMITS)
 			fprintf(out, " up=%lu down=%lu", c->limits.rate_up, c->limits.rate_down);
 		if (c->flags & PEER_HAS_ENDPOINT)
@@ -69,6 +73,16 @@ START_TEST(test_tenant)
 	expect(a, b, "update 1 announce=2\n");
 	expect(b, a, "update 1 announce=0\n");
 	b->announce = ANNOUNCE_DEFAULT;
+	b->mtu = 1300;
+	b->quarantine = true;
+	expect(NULL, b, "add 1 psk=0 keepalive=0 mtu=1300 quarantine=1 ips=10.0.0.1/32,::1/128\n");
+	expect(a, b, "update 1 mtu=1300 quarantine=1\n");
+	b->quarantine = false;
+	expect(b, a, "update 1 mtu=0\n");
+	b->mtu = 0;
+	a->quarantine = true;
+	expect(a, b, "update 1 quarantine=0\n");
+	a->quarantine = false;
 	b->limits = &limits;
 	expect(NULL, b, "add 1 psk=0 keepalive=0 up=0 down=5 ips=10.0.0.1/32,::1/128\n");
 	expect(a, b, "update 1 up=0 down=5\n");

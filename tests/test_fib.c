@@ -364,7 +364,7 @@ END_TEST
 
 #define REJECTED6(type)                                                                    \
 	"a route or rule of type " type " wins: see 'ip -6 route show table all type " type \
-	"' and 'ip -6 rule show'"
+	"; ip -6 rule show'"
 
 /* Said, mended when it goes, and said anew when it comes again. */
 static const struct winner {
@@ -382,7 +382,7 @@ static const struct winner {
 	  "ip -6 route del unreachable 2001:db8:9::1 metric 5", REJECTED6("unreachable") },
 	{ "203.0.113.1/32", "ip route del 203.0.113.1 && ip route add blackhole 203.0.113.1",
 	  "ip route del blackhole 203.0.113.1",
-	  "a route or rule of type blackhole wins: see 'ip route show table all type blackhole'" },
+	  "a route or rule of type blackhole wins: see 'ip route show table all type blackhole; ip rule show'" },
 	{ "203.0.113.1/32", "ip route del 203.0.113.1 && ip route add unreachable 203.0.113.1",
 	  "ip route del unreachable 203.0.113.1", "a route or rule of type unreachable wins" },
 	{ "2001:db8:9::1/128", "ip addr add 2001:db8:9::1/128 dev wan nodad",

@@ -84,7 +84,9 @@ static size_t build(uint8_t *out, unsigned i, size_t n)
 	return header + n;
 }
 
-static void check_error4(const uint8_t *error, size_t len, const uint8_t *packet, size_t quoted)
+/* head: type, code, and the four bytes behind the checksum. */
+static void check_error4(const uint8_t *error, size_t len, const uint8_t *packet, size_t quoted,
+			 const uint8_t head[6])
 {
 	ck_assert_uint_eq(len, 28 + quoted);
 	ck_assert_uint_le(len, 576); /* RFC 1812 §4.3.2.3 */
@@ -95,13 +97,14 @@ static void check_error4(const uint8_t *error, size_t len, const uint8_t *packet
 	ck_assert_uint_eq(error[9], IPPROTO_ICMP);
 	ck_assert_mem_eq(error + 12, packet + 16, 4);
 	ck_assert_mem_eq(error + 16, packet + 12, 4);
-	ck_assert_mem_eq(error + 20, ((uint8_t[]){ 3, 1 }), 2);
-	ck_assert_uint_eq(load_be32(error + 24), 0);
+	ck_assert_mem_eq(error + 20, head, 2);
+	ck_assert_mem_eq(error + 24, head + 2, 4);
 	ck_assert_uint_eq(naive_sum(0, error + 20, len - 20), 0xffff);
 	ck_assert_mem_eq(error + 28, packet, quoted);
 }
 
-static void check_error6(const uint8_t *error, size_t len, const uint8_t *packet, size_t quoted)
+static void check_error6(const uint8_t *error, size_t len, const uint8_t *packet, size_t quoted,
+			 const uint8_t head[6])
 {
 	ck_assert_uint_eq(len, 48 + quoted);
 	ck_assert_uint_le(len, 1280); /* RFC 4443 §2.4 (c) */
@@ -111,8 +114,8 @@ static void check_error6(const uint8_t *error, size_t len, const uint8_t *packet
 	ck_assert_uint_ge(error[7], 32);
 	ck_assert_mem_eq(error + 8, packet + 24, 16);
 	ck_assert_mem_eq(error + 24, packet + 8, 16);
-	ck_assert_mem_eq(error + 40, ((uint8_t[]){ 1, 3 }), 2);
-	ck_assert_uint_eq(load_be32(error + 44), 0);
+	ck_assert_mem_eq(error + 40, head, 2);
+	ck_assert_mem_eq(error + 44, head + 2, 4);
 	ck_assert_uint_eq(naive_sum(naive_pseudo(error, IPPROTO_ICMPV6, len - 40), error + 40,
 				    len - 40), 0xffff);
 	ck_assert_mem_eq(error + 48, packet, quoted);
@@ -121,6 +124,9 @@ static void check_error6(const uint8_t *error, size_t len, const uint8_t *packet
 START_TEST(table)
 {
 	static const size_t sizes[] = { 8, 9, 100, 527, 528, 529, 1191, 1192, 1193, 1460 };
+	/* unreachable; and too big: RFC 1191 §4, RFC 4443 §3.2 */
+	static const uint8_t heads4[][6] = { { 3, 1 }, { 3, 4, 0, 0, 1380 >> 8, 1380 & 255 } };
+	static const uint8_t heads6[][6] = { { 1, 3 }, { 2, 0, 0, 0, 1380 >> 8, 1380 & 255 } };
 	uint8_t packet[1600], out[ICMP_ERROR_MAX];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -130,12 +136,17 @@ START_TEST(table)
 		size_t n;
 
 		ck_assert(inner_parse(&in, exact, len));
-		n = icmp_unreachable(out, &in, exact, len);
-		ck_assert_msg(!n == !cases[_i].answered, "%zu bytes", n);
-		if (n && in.family == AF_INET)
-			check_error4(out, n, packet, min(len, (size_t)576 - 28));
-		else if (n)
-			check_error6(out, n, packet, min(len, (size_t)1280 - 48));
+		for (unsigned k = 0; k < 2; k++) {
+			n = k ? icmp_too_big(out, &in, exact, len, 1380)
+			      : icmp_unreachable(out, &in, exact, len);
+			ck_assert_msg(!n == !cases[_i].answered, "%zu bytes", n);
+			if (n && in.family == AF_INET)
+				check_error4(out, n, packet, min(len, (size_t)576 - 28),
+					     heads4[k]);
+			else if (n)
+				check_error6(out, n, packet, min(len, (size_t)1280 - 48),
+					     heads6[k]);
+		}
 		free(exact);
 	}
 }

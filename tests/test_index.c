@@ -39,7 +39,7 @@ START_TEST(lookups)
 
 	ck_assert_ptr_nonnull(table);
 	for (i = 0; i < MANY; i++) {
-		index_insert(table, &many[i]);
+		index_insert(table, &many[i], 0, 1);
 		if (i % 64 == 0) { /* as between two handshakes */
 			rcu_turn_end();
 			rcu_turn_begin();
@@ -68,7 +68,7 @@ START_TEST(replacing)
 	struct index_entry a, b, c;
 	uint32_t index;
 
-	index_insert(table, &a);
+	index_insert(table, &a, 0, 1);
 	index = a.index;
 	ck_assert_int_eq(index_replace(table, &a, &b), 0);
 	ck_assert_uint_eq(b.index, index);
@@ -94,7 +94,7 @@ START_TEST(many_tables)
 	for (i = 0; i < ARRAY_SIZE(tables); i++) {
 		tables[i] = index_table_new();
 		require(tables[i]);
-		index_insert(tables[i], &entry);
+		index_insert(tables[i], &entry, 0, 1);
 		require(index_remove(tables[i], &entry));
 	}
 	for (i = 0; i < ARRAY_SIZE(tables); i++)
@@ -167,7 +167,7 @@ START_TEST(readers_and_a_writer)
 	shared = index_table_new();
 	for (i = 0; i < SESSIONS; i++) {
 		sessions[i] = session_new();
-		index_insert(shared, &sessions[i]->entry);
+		index_insert(shared, &sessions[i]->entry, 0, 1);
 		indices[i] = sessions[i]->entry.index;
 	}
 	for (i = 0; i < READERS; i++)
@@ -185,7 +185,7 @@ START_TEST(readers_and_a_writer)
 			rcu_turn_begin();
 		}
 	}
-	index_insert(shared, &extra);
+	index_insert(shared, &extra, 0, 1);
 	stop = true;
 	rcu_turn_end();
 	for (i = 0; i < READERS; i++) {

@@ -25,11 +25,18 @@ static struct {
 	struct lineserver *server;
 	char dir[64];
 	char path[96];
-	unsigned requests, gone, too_long;
+	unsigned requests, gone, too_long, left;
+	struct text *later; /* of the latest "later" */
 	bool close_when_gone;
 } lab;
 
-/* "big" is answered by BIG bytes, "bye" by a hang-up, all else by itself in brackets. */
+static void on_left(void *arg)
+{
+	ck_assert_ptr_eq(arg, &lab);
+	lab.left++;
+}
+
+/* "big" is answered by BIG bytes, "bye" by a hang-up, "later" later, all else by itself in brackets. */
 static bool on_request(void *arg, char *text, size_t len, struct text *answer)
 {
 	ck_assert_ptr_eq(arg, &lab);
@@ -45,6 +52,11 @@ static bool on_request(void *arg, char *text, size_t len, struct text *answer)
 	}
 	if (strcmp(text, "silence") == 0)
 		return true;
+	if (strcmp(text, "later") == 0) {
+		lab.later = answer;
+		lineserver_later(answer, on_left, &lab);
+		return true;
+	}
 	text_add_string(answer, "[");
 	text_add(answer, text, len);
 	text_add_string(answer, "]\n");
@@ -183,6 +195,69 @@ START_TEST(several_requests)
 	expect(fd, "[four]\n");
 	ck_assert_uint_eq(lab.requests, 5);
 	close(fd);
+}
+END_TEST
+
+/* An answer that comes later: nothing more is answered before it, and others are. */
+START_TEST(later)
+{
+	int fd, other;
+
+	open_server("\n");
+	fd = connect_client();
+	say(fd, "later\nnext\n");
+	while (!lab.later)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	other = connect_client();
+	say(other, "one\n");
+	expect(other, "[one]\n");
+	ck_assert_uint_eq(lab.requests, 2);
+	text_add_string(lab.later, "now\n");
+	lineserver_now(lab.later);
+	expect(fd, "now\n[next]\n");
+	ck_assert_uint_eq(lab.left, 0);
+	close(fd);
+	close(other);
+}
+END_TEST
+
+/* Who waits for an answer and goes away is told of, once; so is who waits when all is closed. */
+START_TEST(later_left)
+{
+	int fd;
+
+	open_server("\n");
+	fd = connect_client();
+	say(fd, "later\n");
+	while (!lab.later)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	close(fd);
+	while (!lab.left)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	lab.later = NULL;
+	fd = connect_client();
+	say(fd, "later\n");
+	while (!lab.later)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	lineserver_close(lab.server);
+	lab.server = NULL;
+	ck_assert_uint_eq(lab.left, 2);
+	close(fd);
+}
+END_TEST
+
+/* Our patience ends for them, too. */
+START_TEST(later_never)
+{
+	struct lineserver_ops ops = ops_with("\n");
+	int fd;
+
+	ops.patience_ms = 50;
+	ck_assert_int_eq(lineserver_open(&lab.server, &lab.loop, lab.path, &ops, &lab), 0);
+	fd = connect_client();
+	say(fd, "later\n");
+	expect_end(fd);
+	ck_assert_uint_eq(lab.left, 1);
 }
 END_TEST
 
@@ -611,6 +686,9 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, several_requests);
 	tcase_add_test(t, byte_by_byte);
+	tcase_add_test(t, later);
+	tcase_add_test(t, later_left);
+	tcase_add_test(t, later_never);
 	tcase_add_test(t, half_closed);
 	tcase_add_test(t, hang_up);
 	tcase_add_test(t, answer_of_nothing);

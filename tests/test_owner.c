@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* owner: what this process has is found to be its own. */
-#include "../src/manage/owner.h"
+#include "../src/host/owner.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -24,7 +24,7 @@ static void setup(void)
 
 	ck_assert_int_ge(sodium_init(), 0);
 	rcu_setup();
-	ck_assert_int_eq(peer_group_init(&group), 0);
+	ck_assert_int_eq(peer_group_init(&group, 1), 0);
 	peer = peer_new(&group, NULL, key, "alice", 3);
 	ck_assert_ptr_nonnull(peer);
 }

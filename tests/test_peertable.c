@@ -87,6 +87,53 @@ START_TEST(lookups)
 }
 END_TEST
 
+/*
+ * In slices, while others come and go: who is there all the time is met once, and nobody
+ * twice. Whoever is met last in a slice may be gone when it goes on.
+ */
+START_TEST(slices)
+{
+	struct peertable_cursor cursor = { 0 };
+	struct peertable *table = peertable_new();
+	struct peertable_entry *entry = NULL;
+	struct peertable_iter it;
+	uint32_t next = MANY / 2, i;
+	unsigned n_slices = 0;
+
+	ck_assert_ptr_nonnull(table);
+	ck_assert_ptr_null(peertable_resume(table, &cursor, &it));
+	for (i = 0; i < MANY; i++) {
+		peer_init(&many[i], i);
+		if (i < MANY / 2)
+			require(!peertable_insert(table, &many[i].entry));
+	}
+	do {
+		struct peer *last = NULL;
+
+		entry = peertable_resume(table, &cursor, &it);
+		for (unsigned n = 0; entry && n < 100; n++) {
+			last = container_of(entry, struct peer, entry);
+			last->seen++;
+			peertable_pause(entry, &cursor);
+			entry = peertable_next(table, &it);
+		}
+		/* A third of them ends behind one that goes: an odd one. */
+		if (last && (last - many) % 2 && n_slices % 3 == 0)
+			require(peertable_remove(table, &last->entry));
+		/* The table grows meanwhile, and gets more buckets. */
+		for (i = 0; i < 80 && next < MANY; i++)
+			require(!peertable_insert(table, &many[next++].entry));
+		rcu_turn_end();
+		rcu_turn_begin();
+		n_slices++;
+	} while (entry);
+	ck_assert_uint_gt(n_slices, 250);
+	for (i = 0; i < MANY; i++)
+		require(i < MANY / 2 ? many[i].seen == 1 : many[i].seen <= 1);
+	table_free(table);
+}
+END_TEST
+
 /* ---- one thread adds and removes, others look ---- */
 
 static struct peertable *shared;
@@ -189,6 +236,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, rcu_setup, rcu_teardown);
 	tcase_add_test(t, lookups);
+	tcase_add_test(t, slices);
 	tcase_add_test(t, readers_and_a_writer);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -333,14 +333,39 @@ START_TEST(a_broken_file_keeps_the_last_good_one)
 }
 END_TEST
 
+static unsigned told;
+
+static void on_told(void *arg)
+{
+	ck_assert_ptr_eq(arg, &told);
+	told++;
+}
+
 START_TEST(two_files_with_one_key)
 {
+	char why[128];
+
+	reload_on_change(reload, on_told, &told);
 	put("b", 1, "2001:db8::1");
 	fence();
 	put("a", 1, "2001:db8::2");
 	expect("b 0001 2001:db8::1/128;");
 	ck_assert(has_logged("config.d/a.conf:2: PublicKey: "));
 	ck_assert(has_logged("already in config.d/b.conf"));
+	ck_assert_uint_eq(counts().refused, 1);
+	ck_assert_uint_ge(told, 2);
+	/* Whoever asks hears it again; nothing comes of asking. */
+	ck_assert(reload_refused(reload, "a", why, sizeof(why)));
+	ck_assert_ptr_nonnull(strstr(why, "already in config.d/b.conf"));
+	ck_assert(!reload_refused(reload, "b", why, sizeof(why)));
+	ck_assert(!reload_refused(reload, "nobody", why, sizeof(why)));
+	put("c", 0, "");
+	run("echo x >>config.d/c.conf");
+	fence();
+	ck_assert(reload_refused(reload, "c", why, sizeof(why)));
+	ck_assert_msg(strncmp(why, "config.d/c.conf:", 16) == 0, "%s", why);
+	run("rm config.d/c.conf");
+	expect("b 0001 2001:db8::1/128;");
 	ck_assert_uint_eq(counts().refused, 1);
 	/* When the rival goes, the file is good. */
 	run("rm config.d/b.conf");

@@ -84,7 +84,8 @@ START_TEST(test_every_key)
 		      "Workers = 4\n"
 		      "Crypto = ipsec-mb\n"
 		      "Offload = off\n"
-		      "Metrics = off\n"
+		      "Metrics = run/m.prom\n"
+		      "MetricsListen = [::1]:9586\n"
 		      "Control = run/c.sock\n"
 		      "State = state\n", "");
 	ck_assert_str_eq(r->name, "wg7");
@@ -113,7 +114,45 @@ START_TEST(test_every_key)
 	ck_assert(r->no_offload);
 	ck_assert_str_eq(r->control, "run/c.sock");
 	ck_assert_str_eq(r->state, "state");
+	ck_assert_str_eq(r->metrics, "run/m.prom");
+	ck_assert_str_eq(endpoint_format(&r->metrics_listen, (char[ENDPOINT_STRLEN]){ 0 }),
+			 "[::1]:9586");
 	router_free(r);
+}
+END_TEST
+
+START_TEST(test_metrics)
+{
+	static const struct {
+		const char *value, *listen, *warning;
+	} table[] = {
+		/* 0 */ { "9586", "127.0.0.1:9586", "" },
+		/* 1 */ { "127.0.0.2:1", "127.0.0.2:1", "" },
+		/* 2 */ { "off", "(none)", "" },
+		/* 3 */ { "none", "(none)", "" },
+		/* 4 */ { "", "(none)", "" },
+		/* 5 */ { "192.0.2.1:9586", "192.0.2.1:9586",
+			  "berth.conf:5: warning: MetricsListen: '192.0.2.1:9586' is no loopback "
+			  "address: whoever reaches it reads the names of all tenants, and when "
+			  "and how much each of them speaks\n" },
+		/* 6 */ { "[::]:9586", "[::]:9586",
+			  "berth.conf:5: warning: MetricsListen: '[::]:9586' is no loopback "
+			  "address: whoever reaches it reads the names of all tenants, and when "
+			  "and how much each of them speaks\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		char text[512], listen[ENDPOINT_STRLEN];
+		struct config_router *r;
+
+		snprintf(text, sizeof(text), "%s%sMetricsListen = %s\n", HEAD, TAIL,
+			 table[i].value);
+		r = read_good(text, table[i].warning);
+		ck_assert_str_eq(endpoint_format(&r->metrics_listen, listen), table[i].listen);
+		ck_assert_ptr_null(r->metrics);
+		router_free(r);
+	}
+	router_free(read_good(HEAD TAIL "Metrics = off\n", ""));
 }
 END_TEST
 
@@ -194,6 +233,8 @@ static const struct {
 		  "ListenPort: '4294967297' is not a number from 1 to 65535" },
 	/* 6 */ { IN_INTERFACE("ListenPort ="), "ListenPort: '' is not a number from 1 to 65535" },
 	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 576 to 65475" },
+	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is too small for the IPv6 of Prefix "
+				      "2001:db8::/64: MTU = 1280 at least" },
 	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number from 576 to 65475" },
 	/* 9 */ { IN_INTERFACE("FwMark = on"),
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },
@@ -231,7 +272,17 @@ static const struct {
 	/* 26 */ { IN_ROUTER("Crypto = rot13"),
 		   "Crypto: 'rot13' is none of: auto, libsodium, ipsec-mb" },
 	/* 27 */ { IN_ROUTER("Offload = on"), "Offload: 'on' is none of: auto, off" },
-	/* 28 */ { IN_ROUTER("Metrics = /run/m"), "Metrics: '/run/m' is not yet supported" },
+	/* 28 */ { IN_ROUTER("MetricsListen = localhost:9586"),
+		   "MetricsListen: 'localhost:9586' is neither a port nor address:port, such as "
+		   "127.0.0.1:9586 or [::1]:9586" },
+	{ IN_ROUTER("MetricsListen = 65536"),
+	  "MetricsListen: '65536' is not a number from 1 to 65535" },
+	{ IN_ROUTER("MetricsListen = 127.0.0.1:0"),
+	  "MetricsListen: '127.0.0.1:0' is neither a port nor address:port, such as "
+	  "127.0.0.1:9586 or [::1]:9586" },
+	{ IN_ROUTER("MetricsListen = 127.0.0.1"),
+	  "MetricsListen: '127.0.0.1' is neither a port nor address:port, such as "
+	  "127.0.0.1:9586 or [::1]:9586" },
 	/* 29 */ { IN_ROUTER("State ="), "State: a path is missing" },
 	/* 30 */ { IN_ROUTER("Control = "
 			     "/1234567890123456789012345678901234567890123456789012345678901234"
@@ -329,6 +380,7 @@ int main(void)
 	tcase_add_test(tcase, test_defaults);
 	tcase_add_test(tcase, test_no_gateway);
 	tcase_add_test(tcase, test_every_key);
+	tcase_add_test(tcase, test_metrics);
 	tcase_add_test(tcase, test_has_range);
 	tcase_add_test(tcase, test_folder);
 	tcase_add_test(tcase, test_warnings);

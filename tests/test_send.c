@@ -227,6 +227,188 @@ START_TEST(error_rate)
 }
 END_TEST
 
+/* A tenant's own MTU */
+
+static void set_tenant_mtu(uint16_t mtu)
+{
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_UPDATE_ONLY | PEER_HAS_MTU,
+			    .mtu = mtu };
+
+	memcpy(c.key, lab.home.public_key, 32);
+	lab_apply(&lab.gate, &c);
+}
+
+/* Padding ends there, too, and what does not fit gets its error. All lengths there are. */
+START_TEST(tenant_mtu)
+{
+	static const uint16_t own[] = { 1280, 1281, 1371, 1419, 1420 };
+	uint16_t mtu = own[_i];
+	uint8_t packet[1500];
+
+	set_tenant_mtu(mtu);
+	for (size_t len = 40; len <= 1420; len += len == 60 ? 1180 : 1) {
+		size_t padded = min((len + 15) / 16 * 16, (size_t)mtu);
+		struct fake_packet *p;
+
+		lab_packet(packet, "2001:db8:9::1", "fd00::2", len);
+		lab_tun_in(&lab, &lab.gate, packet, len);
+		if (len <= mtu) {
+			p = lab_sent_one(&lab.gate, MESSAGE_DATA, padded + 32);
+			lab_forward(&lab, &lab.home, p);
+			lab_tun_out(&lab.home, packet, len);
+			lab_dropped_nothing(&lab.gate);
+			continue;
+		}
+		lab_sent_nothing(&lab.gate);
+		lab_dropped(&lab.gate, DROP_TOO_BIG, 1, true);
+		p = wire_take(lab.gate.tun);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq(p->len, 1280);
+		ck_assert_mem_eq(p->data + 40, ((uint8_t[]){ 2, 0 }), 2);
+		ck_assert_uint_eq(load_be32(p->data + 44), mtu);
+		ck_assert_mem_eq(p->data + 48, packet, 1280 - 48);
+		ck_assert_mem_eq(p->data + 24, packet + 8, 16);
+		free(p);
+		lab_wait(&lab, 50 * NSEC_PER_MSEC); /* one more token */
+	}
+	set_tenant_mtu(0);
+	lab_packet(packet, "2001:db8:9::1", "fd00::2", 1420);
+	lab_tun_in(&lab, &lab.gate, packet, 1420);
+	free(lab_sent_one(&lab.gate, MESSAGE_DATA, 1452));
+}
+END_TEST
+
+/* A super-packet whose segments are all too large: one error, in IPv4 and IPv6. */
+START_TEST(too_big_once)
+{
+	static uint8_t packet[sizeof(struct virtio_net_hdr) + 60000], payload[50000];
+	struct recipe r = { .ip4 = _i, .proto = IPPROTO_TCP, .ttl = 64, .flags = 16, .df = true };
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_UPDATE_ONLY | PEER_HAS_ENDPOINT };
+	struct virtio_net_hdr vh = { .gso_size = 1350, .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				     .gso_type = _i ? VIRTIO_NET_HDR_GSO_TCPV4
+						    : VIRTIO_NET_HDR_GSO_TCPV6 };
+	uint8_t *ip = packet + sizeof(vh);
+	struct fake_packet *p;
+	size_t len;
+
+	lab_start(&lab, 1, true);
+	lab_meet(&lab, NULL);
+	memcpy(c.key, lab.home.public_key, 32);
+	c.endpoint = lab.home.at4;
+	lab_apply(&lab.gate, &c);
+	set_tenant_mtu(1300);
+	lab_mark(&lab.gate);
+	len = make_packet(ip, &r, payload, sizeof(payload));
+	if (r.ip4)
+		memcpy(ip + 12, (uint8_t[]){ 198, 51, 100, 1, 10, 0, 0, 2 }, 8);
+	else
+		memcpy(ip + 24, (uint8_t[16]){ 0xfd, [15] = 2 }, 16);
+	naive_finish(ip, len, IPPROTO_TCP);
+	vh.csum_start = r.ip4 ? 20 : 40;
+	vh.csum_offset = 16;
+	vh.hdr_len = (uint16_t)(vh.csum_start + 20);
+	memcpy(packet, &vh, sizeof(vh));
+	lab_tun_in(&lab, &lab.gate, packet, sizeof(vh) + len);
+	/* all but the last, of 50 bytes */
+	lab_dropped(&lab.gate, DROP_TOO_BIG, 37, true);
+	ck_assert_uint_eq(wire_count(lab.gate.tun), 1);
+	p = wire_take(lab.gate.tun);
+	if (r.ip4) {
+		ck_assert_mem_eq(p->data + sizeof(vh) + 20, ((uint8_t[]){ 3, 4 }), 2);
+		ck_assert_uint_eq(load_be32(p->data + sizeof(vh) + 24), 1300);
+	} else {
+		ck_assert_mem_eq(p->data + sizeof(vh) + 40, ((uint8_t[]){ 2, 0 }), 2);
+		ck_assert_uint_eq(load_be32(p->data + sizeof(vh) + 44), 1300);
+	}
+	free(p);
+	lab_stop(&lab);
+}
+END_TEST
+
+/* Who allows fragments gets them, in the order in which all was sent. */
+START_TEST(fragments)
+{
+	static const size_t sizes[] = { 100, 1400, 60, 1301, 1300, 1420 };
+	uint8_t packets[ARRAY_SIZE(sizes)][1500], joined[1500];
+	struct fake_packet *p;
+
+	set_tenant_mtu(1300);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		lab_packet(packets[i], "198.51.100.1", "10.0.0.2", sizes[i]);
+		store_be16(packets[i] + 4, (uint16_t)(i + 1));
+		store_be16(packets[i] + 10, 0);
+		store_be16(packets[i] + 10, (uint16_t)~naive_sum(0, packets[i], 20));
+		wire_inject(lab.gate.tun, NULL, 0, packets[i], sizes[i]);
+	}
+	lab_carry(&lab);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_t done = 0;
+
+		while (done < sizes[i] - 20) {
+			p = wire_take(lab.home.tun);
+			ck_assert_ptr_nonnull(p);
+			ck_assert_uint_le(p->len, 1300);
+			ck_assert_uint_eq(load_be16(p->data + 4), i + 1);
+			ck_assert_uint_eq(naive_sum(0, p->data, 20), 0xffff);
+			ck_assert_uint_eq((load_be16(p->data + 6) & 0x1fff) * 8u, done);
+			memcpy(joined + done, p->data + 20, p->len - 20);
+			done += p->len - 20;
+			ck_assert_uint_eq(!!(p->data[6] & 0x20), done < sizes[i] - 20);
+			free(p);
+		}
+		ck_assert_mem_eq(joined, packets[i] + 20, done);
+	}
+	lab_tun_silent(&lab.home);
+	lab_tun_silent(&lab.gate);
+	lab_dropped_nothing(&lab.gate);
+	lab_dropped_nothing(&lab.home);
+}
+END_TEST
+
+/* A SYN of either direction is told what the tenant's way carries. */
+START_TEST(clamped)
+{
+	static const uint8_t mss[4] = { 2, 4, 5, 0xb4 };
+	struct recipe r = { .proto = IPPROTO_TCP, .ttl = 64, .flags = 2, .tcp_extra = 4 };
+	uint8_t packet[128];
+	struct fake_packet *p;
+	size_t len;
+
+	set_tenant_mtu((uint16_t)(_i & 1 ? 1300 : 0));
+	r.ip4 = _i & 2;
+	len = make_packet(packet, &r, (const uint8_t *)"", 0);
+	memcpy(packet + len - 4, mss, 4);
+	if (r.ip4)
+		memcpy(packet + 12, (uint8_t[]){ 198, 51, 100, 1, 10, 0, 0, 2 }, 8);
+	else
+		memcpy(packet + 24, (uint8_t[16]){ 0xfd, [15] = 2 }, 16);
+	naive_finish(packet, len, IPPROTO_TCP);
+	lab_tun_in(&lab, &lab.gate, packet, len);
+	lab_carry(&lab);
+	p = wire_take(lab.home.tun);
+	ck_assert_ptr_nonnull(p);
+	ck_assert(naive_valid(p->data, p->len, IPPROTO_TCP));
+	ck_assert_uint_eq(load_be16(p->data + len - 2),
+			  (_i & 1 ? 1300 : 1420) - (r.ip4 ? 40 : 60));
+	free(p);
+
+	/* And back, from the tenant: home knows of no MTU of its own but the device's. */
+	if (r.ip4)
+		memcpy(packet + 12, (uint8_t[]){ 10, 0, 0, 2, 198, 51, 100, 1 }, 8);
+	else
+		memcpy(packet + 8, (uint8_t[32]){ 0xfd, [15] = 2, 0xfd, [31] = 9 }, 32);
+	naive_finish(packet, len, IPPROTO_TCP);
+	lab_tun_in(&lab, &lab.home, packet, len);
+	lab_carry(&lab);
+	p = wire_take(lab.gate.tun);
+	ck_assert_ptr_nonnull(p);
+	ck_assert(naive_valid(p->data, p->len, IPPROTO_TCP));
+	ck_assert_uint_eq(load_be16(p->data + len - 2),
+			  (_i & 1 ? 1300 : 1420) - (r.ip4 ? 40 : 60));
+	free(p);
+}
+END_TEST
+
 START_TEST(not_ip)
 {
 	static const uint8_t rubbish[100] = { 0x50 };
@@ -548,6 +730,10 @@ int main(void)
 	tcase_add_test(tc, no_tenant);
 	tcase_add_test(tc, no_endpoint);
 	tcase_add_test(tc, error_rate);
+	tcase_add_loop_test(tc, tenant_mtu, 0, 5);
+	tcase_add_loop_test(alone, too_big_once, 0, 2);
+	tcase_add_test(tc, fragments);
+	tcase_add_loop_test(tc, clamped, 0, 4);
 	tcase_add_test(tc, not_ip);
 	tcase_add_test(tc, indescribable);
 	tcase_add_test(alone, not_a_super_packet);

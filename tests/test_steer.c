@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A flow stays on its queue (tun/steer.c): real packets into a real TUN device with
+ * An address stays on its queue (tun/steer.c): real packets into a real TUN device with
  * several queues. The kernel's own choice is looked at too, so that it is known that
  * this test sees a flow that moves.
  */
@@ -26,7 +26,7 @@ static void setup(void)
 	ck_assert_int_eq(tun_open("steer0", QUEUES, false, queues, name), 0);
 	ck_assert(queues[0].steered);
 	sh("ip link set steer0 mtu 1400 up");
-	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/64 dev steer0 nodad");
+	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/32 dev steer0 nodad");
 	/* Nothing but what the test sends. */
 	sh("sysctl -qw net.ipv6.conf.steer0.router_solicitations=0");
 }
@@ -134,71 +134,81 @@ START_TEST(answers_do_not_move_it)
 	ck_assert(!moves(&f));
 	ck_assert_int_eq(ioctl(queues[0].fd, TUNSETSTEERINGEBPF, &none), 0);
 	ck_assert(moves(&f));
-	ck_assert_int_eq(steer_flows(queues[0].fd), 0);
+	ck_assert_int_eq(steer_by_destination(queues[0].fd), 0);
 	ck_assert(!moves(&f));
 	close(f.fd);
 }
 END_TEST
 
-/* By address and by port, each alone. */
+/* Where the kernel sends packets for an address is where steer_queue() says. */
 static void check_spread(int family, const char *format)
 {
-	unsigned by_address[QUEUES] = { 0 }, by_port[QUEUES] = { 0 };
+	unsigned by_address[QUEUES] = { 0 };
+	uint8_t addr[16];
 	char to[64];
-	struct flow f;
-
-	for (unsigned i = 0; i < FLOWS; i++) {
-		snprintf(to, sizeof(to), format, i + 2);
-		flow_open(&f, family, to, 5000);
-		by_address[send_one(&f, 10)]++;
-		close(f.fd);
-		snprintf(to, sizeof(to), format, 2u);
-		flow_open(&f, family, to, 5000 + i);
-		by_port[send_one(&f, 10)]++;
-		close(f.fd);
-	}
-	for (int i = 0; i < QUEUES; i++) {
-		ck_assert_uint_ge(by_address[i], FLOWS / QUEUES / 4);
-		ck_assert_uint_ge(by_port[i], FLOWS / QUEUES / 4);
-	}
-}
-
-START_TEST(flows_spread)
-{
-	check_spread(AF_INET, "10.9.0.%u");
-	check_spread(AF_INET6, "fd09::%x");
-}
-END_TEST
-
-START_TEST(one_flow_one_queue)
-{
 	struct flow f;
 	int queue;
 
 	for (unsigned i = 0; i < FLOWS; i++) {
-		flow_open(&f, i % 2 ? AF_INET : AF_INET6, i % 2 ? "10.9.0.2" : "fd09::2", 5000 + i);
+		snprintf(to, sizeof(to), format, i + 2);
+		ck_assert_int_eq(inet_pton(family, to, addr), 1);
+		flow_open(&f, family, to, 5000 + i);
 		queue = send_one(&f, 10);
-		for (size_t size = 1; size < 1300; size += 200)
-			ck_assert_int_eq(send_one(&f, size), queue);
+		ck_assert_int_eq(queue, (int)steer_queue(addr, family == AF_INET ? 4 : 16, QUEUES));
+		by_address[queue]++;
 		close(f.fd);
 	}
+	for (int i = 0; i < QUEUES; i++)
+		ck_assert_uint_ge(by_address[i], FLOWS / QUEUES / 4);
+}
+
+START_TEST(addresses_spread)
+{
+	check_spread(AF_INET, "10.9.0.%u");
+	check_spread(AF_INET6, "fd09::%x");
+	/* Tenants in prefixes of their own. */
+	check_spread(AF_INET6, "fd09::%x:0:0:1");
 }
 END_TEST
 
-/* Only the first has the ports. */
-START_TEST(fragments_stay_together)
+/* Whatever the port, the size, and whether it is in fragments, of which one has ports. */
+START_TEST(one_address_one_queue)
 {
 	uint8_t packet[2000];
 	struct flow f;
 	ssize_t len;
-	int queue;
 
 	for (unsigned i = 0; i < FLOWS; i++) {
-		flow_open(&f, i % 2 ? AF_INET : AF_INET6, i % 2 ? "10.9.0.2" : "fd09::2", 5000 + i);
-		queue = send_one(&f, 3500);
+		const char *to = i % 2 ? "10.9.0.2" : "fd09::2";
+		uint8_t addr[16];
+		int queue;
+
+		ck_assert_int_eq(inet_pton(i % 2 ? AF_INET : AF_INET6, to, addr), 1);
+		queue = (int)steer_queue(addr, i % 2 ? 4 : 16, QUEUES);
+		flow_open(&f, i % 2 ? AF_INET : AF_INET6, to, 5000 + i);
+		for (size_t size = 1; size < 1300; size += 200)
+			ck_assert_int_eq(send_one(&f, size), queue);
+		ck_assert_int_eq(send_one(&f, 3500), queue);
 		ck_assert_int_eq(next_queue(packet, sizeof(packet), &len), queue);
 		ck_assert_int_eq(next_queue(packet, sizeof(packet), &len), queue);
 		close(f.fd);
+	}
+}
+END_TEST
+
+START_TEST(all_to_one)
+{
+	char to[64];
+	struct flow f;
+
+	for (unsigned queue = 0; queue < QUEUES; queue++) {
+		ck_assert_int_eq(steer_to(queues[0].fd, queue), 0);
+		for (unsigned i = 0; i < 8; i++) {
+			snprintf(to, sizeof(to), "10.9.0.%u", i + 2);
+			flow_open(&f, AF_INET, to, 5000 + i);
+			ck_assert_int_eq(send_one(&f, 10), (int)queue);
+			close(f.fd);
+		}
 	}
 }
 END_TEST
@@ -214,9 +224,9 @@ int main(void)
 		return 0;
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, answers_do_not_move_it);
-	tcase_add_test(tc, flows_spread);
-	tcase_add_test(tc, one_flow_one_queue);
-	tcase_add_test(tc, fragments_stay_together);
+	tcase_add_test(tc, addresses_spread);
+	tcase_add_test(tc, one_address_one_queue);
+	tcase_add_test(tc, all_to_one);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -49,7 +49,9 @@ START_TEST(test_tenant)
 					    "Endpoint = 192.0.2.1:51820\n"
 					    "PersistentKeepalive = 25\n"
 					    "[Tenant]\n"
-					    "Announce = connected\n", "");
+					    "Announce = connected\n"
+					    "MTU = 1280\n"
+					    "OnSharedKey = Quarantine\n", "");
 	struct endpoint endpoint;
 
 	ck_assert_str_eq(t->name, "a");
@@ -69,6 +71,14 @@ START_TEST(test_tenant)
 	ck_assert(tenant_peer_endpoint(&t->peers[0], &endpoint));
 	ck_assert_uint_eq(t->n_key_files, 0);
 	ck_assert_int_eq(t->announce, ANNOUNCE_CONNECTED);
+	ck_assert_uint_eq(t->mtu, 1280);
+	ck_assert_uint_eq(t->mtu_line, 10);
+	ck_assert(t->quarantine);
+	tenant_free(t);
+	t = read_good("[Peer]\nPublicKey = " KEY("b") "\nAllowedIPs = 192.0.2.1\n[Tenant]\n"
+		      "MTU = 576\nOnSharedKey = notice\n", "");
+	ck_assert_uint_eq(t->mtu, 576);
+	ck_assert(!t->quarantine);
 	tenant_free(t);
 }
 END_TEST
@@ -487,8 +497,9 @@ static const struct {
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
 	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
-	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5GB\nAnnounce = perhaps\n",
-		   { "5: Quota: not yet supported",
+	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5\nAnnounce = perhaps\n",
+		   { "5: Quota: '5' has no unit: write 5GB, or another of (KB, MB, GB, "
+		     "TB, or KiB, MiB, GiB, TiB; then perhaps /day, /week or /month)",
 		     "6: Announce: 'perhaps' is none of: always, connected" } },
 	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateUp = 10mbps\nRateDown = 0mbit\n"
 		   "RateLimit = 5\n",
@@ -499,6 +510,16 @@ static const struct {
 		     "gbit or tbit: bits per second)" } },
 	/* 24 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
+	{ PEER "AllowedIPs = 192.0.2.1, 2001:db8::5\n[Tenant]\nMTU = 1279\n",
+		   { "5: MTU: '1279' is too small for the IPv6 of AllowedIPs 2001:db8::5/128: MTU "
+		     "= 1280 at least" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = big\nOnSharedKey = block\n",
+		   { "5: MTU: 'big' is not a number from 576 to 65475",
+		     "6: OnSharedKey: 'block' is none of: notice, quarantine" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 1400\nMTU = 1300\n",
+		   { "6: MTU: stands in line 5 already" } },
+	{ KEYS "Address = 2001:db8::5/128\nMTU = 1279\n",
+		   { "4: MTU: '1279' is too small for an Address of IPv6: MTU = 1280 at least" } },
 	/* 25 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
 		   { "4: [Container] is for a tunnel of our own, and this file has no "
 		     "[Interface]" } },

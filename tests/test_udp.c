@@ -108,12 +108,38 @@ static void teardown(void)
 	udp_close(&b);
 }
 
+/* All wait for each other. */
+static uint32_t one_bucket(void *owner, const uint8_t *message, size_t len)
+{
+	(void)owner;
+	(void)message;
+	(void)len;
+	return 0;
+}
+
+static void nothing_is_lost(void *owner, const uint8_t *message, size_t len, unsigned n)
+{
+	(void)owner;
+	(void)message;
+	(void)len;
+	ck_abort_msg("%u packets were dropped", n);
+}
+
+static unsigned recv_burst(int fd)
+{
+	static const struct udp_rx_judge judge = { .bucket = one_bucket, .lost = nothing_is_lost };
+
+	return udp_recv_burst(fd, &rx, &rx, &judge);
+}
+
 /* One burst, once something is there. 0: nothing came. */
 static unsigned receive(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	return poll(&p, 1, 10000) == 1 ? udp_recv_burst(fd, &rx) : 0;
+	if (udp_rx_waits(&rx))
+		return recv_burst(-1);
+	return poll(&p, 1, 10000) == 1 ? recv_burst(fd) : 0;
 }
 
 static uint8_t buffer[UDP_TX_PIECES * 1500];
@@ -149,7 +175,7 @@ static void expect_all(int fd, const size_t *sizes, unsigned n, uint8_t ecn)
 		}
 	}
 	ck_assert_uint_eq(got, n);
-	ck_assert_uint_eq(udp_recv_burst(fd, &rx), 0);
+	ck_assert_uint_eq(recv_burst(fd), 0);
 }
 
 static unsigned sent_in_all(void)
@@ -408,7 +434,7 @@ START_TEST(failing)
 		ck_assert_uint_gt(n, 0);
 		got += n;
 	}
-	ck_assert_uint_eq(udp_recv_burst(b.fd4, &rx), 0);
+	ck_assert_uint_eq(recv_burst(b.fd4), 0);
 	/* Switched off means off. */
 	udp_tx_reset(&tx, &a);
 	ck_assert_uint_eq(tx.segments, failures[_i].gso ? UDP_GSO_SEGMENTS : 1);
@@ -445,7 +471,7 @@ START_TEST(little_by_little)
 	udp_flush(&a, &tx);
 	ck_assert_uint_eq(sent_in_all(), 60);
 	while (got < 60) {
-		unsigned n = udp_recv_burst(b.fd4, &rx) + udp_recv_burst(b.fd6, &rx);
+		unsigned n = recv_burst(b.fd4) + recv_burst(b.fd6);
 
 		ck_assert_uint_gt(n, 0);
 		got += n;
@@ -461,7 +487,7 @@ START_TEST(refused)
 
 	for (unsigned i = 0; i < 5; i++)
 		(void)udp_send_one(&a, &nobody, "x", 1);
-	ck_assert_uint_eq(udp_recv_burst(a.fd4, &rx), 0);
+	ck_assert_uint_eq(recv_burst(a.fd4), 0);
 	ck_assert_int_eq(udp_send_one(&b, &to_a, "y", 1), 0);
 	ck_assert_uint_eq(receive(a.fd4), 1);
 	ck_assert_uint_eq(rx.packets[0].data[0], 'y');
@@ -580,11 +606,134 @@ START_TEST(shared)
 		udp_close(&from);
 	}
 	for (unsigned i = 0; i < 4; i++)
-		for (unsigned n; (n = udp_recv_burst(many[i].fd4, &rx)); got += n)
+		for (unsigned n; (n = recv_burst(many[i].fd4)); got += n)
 			;
 	ck_assert_uint_eq(got, 64);
 	for (unsigned i = 0; i < 4; i++)
 		udp_close(&many[i]);
+}
+END_TEST
+
+/* Who sends little */
+
+enum { FAT = 'f', THIN = 't', FAT_SIZE = 1400 };
+
+static unsigned n_lost[256];
+
+static uint32_t bucket_by_first(void *owner, const uint8_t *message, size_t len)
+{
+	(void)owner;
+	return len ? message[0] : 0;
+}
+
+static void count_lost(void *owner, const uint8_t *message, size_t len, unsigned n)
+{
+	ck_assert_ptr_eq(owner, &rx);
+	ck_assert_uint_gt(len, 0);
+	n_lost[message[0]] += n;
+}
+
+static const struct udp_rx_judge fair = { .bucket = bucket_by_first, .lost = count_lost };
+
+static int sender(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, &to_b4.addr, sizeof(to_b4.addr4)), 0);
+	return fd;
+}
+
+static void send_some(int fd, uint8_t who, unsigned n, size_t size)
+{
+	uint8_t data[FAT_SIZE] = { who };
+
+	for (unsigned i = 0; i < n; i++) {
+		data[1] = (uint8_t)i;
+		ck_assert_int_eq(send(fd, data, size, 0), (ssize_t)size);
+	}
+}
+
+/* Takes one burst; returns how many packets of who are in it, in the order they were sent. */
+static unsigned take(int fd, uint8_t who, uint8_t *next)
+{
+	unsigned n = udp_recv_burst(fd, &rx, &rx, &fair), found = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (rx.packets[i].data[0] != who)
+			continue;
+		ck_assert_uint_eq(rx.packets[i].data[1], (*next)++);
+		found++;
+	}
+	return found;
+}
+
+/* Behind what fills the socket, and yet in the first burst. */
+START_TEST(little_comes_first)
+{
+	int fat = sender(), thin = sender();
+	uint8_t next = 0, next_fat = 0;
+	unsigned n_fat = 40;
+
+	send_some(fat, FAT, n_fat, FAT_SIZE);
+	send_some(thin, THIN, 2, 100);
+	ck_assert_uint_eq(take(b.fd4, THIN, &next), 2);
+	for (unsigned i = 0; i < rx.n_packets; i++)
+		if (rx.packets[i].data[0] == FAT)
+			ck_assert_uint_eq(rx.packets[i].data[1], next_fat++);
+	while (udp_rx_waits(&rx))
+		ck_assert_uint_gt(take(-1, FAT, &next_fat), 0);
+	ck_assert_uint_eq(next_fat, n_fat);
+	ck_assert_uint_eq(n_lost[FAT] + n_lost[THIN], 0);
+	close(fat);
+	close(thin);
+}
+END_TEST
+
+/* Whoever sends more than is taken loses, but not before that is certain, and nobody else. */
+START_TEST(too_much)
+{
+	int fat = sender(), thin = sender();
+	unsigned bursts = 0;
+	uint8_t next = 0;
+
+	while (!n_lost[FAT]) {
+		send_some(fat, FAT, 2 * UDP_RX_SLOTS, FAT_SIZE);
+		(void)udp_recv_burst(b.fd4, &rx, &rx, &fair);
+		ck_assert_uint_lt(++bursts, 4 * UDP_RX_PATIENCE);
+	}
+	ck_assert_uint_ge(bursts, UDP_RX_PATIENCE);
+	for (unsigned i = 0; i < 100; i++) {
+		send_some(fat, FAT, 2 * UDP_RX_SLOTS, FAT_SIZE);
+		next = 0;
+		send_some(thin, THIN, 1, 100);
+		ck_assert_uint_eq(take(b.fd4, THIN, &next), 1);
+	}
+	ck_assert_uint_gt(n_lost[FAT], 100 * UDP_RX_SLOTS);
+	ck_assert_uint_eq(n_lost[THIN], 0);
+	close(fat);
+	close(thin);
+}
+END_TEST
+
+/* Of an owner that is gone nothing comes any more, and his slots are used again. */
+START_TEST(forgotten)
+{
+	int fat = sender();
+	uint8_t next = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		send_some(fat, FAT, UDP_RX_SLOTS - 1, FAT_SIZE);
+		next = 0;
+		ck_assert_uint_gt(take(b.fd4, FAT, &next), 0);
+		ck_assert(udp_rx_waits(&rx));
+		udp_rx_forget(&rx, &rx);
+		ck_assert_uint_eq(take(-1, FAT, &next), 0);
+		ck_assert(!udp_rx_waits(&rx));
+	}
+	ck_assert_uint_eq(take(b.fd4, FAT, &next), 0);
+	ck_assert_uint_eq(rx.queue.n_free, UDP_RX_SLOTS);
+	close(fat);
 }
 END_TEST
 
@@ -616,6 +765,9 @@ int main(void)
 	tcase_add_loop_test(tc, missing_family, 0, 2);
 	tcase_add_test(tc, marks);
 	tcase_add_test(tc, shared);
+	tcase_add_test(tc, little_comes_first);
+	tcase_add_test(tc, too_much);
+	tcase_add_test(tc, forgotten);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

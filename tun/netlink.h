@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests to the kernel's NETLINK_ROUTE: links, addresses, routes, rules.
+ * Requests to the kernel's NETLINK_ROUTE: links, addresses, routes, neighbours, rules.
  *
  * Every request waits for the kernel's verdict. Functions return 0 or a
  * negative errno, the kernel's own unless a comment says otherwise; besides
@@ -194,6 +194,27 @@ struct netlink_lookup {
  */
 must_check int netlink_route_get(struct netlink *nl, const struct netlink_lookup *lookup,
 				 struct netlink_route *route);
+
+/* ---- neighbours ---- */
+
+/* An entry of the neighbour table; addresses as in netlink.h. */
+struct netlink_neigh {
+	int ifindex;
+	uint8_t family;
+	uint8_t addr[16];
+	uint16_t state; /* NUD_* */
+	uint8_t flags;  /* NTF_* */
+	uint8_t lladdr[NETLINK_HWADDR_MAX];
+	size_t lladdr_len; /* 0: not known */
+};
+
+typedef int netlink_neigh_fn(const struct netlink_neigh *neigh, void *arg);
+
+/* The neighbour tables of both families; @ifindex 0: of all links. Proxy entries are left out. */
+must_check int netlink_neigh_list(struct netlink *nl, int ifindex, netlink_neigh_fn *fn, void *arg);
+
+/* The addresses for which the kernel itself answers there as a proxy. */
+must_check int netlink_proxy_list(struct netlink *nl, int ifindex, netlink_neigh_fn *fn, void *arg);
 
 /* ---- many routes at once ---- */
 

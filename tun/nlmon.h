@@ -19,17 +19,6 @@ enum {
 	NLMON_RULE = 1 << 4 /* IPv4 and IPv6 */
 };
 
-/* An entry of the neighbour table; addresses as in netlink.h. */
-struct netlink_neigh {
-	int ifindex;
-	uint8_t family;
-	uint8_t addr[16];
-	uint16_t state; /* NUD_* */
-	uint8_t flags;  /* NTF_* */
-	uint8_t lladdr[NETLINK_HWADDR_MAX];
-	size_t lladdr_len; /* 0: not known */
-};
-
 /*
  * @gone is false for what is new or changed. A member that is NULL is skipped.
  * Callbacks may make requests through any struct netlink.

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* An eBPF program that hashes flows. */
+/* eBPF programs that choose a queue, and the same in C. */
 #include "steer.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,85 +18,83 @@
 #define EXIT() { BPF_JMP | BPF_EXIT, 0, 0, 0, 0 }
 /* R0 becomes what stands at an offset in the IP header; behind the packet's end: returns 0. */
 #define LOAD(size, at) { BPF_LD | BPF_ABS | BPF_##size, 0, 0, 0, SKF_NET_OFF + (at) }
-#define LOAD_BEHIND(size, reg, at) { BPF_LD | BPF_IND | BPF_##size, 0, reg, 0, SKF_NET_OFF + (at) }
-/* R8, the hash, takes R0 in. */
-#define TAKE_IN() ALU64(MUL, BPF_REG_8, 31), ALU64_REG(ADD, BPF_REG_8, BPF_REG_0)
-#define TAKE_WORD(at) LOAD(W, at), TAKE_IN()
+/* R8, the hash, takes a word in, as take_in() does. */
+#define TAKE_WORD(at)                                                                          \
+	LOAD(W, at), ALU64(MUL, BPF_REG_8, FACTOR), ALU64_REG(ADD, BPF_REG_8, BPF_REG_0)
 
-enum { IP_FRAGMENT = 0x3fff /* more of it, or an offset */ };
+enum { FACTOR = 31, MIX = 0x61c88647 };
 
-/*
- * Addresses, and the ports of TCP and UDP unless the packet is a fragment (of which all
- * but the first have none). The numbers are jumps: instructions to skip.
- */
-static const struct bpf_insn program[] = {
+/* The destination. Behind each jump stands how many instructions it skips. */
+static const struct bpf_insn by_destination[] = {
 	/*  0 */ ALU64_REG(MOV, BPF_REG_6, BPF_REG_1), /* where LOAD finds the packet */
 	/*  1 */ ALU64(MOV, BPF_REG_8, 0),
 	/*  2 */ LOAD(B, 0),
-	/*  3 */ ALU64_REG(MOV, BPF_REG_7, BPF_REG_0),
-	/*  4 */ ALU64(RSH, BPF_REG_0, 4),
-	/*  5 */ JUMP(JEQ, BPF_REG_0, 6, 17), /* to 23 */
-
-	/* IPv4 */
-	/*  6 */ TAKE_WORD(12),
-	/*  9 */ TAKE_WORD(16),
-	/* 12 */ LOAD(H, 6),
-	/* 13 */ JUMP(JSET, BPF_REG_0, IP_FRAGMENT, 39), /* to 53 */
-	/* 14 */ LOAD(B, 9),
-	/* 15 */ JUMP(JEQ, BPF_REG_0, 6, 1),
-	/* 16 */ JUMP(JNE, BPF_REG_0, 17, 36), /* to 53 */
-	/* 17 */ ALU64(AND, BPF_REG_7, 15),
-	/* 18 */ ALU64(LSH, BPF_REG_7, 2),
-	/* 19 */ LOAD_BEHIND(W, BPF_REG_7, 0),
-	/* 20 */ TAKE_IN(),
-	/* 22 */ JUMP_ALWAYS(30), /* to 53 */
-
-	/* IPv6 */
-	/* 23 */ TAKE_WORD(8),
-	/* 26 */ TAKE_WORD(12),
-	/* 29 */ TAKE_WORD(16),
-	/* 32 */ TAKE_WORD(20),
-	/* 35 */ TAKE_WORD(24),
-	/* 38 */ TAKE_WORD(28),
-	/* 41 */ TAKE_WORD(32),
-	/* 44 */ TAKE_WORD(36),
-	/* 47 */ LOAD(B, 6),
-	/* 48 */ JUMP(JEQ, BPF_REG_0, 6, 1),
-	/* 49 */ JUMP(JNE, BPF_REG_0, 17, 3), /* to 53 */
-	/* 50 */ TAKE_WORD(40),
-
+	/*  3 */ ALU64(RSH, BPF_REG_0, 4),
+	/*  4 */ JUMP(JEQ, BPF_REG_0, 6, 4), /* to 9 */
+	/*  5 */ TAKE_WORD(16),
+	/*  8 */ JUMP_ALWAYS(12), /* to 21 */
+	/*  9 */ TAKE_WORD(24),
+	/* 12 */ TAKE_WORD(28),
+	/* 15 */ TAKE_WORD(32),
+	/* 18 */ TAKE_WORD(36),
 	/* The kernel divides by the number of queues: every bit counts at the bottom. */
-	/* 53 */ ALU64(MUL, BPF_REG_8, 0x61c88647),
-	/* 54 */ ALU64_REG(MOV, BPF_REG_0, BPF_REG_8),
-	/* 55 */ ALU64(RSH, BPF_REG_0, 16),
-	/* 56 */ ALU64(AND, BPF_REG_0, 0xffff),
-	/* 57 */ EXIT(),
+	/* 21 */ ALU64(MUL, BPF_REG_8, MIX),
+	/* 22 */ ALU64_REG(MOV, BPF_REG_0, BPF_REG_8),
+	/* 23 */ ALU64(RSH, BPF_REG_0, 16),
+	/* 24 */ ALU64(AND, BPF_REG_0, 0xffff),
+	/* 25 */ EXIT(),
 };
 
-static int program_fd; /* or -errno */
+static uint64_t take_in(uint64_t hash, const uint8_t word[4])
+{
+	return hash * FACTOR + load_be32(word);
+}
 
-static void load_program(void)
+unsigned steer_queue(const uint8_t *addr, size_t len, unsigned queues)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < len; i += 4)
+		hash = take_in(hash, addr + i);
+	return (hash * MIX >> 16 & 0xffff) % queues;
+}
+
+/* A descriptor of the loaded program, close-on-exec by itself, or -errno. */
+static int load_program(const struct bpf_insn *insns, uint32_t n)
 {
 	static const char license[] = "Dual MIT/GPL";
 	union bpf_attr attr;
+	int fd;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-	attr.insns = (uintptr_t)program;
-	attr.insn_cnt = ARRAY_SIZE(program);
+	attr.insns = (uintptr_t)insns;
+	attr.insn_cnt = n;
 	attr.license = (uintptr_t)license;
-	/* Close-on-exec by itself. */
-	program_fd = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-	if (program_fd < 0)
-		program_fd = -errno;
+	fd = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	return fd < 0 ? -errno : fd;
 }
 
-int steer_flows(int fd)
+/* The device keeps it. */
+static int attach(int fd, const struct bpf_insn *insns, uint32_t n)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int program = load_program(insns, n), err;
 
-	pthread_once(&once, load_program);
-	if (program_fd < 0)
-		return program_fd;
-	return ioctl(fd, TUNSETSTEERINGEBPF, &program_fd) ? -errno : 0;
+	if (program < 0)
+		return program;
+	err = ioctl(fd, TUNSETSTEERINGEBPF, &program) ? -errno : 0;
+	close(program);
+	return err;
+}
+
+int steer_by_destination(int fd)
+{
+	return attach(fd, by_destination, ARRAY_SIZE(by_destination));
+}
+
+int steer_to(int fd, unsigned queue)
+{
+	const struct bpf_insn insns[] = { ALU64(MOV, BPF_REG_0, (int32_t)queue), EXIT() };
+
+	return attach(fd, insns, ARRAY_SIZE(insns));
 }

@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which queue of a TUN device a packet takes: the kernel's own choice follows the queue
+ * Which queue of a TUN device a packet takes. The kernel's own choice follows the queue
  * on which packets of the other direction were written last, so that a flow changes its
- * queue, and overtakes itself, when its first answer comes. Ours is a hash of the flow
- * that never changes, by a small eBPF program (TUNSETSTEERINGEBPF, Linux 4.16).
+ * queue, and overtakes itself, when its first answer comes. Ours never changes: all that
+ * goes to one address takes one queue, by a small eBPF program (TUNSETSTEERINGEBPF,
+ * Linux 4.16). So a tenant has one worker, which has his keys in its cache, and one who
+ * sends all he can leaves the other workers to the others.
+ *
+ * fd is any queue of the device, which keeps the program when it moves to another
+ * namespace. 0, or -errno, most likely -EPERM (no CAP_BPF), -ENOSYS or -EINVAL (no eBPF
+ * here): the kernel goes on choosing as it did. Any thread.
  */
 #ifndef BERTH_TUN_STEER_H
 #define BERTH_TUN_STEER_H
 
 #include "../src/base.h"
 
-/*
- * For the device of which fd is a queue; it keeps the program when it moves to another
- * namespace. The program is loaded once and kept for all devices. 0, or -errno, most
- * likely -EPERM (no CAP_BPF), -ENOSYS or -EINVAL (no eBPF here): the kernel goes on
- * choosing by itself. Any thread.
- */
-must_check int steer_flows(int fd);
+/* By a hash of the destination address. */
+must_check int steer_by_destination(int fd);
+
+/* The same for an address of len bytes (4 or 16; network order), of so many queues. Pure. */
+unsigned steer_queue(const uint8_t *addr, size_t len, unsigned queues);
+
+/* All to one queue. */
+must_check int steer_to(int fd, unsigned queue);
 
 #endif

@@ -107,7 +107,7 @@ int tun_open(const char *name, unsigned int queues, bool offload, struct tun_que
 		tun_close(q, queues);
 		return err;
 	}
-	q[0].steered = queues == 1 || !steer_flows(q[0].fd);
+	q[0].steered = queues == 1 || !steer_by_destination(q[0].fd);
 	memcpy(ifname, ifr.ifr_name, IFNAMSIZ);
 	return 0;
 }

@@ -26,7 +26,7 @@ struct tun_queue {
 	bool vnet_hdr;  /* each packet has a virtio_net_hdr in front */
 	unsigned int offloads; /* TUN_F_* that the kernel uses towards us */
 	unsigned int gro;      /* GRO_* that we use towards it; shrinks when it refuses */
-	bool steered;          /* of the first: each flow has one queue for good (steer.h) */
+	bool steered;          /* of the first: each address has one queue for good (steer.h) */
 	const struct tun_ops *ops;
 };
 

@@ -16,6 +16,16 @@ uint64_t clock_now(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t clock_of_thread(pthread_t thread)
+{
+	struct timespec ts;
+	clockid_t id;
+
+	if (pthread_getcpuclockid(thread, &id) || clock_gettime(id, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 void clock_realtime(struct timespec *out)
 {
 	if (clock_gettime(CLOCK_REALTIME, out))

@@ -6,6 +6,7 @@
 #ifndef BERTH_BASE_CLOCK_H
 #define BERTH_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -15,6 +16,9 @@
  * back. Any thread.
  */
 uint64_t clock_now(void);
+
+/* Nanoseconds of processor time that a thread of ours, not joined yet, has had. Any thread. */
+uint64_t clock_of_thread(pthread_t thread);
 
 /* UTC: for TAI64N, Expires, quotas and time stamps. May jump. Any thread. */
 void clock_realtime(struct timespec *out);

@@ -41,6 +41,10 @@ enum change_peer_flags {
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
 	PEER_HAS_LIMITS = 1 << 9,          /* nothing but zeros: none */
+	PEER_SUSPEND = 1 << 10,            /* beside PEER_REMOVE: what was counted of it is kept */
+	PEER_IF_ABSENT = 1 << 11,          /* beside PEER_REMOVE: one that is there stays */
+	PEER_HAS_MTU = 1 << 12,
+	PEER_HAS_QUARANTINE = 1 << 13,
 };
 
 struct change {
@@ -53,6 +57,8 @@ struct change {
 	struct endpoint endpoint;
 	uint16_t keepalive; /* seconds, 0 = off */
 	enum announce announce;
+	uint16_t mtu;    /* of packets to it; 0: the device's */
+	bool quarantine; /* hold it when its key is in use from two places */
 	struct limits limits;
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;

@@ -43,6 +43,10 @@ static void check_gateway_tenant(const struct config_router *router,
 			  "a tenant needs a gateway, and %s has no [Interface]", router->file);
 		return;
 	}
+	if (tenant->mtu > router->mtu)
+		fault_add(faults, tenant->file, tenant->mtu_line,
+			  "MTU: '%u' is more than that of the gateway in %s: MTU = %u at most",
+			  tenant->mtu, router->file, router->mtu);
 	for (uint32_t i = 0; i < ranges->n; i++)
 		check_range(router, tenant, &ranges->v[i], faults);
 }
@@ -53,7 +57,7 @@ int config_check_tenant(const struct config_router *router, const struct config_
 	const struct config_tunnel *tunnel = tenant->tunnel;
 	size_t errors = faults->n_errors;
 
-	if (tenant->state == TENANT_REVOKED)
+	if (tenant->state != TENANT_OK)
 		return 0;
 	if (tenant->kind == TENANT_OF_GATEWAY)
 		check_gateway_tenant(router, tenant, faults);

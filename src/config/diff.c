@@ -12,6 +12,8 @@ struct writing {
 	const char *name;
 	bool many; /* several peers share the addresses */
 	enum announce announce, announce_before;
+	uint16_t mtu, mtu_before;
+	bool quarantine, quarantine_before;
 	const struct limits *limits, *limits_before; /* NULL: none */
 };
 
@@ -92,6 +94,18 @@ static void put_announce(struct change *c, const struct writing *w)
 	c->announce = w->announce;
 }
 
+static void put_mtu(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_MTU;
+	c->mtu = w->mtu;
+}
+
+static void put_quarantine(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_QUARANTINE;
+	c->quarantine = w->quarantine;
+}
+
 static void put_limits(struct change *c, const struct writing *w)
 {
 	c->flags |= PEER_HAS_LIMITS;
@@ -114,6 +128,10 @@ static int add_peer(const struct writing *w, const struct config_peer *peer)
 	put_keepalive(c, peer);
 	if (w->announce != ANNOUNCE_DEFAULT)
 		put_announce(c, w);
+	if (w->mtu)
+		put_mtu(c, w);
+	if (w->quarantine)
+		put_quarantine(c, w);
 	if (w->limits)
 		put_limits(c, w);
 	if (tenant_peer_endpoint(peer, &c->endpoint))
@@ -162,10 +180,13 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 	bool ranges = is_ranges_update(w, old, new);
 	bool endpoint = is_endpoint_update(old, new);
 	bool announce = w->announce != w->announce_before;
+	bool mtu = w->mtu != w->mtu_before;
+	bool quarantine = w->quarantine != w->quarantine_before;
 	bool limits = !limits_equal(w->limits, w->limits_before);
 	struct change *c;
 
-	if (!key && !keepalive && !ranges && !endpoint && !announce && !limits)
+	if (!key && !keepalive && !ranges && !endpoint && !announce && !mtu && !quarantine &&
+	    !limits)
 		return 0;
 	c = add_peer_change(w, new, PEER_UPDATE_ONLY);
 	if (!c)
@@ -176,6 +197,10 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 		put_keepalive(c, new);
 	if (announce)
 		put_announce(c, w);
+	if (mtu)
+		put_mtu(c, w);
+	if (quarantine)
+		put_quarantine(c, w);
 	if (limits)
 		put_limits(c, w);
 	if (endpoint && tenant_peer_endpoint(new, &c->endpoint))
@@ -267,6 +292,10 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 	w.many = (new ? new : old)->kind == TENANT_TUNNEL;
 	w.announce = new ? new->announce : ANNOUNCE_DEFAULT;
 	w.announce_before = old ? old->announce : ANNOUNCE_DEFAULT;
+	w.mtu = new ? new->mtu : 0;
+	w.mtu_before = old ? old->mtu : 0;
+	w.quarantine = new && new->quarantine;
+	w.quarantine_before = old && old->quarantine;
 	w.limits = new ? new->limits : NULL;
 	w.limits_before = old ? old->limits : NULL;
 	if (new && new->tunnel)

@@ -30,19 +30,12 @@ enum { N_DECIMAL = 5 };
 
 #define RATE_WORDS "(bit, kbit, mbit, gbit or tbit: bits per second)"
 
-/* A number with a fraction, and what stands behind it. */
-struct number {
-	uint64_t whole, fraction, scale; /* whole + fraction / scale */
-	const char *unit;
-};
-
-/* -EINVAL: not a number; -ERANGE: more digits than any rate has. */
-static int parse_number(const char *text, struct number *n)
+int limits_number(const char *text, struct limits_number *n)
 {
 	size_t len = strspn(text, "0123456789");
 	size_t zeros = strspn(text, "0");
 
-	*n = (struct number){ .scale = 1 };
+	*n = (struct limits_number){ .scale = 1 };
 	if (!len)
 		return -EINVAL;
 	if (len - min(len, zeros) > WHOLE_MAX)
@@ -78,7 +71,7 @@ static bool is_bps(const char *unit)
 	return rules_find(unit, names, ARRAY_SIZE(names)) >= 0;
 }
 
-static int fault_unit(const struct rules_where *where, const char *text, const struct number *n)
+static int fault_unit(const struct rules_where *where, const char *text, const struct limits_number *n)
 {
 	int len = (int)(n->unit - text);
 
@@ -107,8 +100,8 @@ static int fault_range(const struct rules_where *where, const char *text)
 int limits_rate(const struct rules_where *where, const char *text, uint64_t *out)
 {
 	const struct unit *unit;
-	struct number n;
-	int err = parse_number(text, &n);
+	struct limits_number n;
+	int err = limits_number(text, &n);
 	uint64_t rate;
 
 	if (err == -ERANGE)
@@ -166,5 +159,6 @@ bool limits_equal(const struct limits *a, const struct limits *b)
 
 	a = a ? a : &none;
 	b = b ? b : &none;
-	return a->rate_up == b->rate_up && a->rate_down == b->rate_down;
+	return a->rate_up == b->rate_up && a->rate_down == b->rate_down &&
+	       quota_equal(&a->quota, &b->quota);
 }

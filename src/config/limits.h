@@ -5,7 +5,7 @@
 #ifndef BERTH_CONFIG_LIMITS_H
 #define BERTH_CONFIG_LIMITS_H
 
-#include "../base.h"
+#include "quota.h"
 
 struct rules_where;
 
@@ -13,6 +13,7 @@ struct rules_where;
 struct limits {
 	uint64_t rate_up;   /* from the tenant, bit/s; 0: no limit */
 	uint64_t rate_down; /* to the tenant, bit/s; 0: no limit */
+	struct quota quota;
 };
 
 /*
@@ -23,6 +24,15 @@ struct limits {
 #define LIMITS_RATE_MAX UINT64_C(1000000000000) /* bit/s */
 
 enum { LIMITS_RATE_STRLEN = 24 };
+
+/* A number with a fraction, and what stands behind it. */
+struct limits_number {
+	uint64_t whole, fraction, scale; /* whole + fraction / scale */
+	const char *unit;
+};
+
+/* 0; -EINVAL: not a number; -ERANGE: more digits than anything has. */
+must_check int limits_number(const char *text, struct limits_number *n);
 
 /*
  * A rate as tc(8) writes bits: a number, perhaps with a fraction, and without a blank one of

@@ -19,6 +19,7 @@ struct reading {
 	mode_t mode;             /* of berth.conf */
 	unsigned interface_line; /* of [Interface] */
 	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
+	unsigned mtu_line;       /* 0: the default */
 };
 
 static int set_name(void *target, const struct rules_where *where, const char *value)
@@ -115,8 +116,10 @@ static int set_mtu(void *target, const struct rules_where *where, const char *va
 	uint32_t mtu;
 	int err = value_mtu(where, value, &mtu);
 
-	if (!err)
+	if (!err) {
 		r->router->mtu = mtu;
+		r->mtu_line = where->line;
+	}
 	return err;
 }
 
@@ -233,13 +236,53 @@ static int set_offload(void *target, const struct rules_where *where, const char
 	return err;
 }
 
+static bool is_off(const char *value)
+{
+	return !*value || strcasecmp(value, "off") == 0 || strcasecmp(value, "none") == 0;
+}
+
 static int set_metrics(void *target, const struct rules_where *where, const char *value)
 {
-	(void)target;
-	if (!*value || strcasecmp(value, "off") == 0 || strcasecmp(value, "none") == 0)
+	struct reading *r = target;
+
+	if (is_off(value))
 		return 0;
-	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
-	return -EINVAL;
+	return value_path(where, r->router->folder, value, &r->router->metrics);
+}
+
+static bool is_loopback(const struct endpoint *e)
+{
+	if (e->addr.sa_family == AF_INET)
+		return ntohl(e->addr4.sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&e->addr6.sin6_addr);
+}
+
+/* An address and a port, or a port alone: of 127.0.0.1. */
+static int set_metrics_listen(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+	struct endpoint *listen = &r->router->metrics_listen;
+	uint32_t port;
+
+	if (is_off(value))
+		return 0;
+	if (strspn(value, "0123456789") == strlen(value)) {
+		if (value_number(where, value, 1, UINT16_MAX, &port))
+			return -EINVAL;
+		listen->addr4 = (struct sockaddr_in){ .sin_family = AF_INET,
+						      .sin_port = htons((uint16_t)port),
+						      .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		return 0;
+	}
+	if (endpoint_parse(listen, value)) {
+		rules_fault(where, "'%s' is neither a port nor address:port, such as "
+			    "127.0.0.1:9586 or [::1]:9586", value);
+		return -EINVAL;
+	}
+	if (!is_loopback(listen))
+		rules_warn(where, "'%s' is no loopback address: whoever reaches it reads the names "
+			   "of all tenants, and when and how much each of them speaks", value);
+	return 0;
 }
 
 static int set_tenants(void *target, const struct rules_where *where, const char *value)
@@ -294,6 +337,7 @@ static const struct rules_key router_keys[] = {
 	{ .name = "Crypto", .set = set_crypto },
 	{ .name = "Offload", .set = set_offload },
 	{ .name = "Metrics", .set = set_metrics },
+	{ .name = "MetricsListen", .set = set_metrics_listen },
 	{ .name = "Control", .set = set_control },
 	{ .name = "State", .set = set_state },
 };
@@ -317,6 +361,25 @@ static int read_section(struct reading *r, const struct inifile *ini, unsigned i
 	}
 }
 
+/* Does IPv6 need a larger MTU than the tunnels have? */
+static void check_mtu(struct reading *r)
+{
+	const struct config_router *router = r->router;
+	char text[PREFIX_STRLEN];
+
+	if (router->mtu >= VALUE_MTU_IPV6)
+		return;
+	for (uint32_t i = 0; i < router->prefixes.n; i++) {
+		if (router->prefixes.v[i].prefix.family != AF_INET6)
+			continue;
+		fault_add(r->faults, router->file, r->mtu_line,
+			  "MTU: '%u' is too small for the IPv6 of Prefix %s: MTU = %d at least",
+			  router->mtu, prefix_format(&router->prefixes.v[i].prefix, text),
+			  VALUE_MTU_IPV6);
+		return;
+	}
+}
+
 /* What only shows when the whole file has been read. */
 static void check_whole(struct reading *r)
 {
@@ -325,6 +388,7 @@ static void check_whole(struct reading *r)
 	value_sort_ranges(&router->prefixes);
 	if (!router->gateway)
 		return;
+	check_mtu(r);
 	if (!r->key_line)
 		fault_add(r->faults, router->file, r->interface_line,
 			  "[Interface]: PrivateKeyFile (or PrivateKey) is missing");
@@ -455,6 +519,7 @@ void router_free(struct config_router *router)
 	free(router->prefixes.v);
 	free(router->tenants);
 	free(router->control);
+	free(router->metrics);
 	free(router->state);
 	sodium_free(router); /* wipes it */
 }

@@ -50,6 +50,8 @@ struct config_router {
 	bool no_offload;
 	char *tenants; /* the folder config.d */
 	char *control; /* the socket */
+	char *metrics; /* the file; NULL: none */
+	struct endpoint metrics_listen; /* unset: nowhere */
 	char *state;   /* the folder of what survives a restart */
 };
 

@@ -50,6 +50,17 @@ int value_number(const struct rules_where *where, const char *text, uint32_t low
 	return 0;
 }
 
+int value_on_shared_key(const struct rules_where *where, const char *text, bool *out)
+{
+	static const char *const words[] = { "notice", "quarantine" };
+	unsigned i;
+	int err = value_choice(where, text, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		*out = i == 1;
+	return err;
+}
+
 int value_fwmark(const struct rules_where *where, const char *text, uint32_t *out)
 {
 	bool hex = strncasecmp(text, "0x", 2) == 0;

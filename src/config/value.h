@@ -45,6 +45,9 @@ must_check int value_number(const struct rules_where *where, const char *text, u
 /* "off" (0), or a number, decimal or 0x…, for SO_MARK. */
 must_check int value_fwmark(const struct rules_where *where, const char *text, uint32_t *out);
 
+/* Less than this and IPv6 does not work (RFC 8200 §5). */
+enum { VALUE_MTU_IPV6 = 1280 };
+
 /* MTU of a tunnel interface. */
 must_check int value_mtu(const struct rules_where *where, const char *text, uint32_t *out);
 
@@ -59,6 +62,9 @@ must_check int value_choice(const struct rules_where *where, const char *text,
 bool value_is_ifname(const char *text);
 must_check int value_ifname(const struct rules_where *where, const char *text,
 			    char out[IFNAMSIZ]);
+
+/* "notice" or "quarantine", of which *out tells. */
+must_check int value_on_shared_key(const struct rules_where *where, const char *text, bool *out);
 
 /* "always" or "connected". */
 must_check int value_announce(const struct rules_where *where, const char *text,

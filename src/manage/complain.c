@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "../base/log.h"
-#include "owner.h"
+#include "../host/owner.h"
 #include "stamp.h"
 
 static const char *tun_owner(const char *ifname, char buf[OWNER_STRLEN])

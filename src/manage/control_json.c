@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../base/encoding.h"
+#include "../base/utc.h"
 #include "../base/version.h"
 
 /* Adds one field; *err keeps the first error, so that a list of fields reads as one. */
@@ -59,6 +60,48 @@ static json_t *endpoint_json(const struct endpoint *endpoint)
 					 : json_null();
 }
 
+static const char *state_of(const struct device_peer *peer)
+{
+	if (peer->held)
+		return "quarantined";
+	return peer->session ? "connected" : "idle";
+}
+
+/* Where a key was seen in use, the last time that it was in two places. */
+static json_t *shared_json(const struct device_peer *peer, int *err)
+{
+	json_t *out = json_array();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(peer->shared_between); i++)
+		if (json_array_append_new(out, endpoint_json(&peer->shared_between[i])))
+			*err = -ENOMEM;
+	return out;
+}
+
+static const char *quota_state(const struct meter_info *meter)
+{
+	if (meter->state == METER_OVER)
+		return meter->quota.rate ? "throttled" : "blocked";
+	return meter->state == METER_WARNED ? "warned" : "ok";
+}
+
+static json_t *quota_json(const struct meter_info *meter, int *err)
+{
+	const char *period = quota_period_name(meter->quota.period);
+	char date[UTC_STRLEN];
+	json_t *out = json_object();
+
+	set_number(out, "limit", meter->quota.bytes, err);
+	set_number(out, "used", meter->used, err);
+	set(out, "period", period ? json_string(period) : json_null(), err);
+	set(out, "resets_at",
+	    period ? json_string(utc_format(quota_end(meter->quota.period, meter->start), date))
+		   : json_null(), err);
+	set_number(out, "rate", meter->quota.rate, err);
+	set(out, "state", json_string(quota_state(meter)), err);
+	return out;
+}
+
 int control_peer_json(json_t *out, const struct device_peer *peer)
 {
 	time_t handshake = peer->last_handshake.tv_sec;
@@ -66,7 +109,7 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 
 	set(out, "name", json_string(peer->name ? peer->name : ""), &err);
 	set_key(out, "public_key", peer->public_key, &err);
-	set(out, "state", json_string(peer->session ? "connected" : "idle"), &err);
+	set(out, "state", json_string(state_of(peer)), &err);
 	set(out, "allowed_ips", allowed_ips_json(peer, &err), &err);
 	set(out, "endpoint", endpoint_json(&peer->endpoint), &err);
 	set(out, "last_handshake", handshake ? json_integer(handshake) : json_null(), &err);
@@ -76,11 +119,84 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 	set_number(out, "tx_packets", peer->tx_packets, &err);
 	set_number(out, "endpoint_changes", peer->endpoint_changes, &err);
 	set_number(out, "keepalive", peer->keepalive, &err);
+	if (peer->mtu)
+		set_number(out, "mtu", peer->mtu, &err);
+	if (peer->shared_key) {
+		set_number(out, "shared_key", peer->shared_key, &err);
+		set(out, "shared_key_between", shared_json(peer, &err), &err);
+	}
 	if (peer->limits.rate_up)
 		set_number(out, "rate_up", peer->limits.rate_up, &err);
 	if (peer->limits.rate_down)
 		set_number(out, "rate_down", peer->limits.rate_down, &err);
+	if (peer->meter.quota.bytes)
+		set(out, "quota", quota_json(&peer->meter, &err), &err);
 	set(out, "drops", drops_json(peer->drops, &err), &err);
+	return err;
+}
+
+static void set_expires(json_t *out, const struct config_tenant *tenant, int *err)
+{
+	char date[UTC_STRLEN];
+
+	set(out, "expires", tenant->expires ? json_string(utc_format(tenant->expires, date))
+					    : json_null(), err);
+}
+
+int control_tenant_json(json_t *out, const struct config_tenant *tenant)
+{
+	int err = 0;
+
+	set_expires(out, tenant, &err);
+	return err;
+}
+
+int control_expired_json(json_t *out, const struct config_tenant *tenant)
+{
+	const struct config_ranges *ips = &tenant->peers[0].allowed_ips;
+	json_t *texts = json_array();
+	char text[PREFIX_STRLEN];
+	int err = 0;
+
+	for (uint32_t i = 0; i < ips->n; i++)
+		if (json_array_append_new(texts, json_string(prefix_format(&ips->v[i].prefix,
+									   text))))
+			err = -ENOMEM;
+	set(out, "name", json_string(tenant->name), &err);
+	set_key(out, "public_key", tenant->peers[0].public_key, &err);
+	set(out, "state", json_string("expired"), &err);
+	set(out, "allowed_ips", texts, &err);
+	set_expires(out, tenant, &err);
+	return err;
+}
+
+/* Of those that came several times in a row, also how often and since when. */
+static json_t *event_json(const struct event *event, int *err)
+{
+	char text[EVENT_TEXT_MAX];
+	json_t *out = json_object();
+	uint32_t span;
+	unsigned count = event_count(event, &span);
+
+	set_number(out, "time", event->time / 1000, err);
+	set(out, "event", json_string(event_name(event->kind)), err);
+	set(out, "text", json_string(event_text(event, text)), err);
+	if (count > 1) {
+		set_number(out, "count", count, err);
+		set_number(out, "since", event->time / 1000 - span, err);
+	}
+	return out;
+}
+
+int control_events_json(json_t *out, const struct device_peer *peer)
+{
+	json_t *events = json_array();
+	int err = 0;
+
+	for (unsigned i = 0; i < peer->n_events; i++)
+		if (json_array_append_new(events, event_json(&peer->events[i], &err)))
+			err = -ENOMEM;
+	set(out, "events", events, &err);
 	return err;
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "../base/log.h"
+#include "../host/verdict.h"
 #include "losses.h"
 #include "routes.h"
-#include "verdict.h"
 #include "waiting.h"
 
 enum {

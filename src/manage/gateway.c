@@ -10,10 +10,10 @@
 #include "../../tun/nlmon.h"
 #include "../base/log.h"
 #include "../base/poll.h"
+#include "../host/owner.h"
 #include "complain.h"
 #include "fib.h"
 #include "link.h"
-#include "owner.h"
 #include "uapi_sock.h"
 
 struct gateway {

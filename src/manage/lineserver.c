@@ -2,8 +2,8 @@
 /*
  * A unix stream socket where requests of a few lines are answered.
  *
- * A client is always in one of two states: its request is being read, or its
- * answer is being sent. With uv_poll rather than uv_pipe: send() takes
+ * A client is always in one of three states: its request is being read, its
+ * answer is waited for, or being sent. With uv_poll rather than uv_pipe: send() takes
  * MSG_NOSIGNAL, buffers are ours to wipe, and progress can be seen.
  */
 #include "lineserver.h"
@@ -47,6 +47,8 @@ struct client {
 	size_t scanned;    /* of in: there is no end of a request before this */
 	struct text answer;
 	size_t sent;       /* of answer */
+	void (*left)(void *arg); /* the answer comes later; NULL: it does not */
+	void *left_arg;
 	bool hang_up;      /* once the answer is sent */
 };
 
@@ -59,6 +61,8 @@ static void client_freed(uv_handle_t *handle)
 
 static void client_close(struct client *c)
 {
+	if (c->left)
+		c->left(c->left_arg);
 	uv_close((uv_handle_t *)&c->poll, client_freed);
 	close(c->fd);
 	text_free(&c->in);
@@ -223,6 +227,8 @@ static int take_turn(struct client *c)
 		if (!n || !serve(c))
 			return UV_READABLE;
 	}
+	if (c->left)
+		return UV_DISCONNECT;
 	n = flush(c);
 	if (n < 0)
 		return n;
@@ -237,16 +243,39 @@ static int take_turn(struct client *c)
 static void on_client(uv_poll_t *handle, int status, int events)
 {
 	struct client *c = handle->data;
-	int next = status < 0 ? status : take_turn(c);
+	int next = status;
 
+	if (!next && c->left)
+		next = -EPIPE;
+	else if (!next)
+		next = take_turn(c);
 	(void)events;
 	if (next < 0 || uv_poll_start(&c->poll, next, on_client))
 		drop(c);
 }
 
+void lineserver_later(struct text *answer, void (*left)(void *arg), void *arg)
+{
+	struct client *c = container_of(answer, struct client, answer);
+
+	c->left = left;
+	c->left_arg = arg;
+}
+
+void lineserver_now(struct text *answer)
+{
+	struct client *c = container_of(answer, struct client, answer);
+
+	c->left = NULL;
+	c->progress = uv_now(c->server->loop);
+	/* It is sent in a turn of its own: whoever calls is in the middle of something. */
+	if (answer->failed || uv_poll_start(&c->poll, UV_WRITABLE, on_client))
+		drop(c);
+}
+
 static bool is_stuck(const struct client *c)
 {
-	return (c->in.len || c->answer.len) &&
+	return (c->in.len || c->answer.len || c->left) &&
 	       uv_now(c->server->loop) - c->progress >= c->server->ops.patience_ms;
 }
 

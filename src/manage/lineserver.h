@@ -7,7 +7,7 @@
  * Any number of clients at once, any number of requests on a connection, one
  * after the other: a client is not read from while its answer waits, and one
  * request is answered in a turn of the loop, so that nobody keeps the others
- * waiting or makes us buffer without end. A client that stops in the middle of a
+ * waiting or makes us buffer without end. An answer may wait for an event. A client that stops in the middle of a
  * request or of an answer is dropped after a while; one that is merely silent
  * may stay. Requests and answers are wiped from memory.
  *
@@ -50,6 +50,17 @@ struct lineserver_ops {
 	 */
 	void (*gone)(void *arg);
 };
+
+/*
+ * In ops.request: what goes to *answer comes later. Until lineserver_now() the
+ * client is asked for nothing more; left is called, once, when it hangs up
+ * (or its sending half) before that, loses our patience, or the server is closed:
+ * *answer is then gone.
+ */
+void lineserver_later(struct text *answer, void (*left)(void *arg), void *arg);
+
+/* What was put off is whole and is sent. Not in ops.request of the same client. */
+void lineserver_now(struct text *answer);
 
 /*
  * Makes the socket at path, mode 0600, and its folder, mode 0755, when only

@@ -9,7 +9,7 @@
 
 #include <uv.h>
 
-#include "verdict.h"
+#include "../host/verdict.h"
 
 struct losses;
 

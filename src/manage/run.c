@@ -13,6 +13,8 @@
 #include "control.h"
 #include "control_json.h"
 #include "gateway.h"
+#include "metrics_file.h"
+#include "metrics_http.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
@@ -32,6 +34,9 @@ struct running {
 	struct reload *reload;
 	struct uapi_sock *uapi;
 	struct control *control;
+	struct metrics *metrics;
+	struct metrics_file *metrics_file;
+	struct metrics_http *metrics_http;
 	uv_signal_t on_term, on_int, on_hup;
 	int status;
 };
@@ -71,13 +76,39 @@ static void list_tunnel(const char *name, struct device *dev, void *arg)
 	device_each_peer(dev, list_tunnel_peer, &l);
 }
 
+static void list_expired(const struct config_tenant *conf, void *arg)
+{
+	json_t *tenant = json_object();
+
+	if (tenant && control_expired_json(tenant, conf)) {
+		json_decref(tenant);
+		tenant = NULL;
+	}
+	control_list_add(arg, tenant);
+}
+
+enum { LIST_SLICE = 8 };
+
+struct listing {
+	bool begun;
+	struct device_walk walk;
+};
+
 static int on_list(void *arg, struct control_list *list)
 {
+	struct listing *l = control_list_state(list, sizeof(*l));
 	struct running *r = arg;
+	struct device *dev = r->gateway ? gateway_device(r->gateway) : NULL;
 
-	if (r->gateway)
-		device_each_peer(gateway_device(r->gateway), list_peer, list);
+	if (!l)
+		return -ENOMEM;
+	if (dev && !l->begun)
+		device_walk_begin(dev, &l->walk);
+	l->begun = true;
+	if (dev && device_walk(dev, &l->walk, LIST_SLICE, list_peer, list))
+		return 1;
 	reload_each_tunnel(r->reload, list_tunnel, list);
+	reload_each_expired(r->reload, list_expired, list);
 	return 0;
 }
 
@@ -94,6 +125,8 @@ static void show_peer(const struct device_peer *peer, void *arg)
 
 	named.name = s->name;
 	s->err = control_peer_json(s->out, &named);
+	if (!s->err)
+		s->err = control_events_json(s->out, &named);
 }
 
 static int on_show(void *arg, const char *name, json_t *tenant)
@@ -102,8 +135,11 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	struct showing s = { .out = tenant, .name = name, .err = -ENOENT };
 	uint8_t key[NOISE_KEY_LEN];
 	struct device *dev = NULL;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
 	int kind = reload_find(r->reload, name, key, &dev);
 
+	if (conf && conf->state == TENANT_EXPIRED)
+		return control_expired_json(tenant, conf);
 	if (kind < 0)
 		return kind;
 	if (kind == 0)
@@ -111,7 +147,106 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	if (!dev)
 		return -ENETDOWN;
 	(void)device_get_peer(dev, key, show_peer, &s);
+	if (!s.err && kind == 0)
+		s.err = control_tenant_json(tenant, conf);
 	return s.err;
+}
+
+static void show_owner(const struct device_peer *peer, void *arg)
+{
+	struct showing *s = arg;
+
+	s->err = control_peer_json(s->out, peer);
+}
+
+static void list_asked(const char *name, uint64_t ago, void *arg)
+{
+	(void)json_array_append_new(
+		arg, json_pack("{s:s, s:o}", "uplink", name, "ago", ago == UINT64_MAX ?
+			       json_null() : json_integer((json_int_t)(ago / NSEC_PER_SEC))));
+}
+
+static int on_owner(void *arg, const struct prefix *address, json_t *owner)
+{
+	struct showing s = { .out = json_object() };
+	json_t *asked = json_array();
+	struct running *r = arg;
+
+	if (r->gateway && s.out)
+		(void)device_get_owner(gateway_device(r->gateway), address->family, address->addr,
+				       show_owner, &s);
+	if (r->gateway && asked && address->family == AF_INET6)
+		uplinks_each_asked(gateway_uplinks(r->gateway), address->addr, list_asked, asked);
+	if (s.out && !json_object_size(s.out)) {
+		json_decref(s.out);
+		s.out = json_null();
+	}
+	if (json_object_set_new(owner, "tenant", s.out) ||
+	    json_object_set_new(owner, "asked", asked))
+		return -ENOMEM;
+	return s.err;
+}
+
+static int on_reset_quota(void *arg, const char *name)
+{
+	struct running *r = arg;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
+
+	if (!conf)
+		return -ENOENT;
+	if (conf->kind == TENANT_TUNNEL || conf->state != TENANT_OK || !r->gateway ||
+	    !device_reset_quota(gateway_device(r->gateway), conf->peers[0].public_key))
+		return -ENODATA;
+	state_flush(r->state);
+	return 0;
+}
+
+static void add_name(const char *name, void *arg)
+{
+	(void)json_array_append_new(arg, json_string(name));
+}
+
+static int on_names(void *arg, json_t *names)
+{
+	struct running *r = arg;
+
+	reload_each_name(r->reload, add_name, names);
+	return 0;
+}
+
+static bool on_in_force(void *arg, const char *name, uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct running *r = arg;
+	struct device *dev;
+
+	return reload_find(r->reload, name, public_key, &dev) >= 0;
+}
+
+static bool on_refused(void *arg, const char *name, char *why, size_t room)
+{
+	struct running *r = arg;
+
+	return reload_refused(r->reload, name, why, room);
+}
+
+static void on_changed(void *arg)
+{
+	struct running *r = arg;
+
+	control_changed(r->control);
+}
+
+static int on_release(void *arg, const char *name)
+{
+	struct running *r = arg;
+	uint8_t key[NOISE_KEY_LEN];
+	struct device *dev = NULL;
+	int kind = reload_find(r->reload, name, key, &dev);
+
+	if (kind < 0)
+		return kind;
+	/* Nobody holds the other side of a tunnel of ours. */
+	return kind == 0 ? device_release(gateway_device(r->gateway), key) : -EALREADY;
 }
 
 static void list_uplink(const char *name, const struct neigh_stats *stats, void *arg)
@@ -148,6 +283,7 @@ static int on_status(void *arg, json_t *status)
 	reload_counts(r->reload, &counts);
 	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
 	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
+	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
 		return -ENOMEM;
@@ -198,6 +334,12 @@ static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
+						.owner = on_owner,
+						.reset_quota = on_reset_quota,
+						.names = on_names,
+						.in_force = on_in_force,
+						.refused = on_refused,
+						.release = on_release,
 						.status = on_status };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 
@@ -247,6 +389,27 @@ static void start_signals(struct running *r)
 	uv_signal_start(&r->on_hup, on_reload, SIGHUP);
 }
 
+static int open_metrics(struct running *r)
+{
+	const struct endpoint *listen = &r->config->metrics_listen;
+	struct metrics_sources sources = { .workers = &r->workers,
+					   .gateway = r->gateway,
+					   .reload = r->reload };
+	int err;
+
+	if (!r->config->metrics && !endpoint_is_set(listen))
+		return 0;
+	err = metrics_open(&r->metrics, &r->loop, &sources);
+	if (!err && r->config->metrics)
+		err = metrics_file_open(&r->metrics_file, &r->loop, r->config->metrics,
+					r->metrics);
+	if (!err && endpoint_is_set(listen))
+		err = metrics_http_open(&r->metrics_http, &r->loop, listen, r->metrics);
+	if (err)
+		log_error("cannot make metrics: %s", strerror(-err));
+	return err;
+}
+
 static int start(struct running *r)
 {
 	/* The control socket first: two routers of one configuration meet here. */
@@ -269,8 +432,11 @@ static int start(struct running *r)
 		tunnel_dns_sweep(r->config->tenants);
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	}
+	if (!err)
+		err = open_metrics(r);
 	if (err)
 		return err;
+	reload_on_change(r->reload, on_changed, r);
 	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -280,7 +446,12 @@ static int start(struct running *r)
 /* Stopping: backwards, and whatever was opened only. */
 static void stop(struct running *r)
 {
+	if (r->reload)
+		reload_on_change(r->reload, NULL, NULL);
 	control_close(r->control);
+	metrics_http_close(r->metrics_http);
+	metrics_file_close(r->metrics_file);
+	metrics_close(r->metrics);
 	if (r->reload)
 		reload_close(r->reload);
 	uapi_sock_close(r->uapi);

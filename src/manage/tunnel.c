@@ -83,6 +83,7 @@ static int make_device(struct tunnel *t, int netns)
 							     : t->conf->tunnel->ifname,
 					  .netns = -1,
 					  .tun_fd = -1,
+					  .n_queues = 1, /* one tenant, one worker */
 					  .mtu = tunnel_mtu_first(t->conf->tunnel),
 					  .offload = t->ts->offload,
 					  .observer = { .arg = t,

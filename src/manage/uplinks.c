@@ -158,6 +158,13 @@ void uplinks_each(struct uplinks *u,
 	}
 }
 
+void uplinks_each_asked(struct uplinks *u, const uint8_t addr[NDP_ADDR_LEN],
+			void (*fn)(const char *name, uint64_t ago, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < u->n; i++)
+		fn(u->ports[i].name, neigh_asked_ago(u->ports[i].neigh, addr), arg);
+}
+
 /* Life */
 
 static int open_port(struct port *port, uv_loop_t *loop)

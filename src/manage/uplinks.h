@@ -44,4 +44,8 @@ void uplinks_each(struct uplinks *u,
 		  void (*fn)(const char *name, const struct neigh_stats *stats, void *arg),
 		  void *arg);
 
+/* The same, with the time since somebody asked for an IPv6 address: neigh_asked_ago(). */
+void uplinks_each_asked(struct uplinks *u, const uint8_t addr[NDP_ADDR_LEN],
+			void (*fn)(const char *name, uint64_t ago, void *arg), void *arg);
+
 #endif

@@ -48,10 +48,16 @@ static struct asker *find_asker(struct askers *a, const uint8_t link_address[ETH
 	return oldest;
 }
 
+/* Where in the table a question is, if it is: the first of WAYS places. */
+static size_t place_of(uint64_t hash)
+{
+	return (hash >> 32) % (ASKERS_QUESTIONS / WAYS) * WAYS;
+}
+
 /* The place of the question, or of the oldest one that makes room for it. */
 static struct asker_question *find_question(struct askers *a, uint64_t hash)
 {
-	struct asker_question *set = &a->question[(hash >> 32) % (ASKERS_QUESTIONS / WAYS) * WAYS];
+	struct asker_question *set = &a->question[place_of(hash)];
 	struct asker_question *oldest = set;
 
 	for (int i = 0; i < WAYS; i++) {
@@ -113,6 +119,28 @@ unsigned askers_sources(struct askers *a, const struct ndp_solicitation *s, uint
 	}
 	note_new(asker, q);
 	return 1U << asker->source;
+}
+
+uint64_t askers_asked(const struct askers *a, const uint8_t target[NDP_ADDR_LEN])
+{
+	struct ndp_solicitation s = { 0 };
+	uint64_t last = 0;
+
+	memcpy(s.target, target, sizeof(s.target));
+	for (int i = 0; i < ASKERS_MAX; i++) {
+		const struct asker_question *set;
+		uint64_t hash;
+
+		if (!a->asker[i].last)
+			continue;
+		memcpy(s.link_address, a->asker[i].link_address, sizeof(s.link_address));
+		hash = hash_question(&s);
+		set = &a->question[place_of(hash)];
+		for (int j = 0; j < WAYS; j++)
+			if (set[j].hash == hash)
+				last = max(last, set[j].at);
+	}
+	return last;
 }
 
 unsigned askers_all_sources(const struct askers *a)

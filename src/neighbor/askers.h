@@ -57,6 +57,12 @@ unsigned askers_sources(struct askers *a, const struct ndp_solicitation *solicit
 			uint64_t now);
 
 /*
+ * When that target was asked for last, by one of the askers that are known; monotonic ns,
+ * 0: not that it were known.
+ */
+uint64_t askers_asked(const struct askers *a, const uint8_t target[NDP_ADDR_LEN]);
+
+/*
  * All sources that those who have asked begin with, as such a set: what is told to
  * everybody is told from each of them.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "answerer.h"
 #include "neigh.h"
@@ -211,6 +212,13 @@ void neigh_stats(struct neigh *n, struct neigh_stats *out)
 	if (n->port)
 		n->answerer.stats.overruns += rawsock_take_drops(n->port->fd);
 	*out = n->answerer.stats;
+}
+
+uint64_t neigh_asked_ago(const struct neigh *n, const uint8_t addr[NDP_ADDR_LEN])
+{
+	uint64_t at = askers_asked(&n->answerer.askers, addr), now = clock_now();
+
+	return at ? now - min(at, now) : UINT64_MAX;
 }
 
 void neigh_close(struct neigh *n)

@@ -114,4 +114,10 @@ int neigh_announce(struct neigh *neigh, int family, const uint8_t *addr);
 
 void neigh_stats(struct neigh *neigh, struct neigh_stats *out);
 
+/*
+ * Nanoseconds since somebody asked for that IPv6 address and was answered; UINT64_MAX: long
+ * ago, or never. Remembered are the last thousand, and with the automatic source only.
+ */
+uint64_t neigh_asked_ago(const struct neigh *neigh, const uint8_t addr[NDP_ADDR_LEN]);
+
 #endif

@@ -8,7 +8,9 @@
  *
  * INBOUND: UDP → TUN                                               file       thread
  *
- *  udp_recv_burst         recvmmsg; GRO super-packets split        udp.c      worker
+ *  udp_recv_burst         recvmmsg; GRO super-packets split; when
+ *                         there is more than a burst, each peer in
+ *                         turn, whoever sends little first         udp.c      worker
  *   classify              length and type only                     receive.c  worker
  *    ├ take_handshake     mac1, under load mac2 and rate per
  *    │                    source, then a copy into a bounded ring  receive.c  worker
@@ -21,8 +23,9 @@
  *      accept_runs        replay window, roaming, key
  *                         confirmation, time stamps                receive.c  worker
  *      deliver            inner header, padding, ECN; the source
- *                         must be the peer's own; then its rate:
- *                         what is too fast waits, or is dropped    receive.c  worker
+ *                         must be the peer's own; MSS of a SYN;
+ *                         then its rate: what is too fast waits,
+ *                         or is dropped                            receive.c  worker
  *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
  *
  * OUTBOUND: TUN → UDP
@@ -32,6 +35,8 @@
  *                         | message_data | inner | 0… | tag |
  *   route                 destination → peer; none: ICMP error;
  *                         packets of one peer become one group     send.c     worker
+ *    fit                  MSS of a SYN; larger than the tenant's
+ *                         MTU: ICMP error, or cut and staged       send.c     worker
  *   limit_groups          the tenant's rate: what is too fast
  *                         waits, or is dropped                     send.c     worker
  *   hold_back             what must wait behind staged packets     send.c     worker
@@ -41,8 +46,9 @@
  *   queue_group           to the peer's endpoint                   send.c     worker
  *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
  *
- * What waits for its rate (peer/limit.h) is taken up by the peer's home worker, on a
- * timer: deliver_held() and send_held(). Tenants without a limit have no queue.
+ * Where the rate is asked for, the quota is, too (peer/meter.h). What waits for its rate
+ * (peer/limit.h) is taken up by the peer's home worker, on a timer: deliver_held() and
+ * send_held(). Tenants without a limit have no queue.
  *
  * Everybody may read what stands here; who may write is said at each field.
  */
@@ -52,7 +58,7 @@
 #include "../../crypto/aead.h"
 #include "../../crypto/ratelimit.h"
 #include "../../tun/tun.h"
-#include "../peer/peer.h"
+#include "../peer/learned.h"
 #include "../table/allowedips.h"
 #include "../table/counters.h"
 #include "udp.h"
@@ -99,6 +105,7 @@ struct datapath {
 	_Atomic(struct identity *) identity; /* NULL: none; control writes */
 	_Atomic uint32_t mtu;              /* inner; control writes */
 	struct drop_counters drops;        /* of the device, those of its peers included */
+	struct handshake_counters handshakes;
 	struct handshake_thread *handshake;
 	const struct datapath_ops *ops;
 	const char *name; /* of the interface, for messages */
@@ -131,7 +138,8 @@ struct group {
 	struct endpoint to;
 	unsigned first, last; /* packets, linked by burst.next */
 	unsigned n;
-	bool data; /* not only a keepalive */
+	uint16_t mtu; /* the peer's own; 0: the device's */
+	bool data;    /* not only a keepalive */
 };
 
 /*
@@ -167,8 +175,19 @@ static inline void datapath_drop(struct datapath *dp, struct peer *peer, enum dr
 	if (!n)
 		return;
 	counter_add(&dp->drops.n[reason], n);
-	if (peer)
-		peer_count_drop(peer, reason, n);
+	if (!peer)
+		return;
+	peer_count_drop(peer, reason, n);
+	learned_counted(peer);
+}
+
+/* What packets to the peer may be long: its own MTU, but never more than the device's. Any thread. */
+static inline uint16_t datapath_mtu(const struct datapath *dp, const struct peer *peer)
+{
+	uint32_t device = atomic_load_explicit(&dp->mtu, memory_order_relaxed);
+	uint32_t own = atomic_load_explicit(&peer->mtu, memory_order_relaxed);
+
+	return (uint16_t)(own ? min(own, device) : device);
 }
 
 /* Who owns the address? Network order. RCU turn, any thread. */
@@ -180,8 +199,9 @@ static inline struct peer *datapath_owner(const struct datapath *dp, uint8_t fam
 }
 
 /*
- * receive.c: one burst from a socket of the queue (fd4 or fd6). Returns the
- * number of datagrams, 0 when there were none. Worker, RCU turn, burst->now set.
+ * receive.c: one burst from a socket of the queue (fd4 or fd6), or of what waits in
+ * burst->rx (fd -1), perhaps for another queue. Returns the number of datagrams, 0 when
+ * there were none. Worker, RCU turn, burst->now set.
  */
 unsigned receive_burst(struct queue *q, int fd);
 

@@ -148,6 +148,7 @@ int device_open(struct device **out, struct workers *ws, const struct device_opt
 	dev->ws = ws;
 	dev->observer = options->observer;
 	dev->offload = options->offload;
+	dev->steered_to = STEERED_BY_ADDRESS;
 	dev->dp.ops = &ops;
 	dev->dp.handshake = ws->handshake;
 	dev->dp.name = dev->name;
@@ -157,7 +158,7 @@ int device_open(struct device **out, struct workers *ws, const struct device_opt
 	err = secret_pool_init(&dev->identities, sizeof(struct identity));
 	if (err)
 		goto free_dev;
-	err = peer_group_init(&dev->dp.peers);
+	err = peer_group_init(&dev->dp.peers, choose_queues(ws, options));
 	if (err)
 		goto free_pool;
 	err = -ENOMEM;

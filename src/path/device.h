@@ -10,6 +10,7 @@
 #define BERTH_PATH_DEVICE_H
 
 #include "../config/change.h"
+#include "../peer/events.h"
 #include "datapath.h"
 #include "worker.h"
 
@@ -105,13 +106,21 @@ struct device_peer {
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
 	struct limits limits;
+	struct meter_info meter; /* of limits.quota */
 	bool session; /* there are keys that can send */
 	bool silent;  /* timers_is_silent() */
+	bool held;    /* peer_hold(): its key was in use from two places */
+	uint16_t mtu; /* its own; 0: the device's */
+	uint32_t shared_key; /* how often that was noticed (sharing.h) */
+	struct endpoint shared_between[2]; /* where, the last time */
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	uint64_t drops[DROP_REASON_COUNT];
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
 	bool removed;                           /* struct device_memory only */
+	bool suspended;                         /* removed by PEER_SUSPEND */
+	const struct event *events;             /* device_get_peer() only; the newest first */
+	unsigned n_events;
 };
 
 /* One peer by its public key. False: no such. Calls fn once. */
@@ -126,9 +135,31 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
  */
 void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], bool attempt);
 
+/*
+ * Ends the holding of a peer: whoever has its key may come. 0; -ENOENT: no such peer;
+ * -EALREADY: it was not held.
+ */
+must_check int device_release(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
+
 /* All peers, in no order. */
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
 		      void *arg);
+
+/*
+ * All peers in no order, some at a time, so that the loop can turn in between. A peer that
+ * is there from the beginning to the end is met once; one that comes in between is not met,
+ * so that no name is met twice.
+ */
+struct device_walk {
+	struct peertable_cursor at;
+	uint32_t before; /* peers that came later are left out */
+};
+
+void device_walk_begin(struct device *dev, struct device_walk *walk);
+
+/* The next n of them, at least 1. False: these were the last. fn as in device_each_peer(). */
+bool device_walk(struct device *dev, struct device_walk *walk, unsigned n,
+		 void (*fn)(const struct device_peer *peer, void *arg), void *arg);
 
 /* The peer to which an address belongs, as far as its neighbours are concerned. */
 struct device_owner {
@@ -140,6 +171,10 @@ struct device_owner {
 bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 		       struct device_owner *out);
 
+/* As device_get_peer(), the peer to which an address belongs. Only looks. */
+bool device_get_owner(struct device *dev, int family, const uint8_t *addr,
+		      void (*fn)(const struct device_peer *peer, void *arg), void *arg);
+
 /* Does a peer have exactly this prefix? */
 bool device_has_prefix(struct device *dev, const struct prefix *p);
 
@@ -147,13 +182,23 @@ bool device_has_prefix(struct device *dev, const struct prefix *p);
 struct device_recalled {
 	struct endpoint endpoint;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations */
+	bool held;
+	struct saved_counts counts;
 };
 
 /* Called in an RCU turn: neither may ask or change the device. */
 struct device_memory {
 	void *arg;
-	/* Its endpoint or timestamp has changed; or it was removed, and has no endpoint now. */
+	/*
+	 * Its endpoint, its timestamp, that it is held, or what was counted of it has changed; or it
+	 * was removed, which is told once, and has no endpoint now.
+	 */
 	void (*learned)(void *arg, const struct device_peer *peer);
+	/*
+	 * PEER_REMOVE was said of a tenant (change.name is not "") whose public key no peer
+	 * has. suspended: PEER_SUSPEND was, too. May be NULL.
+	 */
+	void (*absent)(void *arg, const uint8_t public_key[NOISE_KEY_LEN], bool suspended);
 	/*
 	 * A peer is about to be added, and found by nobody yet: fills in what is known of
 	 * its public key. name: "" if it has none.
@@ -172,6 +217,15 @@ void device_forget(struct device *dev);
 
 /* Tells memory->learned of all peers that have news; costs nothing when there are none. */
 void device_take_learned(struct device *dev);
+
+/*
+ * Begins the periods of quotas that now (seconds of UTC) lies in. Returns when the next one
+ * begins, INT64_MAX: none does.
+ */
+int64_t device_turn_quotas(struct device *dev, int64_t now);
+
+/* Nothing of the peer's quota is used. False: there is no such peer, or it has no quota. */
+must_check bool device_reset_quota(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 
 /*
  * Begins a handshake with a peer that has no session, by one initiation and no more: if it

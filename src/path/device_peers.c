@@ -6,9 +6,13 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../../tun/steer.h"
 #include "../base/clock.h"
 #include "../base/log.h"
+#include "../peer/events.h"
+#include "../peer/sharing.h"
 #include "handshake.h"
+#include "roaming.h"
 
 /* Observers */
 
@@ -136,6 +140,20 @@ static int set_prefixes(struct device *dev, struct peer *peer, const struct chan
 	return 0;
 }
 
+/* Would that change what the peer has? */
+static bool changes_prefixes(const struct peer *peer, const struct change *c)
+{
+	bool drop = c->flags & PEER_DROP_ALLOWED_IPS;
+
+	for (size_t i = 0; i < c->n_allowed_ips; i++)
+		if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, &c->allowed_ips[i]) == drop)
+			return true;
+	for (size_t i = 0; c->flags & PEER_REPLACE_ALLOWED_IPS && i < peer->n_allowed_ips; i++)
+		if (!has_prefix(c->allowed_ips, c->n_allowed_ips, &peer->allowed_ips[i]))
+			return true;
+	return false;
+}
+
 /* Peers */
 
 struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
@@ -145,14 +163,27 @@ struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE
 	return entry ? container_of(entry, struct peer, entry) : NULL;
 }
 
+/*
+ * Which worker looks after it: the one to whose queue packets for its first address
+ * come. Without one any will do, but evenly: the key is as good as random.
+ */
+static unsigned choose_home(const struct device *dev, const struct change *c)
+{
+	const struct prefix *first = c->allowed_ips;
+
+	if (!c->n_allowed_ips)
+		return load_le32(c->key) % dev->dp.n_queues;
+	return steer_queue(first->addr, first->family == AF_INET ? 4 : 16, dev->dp.n_queues);
+}
+
 static struct peer *add_peer(struct device *dev, const struct change *c)
 {
-	/* Which worker looks after it: any, but evenly. The key is as good as random. */
-	unsigned home = load_le32(c->key) % dev->dp.n_queues;
-	struct peer *peer = peer_new(&dev->dp.peers, &dev->dp, c->key, c->name, home);
+	struct peer *peer = peer_new(&dev->dp.peers, &dev->dp, c->key, c->name,
+				     choose_home(dev, c));
 
 	if (!peer)
 		return NULL;
+	peer->number = dev->n_added++;
 	/* Never to be found without it: old initiations would be good for a moment. */
 	device_recall(dev, peer, c);
 	if (peertable_insert(dev->dp.table, &peer->entry)) {
@@ -187,9 +218,13 @@ static void set_keepalive(struct device *dev, struct peer *peer, uint16_t second
 
 static int set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
 {
-	bool waiting;
+	const struct limit *before = rcu_read(&peer->limit);
+	bool waiting, used = before && meter_get(&before->meter).used;
 	int err = peer_set_limits(peer, limits, &waiting);
 
+	/* Another quota may count anew. */
+	if (!err && used)
+		learned_tell(peer);
 	if (!err && waiting)
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
 	return err;
@@ -217,6 +252,32 @@ static bool is_private_key(struct device *dev, const uint8_t key[NOISE_KEY_LEN])
 	return same;
 }
 
+/* What the change says and the peer has not yet: a set of enum event_field. */
+static unsigned news_of(struct peer *peer, const struct change *c)
+{
+	unsigned news = 0;
+
+	if (changes_prefixes(peer, c))
+		news |= EVENT_FIELD_ADDRESSES;
+	if (c->flags & PEER_HAS_KEEPALIVE &&
+	    c->keepalive != atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		news |= EVENT_FIELD_KEEPALIVE;
+	if (c->flags & PEER_HAS_ANNOUNCE && c->announce != peer->announce)
+		news |= EVENT_FIELD_ANNOUNCE;
+	if (c->flags & PEER_HAS_MTU)
+		news |= EVENT_FIELD_MTU;
+	if (c->flags & PEER_HAS_QUARANTINE)
+		news |= EVENT_FIELD_ON_SHARED_KEY;
+	pthread_mutex_lock(&peer->lock);
+	if (c->flags & PEER_HAS_ENDPOINT && !endpoint_same_remote(&peer->endpoint, &c->endpoint))
+		news |= EVENT_FIELD_ENDPOINT;
+	if (c->flags & PEER_HAS_PRESHARED_KEY &&
+	    sodium_memcmp(peer->preshared_key, c->preshared_key, NOISE_KEY_LEN))
+		news |= EVENT_FIELD_PRESHARED_KEY;
+	pthread_mutex_unlock(&peer->lock);
+	return news;
+}
+
 /* What the change says of a peer that is there. */
 static int change_peer(struct device *dev, struct peer *peer, const struct change *c)
 {
@@ -241,7 +302,26 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 		set_keepalive(dev, peer, c->keepalive);
 	if (c->flags & PEER_HAS_ANNOUNCE)
 		peer->announce = c->announce;
+	if (c->flags & PEER_HAS_MTU)
+		atomic_store_explicit(&peer->mtu, c->mtu, memory_order_relaxed);
+	if (c->flags & PEER_HAS_QUARANTINE)
+		atomic_store_explicit(&peer->quarantine, c->quarantine, memory_order_relaxed);
 	return 0;
+}
+
+/* peer NULL: there is none; but something may be remembered of it. */
+static void remove_known(struct device *dev, struct peer *peer, const struct change *c)
+{
+	bool suspended = c->flags & PEER_SUSPEND;
+
+	if (peer && c->flags & PEER_IF_ABSENT)
+		return;
+	if (peer) {
+		peer->suspended = suspended;
+		remove_peer(dev, peer);
+	} else if (dev->memory.absent && *c->name) {
+		dev->memory.absent(dev->memory.arg, c->key, suspended);
+	}
 }
 
 static int apply_peer(struct device *dev, const struct change *c, bool *removed)
@@ -252,13 +332,17 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
 		return -EINVAL;
 	if (c->flags & PEER_REMOVE) {
-		if (peer)
-			remove_peer(dev, peer);
-		*removed |= peer != NULL;
+		remove_known(dev, peer, c);
+		*removed |= peer && !(c->flags & PEER_IF_ABSENT);
 		return 0;
 	}
-	if (peer)
+	if (peer) {
+		unsigned news = news_of(peer, c);
+
+		if (news)
+			peer_note(peer, EVENT_CONFIGURED, news);
 		return change_peer(dev, peer, c);
+	}
 	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
 	if (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key))
 		return 0;
@@ -297,6 +381,8 @@ static void drop_sessions(struct device *dev, bool *removed)
 			*removed = true;
 			continue;
 		}
+		if (rcu_read(&peer->session))
+			peer_note(peer, EVENT_SESSION_ENDED, 0);
 		datapath_drop(&dev->dp, peer, DROP_HANDSHAKE_TIMEOUT, peer_drop_session(peer));
 		if (atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 			dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE);
@@ -349,6 +435,34 @@ static int apply_one(struct device *dev, const struct change *c, bool *removed)
 	return err;
 }
 
+/*
+ * Packets go to the queue of their peer's home by their destination. Where there is but
+ * one peer, through which perhaps the whole world is reached, all go to its home.
+ */
+static void steer(struct device *dev)
+{
+	struct tun_queue *tun = &dev->dp.queues[0].tun;
+	struct peertable_entry *only = NULL;
+	struct peertable_iter it;
+	int to = STEERED_BY_ADDRESS, err;
+
+	if (dev->dp.n_queues == 1 || !tun->steered)
+		return;
+	rcu_turn_begin();
+	if (peertable_count(dev->dp.table) == 1)
+		only = peertable_first(dev->dp.table, &it);
+	if (only)
+		to = container_of(only, struct peer, entry)->home;
+	rcu_turn_end();
+	if (to == dev->steered_to)
+		return;
+	err = to == STEERED_BY_ADDRESS ? steer_by_destination(tun->fd)
+				       : steer_to(tun->fd, (unsigned)to);
+	/* If not, another worker does the work. */
+	if (!err)
+		dev->steered_to = to;
+}
+
 int device_apply(struct device *dev, const struct change *changes, size_t n, size_t *failed)
 {
 	bool removed = false;
@@ -362,6 +476,7 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	/* After this, who found a removed peer has let go of it, and its keys are wiped. */
 	if (removed)
 		rcu_barrier();
+	steer(dev);
 	if (dev->observer.applied)
 		dev->observer.applied(dev->observer.arg);
 	return err;
@@ -402,6 +517,21 @@ void device_hello(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN], b
 	rcu_turn_end();
 }
 
+int device_release(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct peer *peer;
+	int err = -ENOENT;
+
+	rcu_turn_begin();
+	peer = device_find_peer(dev, public_key);
+	if (peer)
+		err = roaming_release(&dev->dp, peer) ? 0 : -EALREADY;
+	if (!err && atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
+	rcu_turn_end();
+	return err;
+}
+
 /* Asking */
 
 void device_describe(struct peer *peer, struct device_peer *out)
@@ -423,10 +553,16 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.session = session && keypairs_current(&session->keys),
 		.silent = session && timers_is_silent(&session->timers),
 		.allowed_ips = peer->allowed_ips,
-		.n_allowed_ips = peer->n_allowed_ips
+		.n_allowed_ips = peer->n_allowed_ips,
+		.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed),
+		.held = peer_is_held(peer),
+		.suspended = peer->suspended
 	};
-	if (limit)
+	out->shared_key = sharing_noticed(peer, out->shared_between);
+	if (limit) {
 		out->limits = limit_get(limit);
+		out->meter = meter_get(&limit->meter);
+	}
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;
@@ -441,6 +577,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
 		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
 {
+	struct event events[EVENTS_MAX];
 	struct device_peer info;
 	struct peer *peer;
 
@@ -448,6 +585,8 @@ bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]
 	peer = device_find_peer(dev, public_key);
 	if (peer) {
 		device_describe(peer, &info);
+		info.n_events = peer_events(peer, events);
+		info.events = events;
 		fn(&info, arg);
 		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 	}
@@ -479,10 +618,29 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 	rcu_turn_begin();
 	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
 	if (peer) {
-		*out = (struct device_owner){ .announce = peer->announce,
+		/* Who is held is not there. */
+		*out = (struct device_owner){ .announce = peer_is_held(peer) ? ANNOUNCE_CONNECTED
+									     : peer->announce,
 					      .connected = peer_is_connected(peer, clock_now()) };
 		/* Whoever has asked has got no answer: the arrival will be news to him. */
 		peer->arrived &= out->connected;
+	}
+	rcu_turn_end();
+	return peer != NULL;
+}
+
+bool device_get_owner(struct device *dev, int family, const uint8_t *addr,
+		      void (*fn)(const struct device_peer *peer, void *arg), void *arg)
+{
+	struct device_peer info;
+	struct peer *peer;
+
+	rcu_turn_begin();
+	peer = datapath_owner(&dev->dp, (uint8_t)family, addr);
+	if (peer) {
+		device_describe(peer, &info);
+		fn(&info, arg);
+		sodium_memzero(info.preshared_key, sizeof(info.preshared_key));
 	}
 	rcu_turn_end();
 	return peer != NULL;

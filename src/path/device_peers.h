@@ -10,6 +10,8 @@
 
 struct socket_set;
 
+enum { STEERED_BY_ADDRESS = -1 };
+
 struct device {
 	struct datapath dp;
 	struct workers *ws;
@@ -18,10 +20,12 @@ struct device {
 	struct socket_set *sockets;    /* NULL: no port yet */
 	uint32_t fwmark;
 	bool offload;
+	int steered_to; /* the queue that all outbound packets take, or STEERED_BY_ADDRESS */
 	_Atomic bool gone;             /* the TUN device was deleted from outside */
 	struct device_observer observer;
 	struct device_memory memory;
 	struct inbox learned;          /* peers; each holds a reference */
+	uint32_t n_added;              /* peers, ever */
 	char name[IFNAMSIZ];
 };
 
@@ -39,5 +43,14 @@ void device_describe(struct peer *peer, struct device_peer *out);
 
 /* device_memory.c: a peer that c adds and nobody can find yet gets back what was learned of it. */
 void device_recall(struct device *dev, struct peer *peer, const struct change *c);
+
+/*
+ * device_quota.c: both on the control thread, in an RCU turn. Logs and notes what of the peer's
+ * quota has become news since, each step once per period.
+ */
+void device_tell_quota(struct peer *peer);
+/* What was used of the quota that c gives to a peer which nobody can find yet. */
+void device_recall_quota(struct peer *peer, const struct change *c,
+			 const struct saved_counts *counts);
 
 #endif

@@ -14,6 +14,7 @@
 #include "../base/log.h"
 #include "../base/ring.h"
 #include "../peer/learned.h"
+#include "roaming.h"
 
 enum {
 	/* 160 ms of work, where an initiator waits 5 s before it tries again */
@@ -81,6 +82,7 @@ struct lookup {
 	struct peer *peer;       /* found */
 	struct session *session; /* its own */
 	int64_t refused;         /* s since 1970: the timestamp of a replayed one */
+	bool held;               /* found, and not to be answered */
 	uint64_t now;
 };
 
@@ -118,6 +120,12 @@ static struct noise_remote *find_remote(void *arg, const uint8_t public_key[NOIS
 	if (!entry)
 		return NULL;
 	l->peer = container_of(entry, struct peer, entry);
+	if (peer_is_held(l->peer)) {
+		datapath_drop(l->dp, l->peer, DROP_QUARANTINED, 1);
+		l->held = true;
+		l->peer = NULL;
+		return NULL;
+	}
 	l->session = peer_session(l->peer, l->now);
 	if (!l->session) {
 		l->peer = NULL;
@@ -206,6 +214,7 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 	tai64n_encode(timestamp, &utc);
 	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
 		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
+		counter_add(&dp->handshakes.initiated, 1);
 		/* A network that is down now may be up at the retry. */
 		work |= send_message(dp, peer, session, &msg, sizeof(msg));
 	} else {
@@ -250,10 +259,11 @@ static void drop_result(struct datapath *dp, struct peer *peer, enum noise_resul
 static void note_received(struct peer *peer, struct session *session,
 			  const struct handshake_message *m, uint64_t now)
 {
-	peer_set_endpoint(peer, &m->from);
+	roaming_heard(m->dp, peer, session, NULL, &m->from, now);
 	timers_received(&session->timers, now, false);
 	counter_add(&peer->traffic.rx_packets, 1);
 	counter_add(&peer->traffic.rx_bytes, m->len);
+	learned_counted(peer);
 }
 
 /* Derives the keys of the handshake that is complete on our side, and publishes them. */
@@ -287,6 +297,7 @@ static unsigned respond(struct datapath *dp, struct peer *peer, struct session *
 		return 0;
 	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
 	timers_response_sent(&session->timers, now);
+	counter_add(&dp->handshakes.answered, 1);
 	return send_message(dp, peer, session, &msg, sizeof(msg));
 }
 
@@ -336,7 +347,8 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 
 	memcpy(&msg, m->data, sizeof(msg));
 	result = noise_consume_initiation(&id->local, &up, now, &msg, &remote);
-	drop_result(m->dp, l.peer, result);
+	if (!l.held)
+		drop_result(m->dp, l.peer, result);
 	if (result == NOISE_REPLAY)
 		explain_replay(m->dp, l.peer, remote, l.refused, now);
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
@@ -377,6 +389,7 @@ static void consume_response(const struct handshake_message *m, struct identity 
 	if (begin_session(peer, session, now))
 		return;
 	timers_handshake_complete(&session->timers);
+	counter_add(&m->dp->handshakes.completed, 1);
 	log_debug("%s: %s: handshake complete", m->dp->name, peer->name);
 	/* The responder may not send before it has seen the first packet (§5.4.5). */
 	post_work(m->dp, peer, PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
@@ -575,6 +588,13 @@ bool handshake_push(struct handshake_thread *ht, const struct handshake_message 
 		return false;
 	wake(ht);
 	return true;
+}
+
+void handshake_load(const struct handshake_thread *ht, struct handshake_load *out)
+{
+	*out = (struct handshake_load){ .processor = clock_of_thread(ht->thread),
+					.queued = ring_count(&ht->messages),
+					.room = QUEUE_CELLS };
 }
 
 bool handshake_under_load(struct handshake_thread *ht, uint64_t now)

@@ -36,6 +36,15 @@ void handshake_stop(struct handshake_thread *ht);
  */
 void handshake_drain(struct handshake_thread *ht);
 
+/* How busy the thread is. */
+struct handshake_load {
+	uint64_t processor;  /* ns of processor time since the start */
+	size_t queued, room; /* messages that wait, and how many can */
+};
+
+/* Control thread. */
+void handshake_load(const struct handshake_thread *ht, struct handshake_load *out);
+
 /* Queues a message; false: full. Any worker. */
 must_check bool handshake_push(struct handshake_thread *ht, const struct handshake_message *msg);
 

@@ -14,6 +14,12 @@ enum {
 	ERROR_TTL = 64
 };
 
+/* What an error says. */
+struct error {
+	uint8_t type, code;
+	uint16_t mtu; /* 0: not about a size */
+};
+
 static bool is_bad_source4(const uint8_t a[4])
 {
 	return a[0] == 0 || a[0] >= 224;
@@ -35,7 +41,8 @@ static bool may_answer4(const struct inner *in, const uint8_t *p, size_t len)
 	return p[ihl] == ICMP_ECHO || p[ihl] == ICMP_ECHOREPLY || p[ihl] == ICMP_TIMESTAMP;
 }
 
-static size_t unreachable4(uint8_t *out, const struct inner *in, const uint8_t *p, size_t len)
+static size_t error4(uint8_t *out, const struct error *e, const struct inner *in,
+		     const uint8_t *p, size_t len)
 {
 	size_t quoted = min(len, (size_t)(ICMP4_MAX - IPV4_HEADER_MIN - ICMP_HEADER_LEN));
 	size_t total = IPV4_HEADER_MIN + ICMP_HEADER_LEN + quoted;
@@ -52,8 +59,9 @@ static size_t unreachable4(uint8_t *out, const struct inner *in, const uint8_t *
 	memcpy(out + 12, in->dst, 4);
 	memcpy(out + 16, in->src, 4);
 	checksum_store(out + 10, checksum_finish(checksum_add(0, out, IPV4_HEADER_MIN)));
-	icmp[0] = ICMP_DEST_UNREACH;
-	icmp[1] = ICMP_HOST_UNREACH;
+	icmp[0] = e->type;
+	icmp[1] = e->code;
+	store_be16(icmp + 6, e->mtu);
 	memcpy(icmp + ICMP_HEADER_LEN, p, quoted);
 	checksum_store(icmp + 2, checksum_finish(checksum_add(0, icmp, ICMP_HEADER_LEN + quoted)));
 	return total;
@@ -78,7 +86,8 @@ static bool may_answer6(const struct inner *in, const uint8_t *p, size_t len)
 	       p[IPV6_HEADER_LEN] != ND_REDIRECT;
 }
 
-static size_t unreachable6(uint8_t *out, const struct inner *in, const uint8_t *p, size_t len)
+static size_t error6(uint8_t *out, const struct error *e, const struct inner *in,
+		     const uint8_t *p, size_t len)
 {
 	size_t quoted = min(len, (size_t)(ICMP_ERROR_MAX - IPV6_HEADER_LEN - ICMP_HEADER_LEN));
 	size_t payload = ICMP_HEADER_LEN + quoted;
@@ -94,8 +103,9 @@ static size_t unreachable6(uint8_t *out, const struct inner *in, const uint8_t *
 	out[7] = ERROR_TTL;
 	memcpy(out + 8, in->dst, 16);
 	memcpy(out + 24, in->src, 16);
-	icmp[0] = ICMP6_DST_UNREACH;
-	icmp[1] = ICMP6_DST_UNREACH_ADDR;
+	icmp[0] = e->type;
+	icmp[1] = e->code;
+	store_be32(icmp + 4, e->mtu);
 	memcpy(icmp + ICMP_HEADER_LEN, p, quoted);
 	sum = checksum_pseudo6(out + 8, IPPROTO_ICMPV6, payload);
 	checksum_store(icmp + 2, checksum_finish(checksum_add(sum, icmp, payload)));
@@ -105,6 +115,21 @@ static size_t unreachable6(uint8_t *out, const struct inner *in, const uint8_t *
 size_t icmp_unreachable(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
 			size_t len)
 {
-	return in->family == AF_INET ? unreachable4(out, in, packet, len)
-				     : unreachable6(out, in, packet, len);
+	static const struct error host = { .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH };
+	static const struct error address = { .type = ICMP6_DST_UNREACH,
+					      .code = ICMP6_DST_UNREACH_ADDR };
+
+	return in->family == AF_INET ? error4(out, &host, in, packet, len)
+				     : error6(out, &address, in, packet, len);
+}
+
+size_t icmp_too_big(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
+		    size_t len, uint16_t mtu)
+{
+	const struct error needed = { .type = ICMP_DEST_UNREACH, .code = ICMP_FRAG_NEEDED,
+				      .mtu = mtu };
+	const struct error too_big = { .type = ICMP6_PACKET_TOO_BIG, .mtu = mtu };
+
+	return in->family == AF_INET ? error4(out, &needed, in, packet, len)
+				     : error6(out, &too_big, in, packet, len);
 }

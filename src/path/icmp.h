@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ICMP error for a packet that can go nowhere: without it a sender waits
- * for a timeout where nobody will ever answer. Pure functions, any thread.
+ * The ICMP error for a packet that can go nowhere, without which a sender waits for a
+ * timeout where nobody will ever answer; and the one for a packet that is too large,
+ * without which he sends it again and again. Pure functions, any thread.
  */
 #ifndef BERTH_PATH_ICMP_H
 #define BERTH_PATH_ICMP_H
@@ -20,5 +21,12 @@ enum { ICMP_ERROR_MAX = 1280 }; /* RFC 4443 §2.4 (c); IPv4 takes 576 of it (RFC
  */
 size_t icmp_unreachable(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
 			size_t len);
+
+/*
+ * The same for a packet that is larger than mtu: "packet too big" (RFC 4443 §3.2), or
+ * "fragmentation needed" with the MTU of the next hop (RFC 1191 §4).
+ */
+size_t icmp_too_big(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
+		    size_t len, uint16_t mtu);
 
 #endif

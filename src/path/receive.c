@@ -6,6 +6,8 @@
 #include "../base/packet.h"
 #include "datapath.h"
 #include "handshake.h"
+#include "mss.h"
+#include "roaming.h"
 
 /* Handshake messages */
 
@@ -245,10 +247,11 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 	struct datapath *dp = q->dp;
 	uint64_t now = q->burst->now;
 
-	peer_set_endpoint(peer, &q->burst->rx.from[run->newest->message]);
+	roaming_heard(dp, peer, session, key, &q->burst->rx.from[run->newest->message], now);
 	timers_received(&session->timers, now, run->data);
 	if (peer_confirm_key(peer, session, key)) {
 		timers_handshake_complete(&session->timers);
+		counter_add(&dp->handshakes.completed, 1);
 		dp->ops->wake_worker(dp, peer, PEER_WORK_FLUSH | PEER_WORK_LOOK);
 	}
 	/* A straggler under the previous key asks for nothing: there is a newer one. */
@@ -258,6 +261,7 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 		handshake_want(dp->handshake, peer, PEER_HANDSHAKE_WANT);
 	counter_add(&peer->traffic.rx_packets, run->accepted);
 	counter_add(&peer->traffic.rx_bytes, run->bytes);
+	learned_counted(peer);
 }
 
 static void accept_runs(struct queue *q, unsigned n)
@@ -268,6 +272,7 @@ static void accept_runs(struct queue *q, unsigned n)
 		struct packet *first = p;
 		struct session *session;
 		struct run run;
+		bool held;
 
 		while (p < end && p->key == first->key)
 			p++;
@@ -277,14 +282,16 @@ static void accept_runs(struct queue *q, unsigned n)
 		if (!run.accepted)
 			continue;
 		session = rcu_read(&first->peer->session);
-		if (likely(session)) {
+		if (likely(session))
 			note_received(q, session, first->key, &run);
+		held = peer_is_held(first->peer);
+		if (likely(session && !held))
 			continue;
-		}
-		/* Revoked, or its keys wiped, since the look-up: not one packet more. */
+		/* Revoked, held, or its keys wiped, since the look-up: not one packet more. */
 		for (struct packet *d = first; d < p; d++)
 			d->dead = true;
-		datapath_drop(q->dp, first->peer, DROP_KEY_EXPIRED, run.accepted);
+		datapath_drop(q->dp, first->peer, held ? DROP_QUARANTINED : DROP_KEY_EXPIRED,
+			      run.accepted);
 	}
 }
 
@@ -298,6 +305,9 @@ static enum drop_reason check_inner(struct queue *q, struct packet *p, struct sp
 		return DROP_INNER_MALFORMED;
 	if (datapath_owner(q->dp, in.family, in.src) != p->peer)
 		return DROP_SOURCE_NOT_ALLOWED;
+	/* What it wants to be sent, and what it will be let send. */
+	if (unlikely(mss_may_be_syn(&in, data)))
+		(void)mss_clamp(&in, data, datapath_mtu(q->dp, p->peer));
 	if (unlikely(p->ecn == ECN_CE))
 		inner_set_ce(&in, data);
 	*out = (struct span){ .data = data, .len = in.len };
@@ -347,7 +357,7 @@ static unsigned limit_spans(struct queue *q, struct peer *peer, struct limit *li
 		wake |= verdict == LIMIT_FIRST;
 		dropped += verdict == LIMIT_DROP;
 	}
-	datapath_drop(q->dp, peer, DROP_RATE_UP, dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), dropped);
 	if (wake)
 		q->dp->ops->wake_worker(q->dp, peer, PEER_WORK_RELEASE);
 	return kept;
@@ -415,17 +425,49 @@ uint64_t deliver_held(struct queue *q, struct peer *peer)
 	}
 	write_out(q, n);
 	staged_free(taken.list);
-	datapath_drop(q->dp, peer, DROP_RATE_UP, taken.dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), taken.dropped);
 	datapath_drop(q->dp, peer, DROP_SOURCE_NOT_ALLOWED, foreign);
 	return limit_settle(limit, LIMIT_UP);
 }
 
+/* Messages that wait: handshakes, those of nobody, and those of each peer, by themselves. */
+enum { BUCKET_HANDSHAKES, BUCKET_STRANGERS, BUCKET_PEERS };
+
+static struct peer *peer_of(struct queue *q, const uint8_t *msg, size_t len)
+{
+	struct session_key *key = NULL;
+
+	if (len >= MESSAGE_DATA_OVERHEAD && load_le32(msg) == MESSAGE_DATA)
+		key = find_key(q->dp, load_le32(msg + offsetof(struct message_data,
+							       receiver_index)));
+	return key ? key->receiver.peer : NULL;
+}
+
+static uint32_t bucket_of(void *owner, const uint8_t *msg, size_t len)
+{
+	const struct peer *peer = peer_of(owner, msg, len);
+
+	if (!peer)
+		return len >= MESSAGE_DATA_OVERHEAD && load_le32(msg) == MESSAGE_DATA ?
+			       BUCKET_STRANGERS : BUCKET_HANDSHAKES;
+	return BUCKET_PEERS + hash_pointer(peer) % (FAIRQ_BUCKETS - BUCKET_PEERS);
+}
+
+static void count_lost(void *owner, const uint8_t *msg, size_t len, unsigned n)
+{
+	struct queue *q = owner;
+
+	datapath_drop(q->dp, peer_of(q, msg, len), DROP_OVERLOAD, n);
+}
+
 unsigned receive_burst(struct queue *q, int fd)
 {
+	static const struct udp_rx_judge judge = { .bucket = bucket_of, .lost = count_lost };
 	struct burst *b = q->burst;
-	unsigned n = udp_recv_burst(fd, &b->rx);
+	unsigned n = udp_recv_burst(fd, &b->rx, q, &judge);
 	unsigned n_data;
 
+	q = b->rx.owner;
 	datapath_drop(q->dp, NULL, DROP_OVERSIZED, b->rx.n_oversized);
 	n_data = classify(q, n);
 	if (!n_data)

@@ -6,13 +6,17 @@
 #include "../base/log.h"
 #include "../base/packet.h"
 #include "datapath.h"
+#include "fragment.h"
 #include "handshake.h"
 #include "icmp.h"
+#include "mss.h"
 
 enum {
 	NO_NEXT = UINT16_MAX,
 	/* Of staging in one turn: others may stage as fast as we send, for as long as they like. */
-	FLUSH_ROUNDS = 4
+	FLUSH_ROUNDS = 4,
+	/* Of a packet that is cut. A tunnel of more than this has no need to cut. */
+	FRAGMENT_MAX = 2048
 };
 
 /* Where the packets of one run went, for the accounts after the flush. */
@@ -44,14 +48,17 @@ static void reset_groups(struct burst *b)
 /* The peer's group, made if need be. Open addressing; the table is never more than half full. */
 static struct group *find_group(struct burst *b, struct peer *peer)
 {
-	size_t slot = ((uintptr_t)peer >> 6) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+	size_t slot = hash_pointer(peer);
 
 	for (;; slot++) {
 		uint16_t *entry = &b->group_of[slot % ARRAY_SIZE(b->group_of)];
 
 		if (!*entry) {
 			*entry = (uint16_t)++b->n_groups;
-			b->groups[*entry - 1] = (struct group){ .peer = peer };
+			b->groups[*entry - 1] = (struct group){
+				.peer = peer,
+				.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed)
+			};
 			return &b->groups[*entry - 1];
 		}
 		if (b->groups[*entry - 1].peer == peer)
@@ -89,6 +96,7 @@ static void flush(struct tally *t)
 			continue;
 		counter_add(&g->peer->traffic.tx_packets, b->tx.sent[i]);
 		counter_add(&g->peer->traffic.tx_bytes, run->bytes * b->tx.sent[i] / run->n);
+		learned_counted(g->peer);
 	}
 	udp_tx_reset(&b->tx, t->udp);
 }
@@ -99,11 +107,12 @@ static void stage_group(struct queue *q, struct group *g)
 	struct burst *b = q->burst;
 	unsigned dropped = 0;
 
-	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i])
+	for (unsigned i = g->n ? g->first : NO_NEXT; i != NO_NEXT; i = b->next[i])
 		if (b->packets[i].len)
 			dropped += peer_stage(g->peer, g->session, b->packets[i].data,
 					      b->packets[i].len);
 	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
+	g->n = 0;
 }
 
 /* May the key send all of the group's packets? Then *nonce is the first. */
@@ -117,12 +126,19 @@ static bool take_nonces(const struct burst *b, const struct group *g, struct key
 static void wait_for_key(struct queue *q, struct group *g, const struct keypair *pair)
 {
 	stage_group(q, g);
-	g->n = 0;
 	/* Another key may have come just now, and its flush found nothing staged yet. */
 	if (keypairs_current(&g->session->keys) != pair)
 		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
 	else
 		handshake_want(q->dp->handshake, g->peer, PEER_HANDSHAKE_WANT);
+}
+
+/* What is sealed of a packet (§5.4.6): its padding ends at the MTU, the peer's own as well. */
+static size_t padded(const struct burst *b, const struct group *g, size_t len)
+{
+	size_t n = gso_padded(&b->layout, len);
+
+	return g->mtu ? min(n, max((size_t)g->mtu, len)) : n;
 }
 
 /*
@@ -158,7 +174,7 @@ static unsigned assign(struct queue *q, struct group *g, unsigned n_ops)
 			   g->key->pair.remote_index);
 		store_le64(msg + offsetof(struct message_data, counter), nonce);
 		b->ops[n_ops++] = (struct aead_op){ .data = p->data,
-						    .len = gso_padded(&b->layout, p->len),
+						    .len = padded(b, g, p->len),
 						    .key = g->key->pair.send_key,
 						    .nonce = nonce };
 	}
@@ -218,18 +234,90 @@ static unsigned send_groups(struct queue *q)
 	return n_ops;
 }
 
-/* Tells the sender that nobody is there, not more often than its rate allows. */
+/* Sends the ICMP error of len bytes back (0: there is to be none). */
+static void answer(struct queue *q, uint8_t *error, size_t len)
+{
+	struct span out = { .data = error, .len = len };
+	struct tun_write_result result = { 0 };
+
+	if (len)
+		(void)tun_write_burst(&q->tun, &q->burst->gro, &out, 1, &result);
+}
+
+/* May the sender be told something? Not more often than its rate allows. */
+static bool may_answer(struct queue *q, const struct inner *in)
+{
+	return ratelimit_allow(&q->burst->icmp, in->src, in->family == AF_INET ? 4 : 16,
+			       q->burst->now);
+}
+
+/* Tells the sender that nobody is there. */
 static void answer_unreachable(struct queue *q, const struct inner *in, const struct span *packet)
 {
-	struct tun_write_result result = { 0 };
-	struct burst *b = q->burst;
 	uint8_t error[ICMP_ERROR_MAX];
-	struct span out = { .data = error };
+	size_t len = icmp_unreachable(error, in, packet->data, packet->len);
 
-	out.len = icmp_unreachable(error, in, packet->data, packet->len);
-	if (!out.len || !ratelimit_allow(&b->icmp, in->src, in->family == AF_INET ? 4 : 16, b->now))
+	if (len && may_answer(q, in))
+		answer(q, error, len);
+}
+
+static void answer_too_big(struct queue *q, const struct group *g, const struct inner *in,
+			   const struct span *packet)
+{
+	uint8_t error[ICMP_ERROR_MAX];
+	size_t len = icmp_too_big(error, in, packet->data, packet->len, g->mtu);
+
+	if (len && may_answer(q, in))
+		answer(q, error, len);
+}
+
+/* Why a packet cannot go to a peer that has no session, or no endpoint. */
+static enum drop_reason absence(const struct peer *peer, enum drop_reason otherwise)
+{
+	return peer && peer_is_held(peer) ? DROP_QUARANTINED : otherwise;
+}
+
+/* Cuts a packet. The pieces are staged, and what there is of the group before them. */
+static void cut(struct queue *q, struct group *g, const struct inner *in, const struct span *packet)
+{
+	size_t mtu = min((size_t)g->mtu, (size_t)FRAGMENT_MAX), done = 0, len;
+	uint8_t piece[FRAGMENT_MAX];
+	unsigned dropped = 0;
+
+	if (!g->session) {
+		datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), 1);
 		return;
-	(void)tun_write_burst(&q->tun, &b->gro, &out, 1, &result);
+	}
+	stage_group(q, g);
+	while ((len = fragment_next(piece, mtu, in, packet->data, &done)))
+		dropped += peer_stage(g->peer, g->session, piece, len);
+	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
+}
+
+/*
+ * Makes a packet fit the tenant's way. False: it does not go as it is, and has been seen
+ * to. told is who got an error last: of a super-packet each segment is too large, and one
+ * answer says it.
+ */
+static bool fit(struct queue *q, struct group *g, const struct inner *in,
+		const struct span *packet, struct inner *told)
+{
+	size_t addr_len = in->family == AF_INET ? 4 : 16;
+
+	if (unlikely(mss_may_be_syn(in, packet->data)))
+		(void)mss_clamp(in, packet->data, datapath_mtu(q->dp, g->peer));
+	if (likely(!g->mtu || packet->len <= g->mtu))
+		return true;
+	if (fragment_may(in, packet->data)) {
+		cut(q, g, in, packet);
+		return false;
+	}
+	datapath_drop(q->dp, g->peer, DROP_TOO_BIG, 1);
+	if (told->family != in->family || memcmp(told->src, in->src, addr_len) ||
+	    memcmp(told->dst, in->dst, addr_len))
+		answer_too_big(q, g, in, packet);
+	*told = *in;
+	return false;
 }
 
 /* Finds the peer for each packet and collects those of one peer. */
@@ -238,6 +326,7 @@ static void route(struct queue *q, unsigned n)
 	struct burst *b = q->burst;
 	const uint8_t *last_dst = NULL;
 	uint8_t last_family = AF_UNSPEC;
+	struct inner told = { .family = AF_UNSPEC };
 	struct group *g = NULL;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -262,10 +351,13 @@ static void route(struct queue *q, unsigned n)
 		}
 		if (!g) {
 			peer = datapath_owner(q->dp, in.family, in.dst);
-			datapath_drop(q->dp, peer, peer ? DROP_NO_ENDPOINT : DROP_NO_TENANT, 1);
+			datapath_drop(q->dp, peer,
+				      absence(peer, peer ? DROP_NO_ENDPOINT : DROP_NO_TENANT), 1);
 			answer_unreachable(q, &in, s);
 			continue;
 		}
+		if (!fit(q, g, &in, s, &told))
+			continue;
 		b->packets[i] = (struct packet){ .data = s->data,
 						 .len = (uint32_t)s->len,
 						 .ecn = in.ecn };
@@ -299,7 +391,7 @@ static void limit_group(struct queue *q, struct group *g, struct limit *limit)
 		first |= verdict == LIMIT_FIRST;
 		dropped += verdict == LIMIT_DROP;
 	}
-	datapath_drop(q->dp, g->peer, DROP_RATE_DOWN, dropped);
+	datapath_drop(q->dp, g->peer, limit_reason(limit, LIMIT_DOWN), dropped);
 	if (first)
 		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_RELEASE);
 }
@@ -328,12 +420,11 @@ static void hold_back(struct queue *q)
 		if (!g->n) {
 			continue;
 		} else if (!g->session) {
-			datapath_drop(q->dp, g->peer, DROP_NO_TENANT, g->n);
+			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
 			g->n = 0;
 		} else if (session_is_staging(g->session)) {
 			/* The flush asks for a handshake if it finds no key. */
 			stage_group(q, g);
-			g->n = 0;
 			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
 		}
 	}
@@ -475,7 +566,7 @@ uint64_t send_held(struct queue *q, struct peer *peer)
 	struct limit_taken taken;
 
 	limit_take(limit, LIMIT_DOWN, q->burst->now, &taken);
-	datapath_drop(q->dp, peer, DROP_RATE_DOWN, taken.dropped);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_DOWN), taken.dropped);
 	if (taken.list)
 		send_list(q, peer, taken.list);
 	return limit_settle(limit, LIMIT_DOWN);
@@ -495,6 +586,7 @@ void send_handshake(struct queue *q, struct peer *peer)
 	} else {
 		counter_add(&peer->traffic.tx_packets, 1);
 		counter_add(&peer->traffic.tx_bytes, out->len);
+		learned_counted(peer);
 	}
 	free(out);
 }

@@ -28,7 +28,8 @@ union control {
 int udp_rx_init(struct udp_rx *rx)
 {
 	/* Mapped, not touched: a page costs memory only once a packet lay in it. */
-	rx->buffers = malloc((size_t)UDP_RX_MESSAGES * UDP_RX_BUFFER);
+	rx->buffers = malloc((size_t)UDP_RX_SLOTS * UDP_RX_BUFFER);
+	fairq_init(&rx->queue, UDP_RX_SLOTS);
 	return rx->buffers ? 0 : -ENOMEM;
 }
 
@@ -71,70 +72,212 @@ static size_t read_control(struct msghdr *msg, struct endpoint *from, uint8_t *e
 	return segment;
 }
 
-/* Splits one message at its segment size. Returns the number of packets so far. */
-static unsigned split_message(struct udp_rx *rx, unsigned n, unsigned message, uint8_t *data,
-			      size_t len, size_t segment, uint8_t ecn)
+static uint8_t *buffer_of(const struct udp_rx *rx, unsigned slot)
 {
-	if (!segment)
-		segment = len;
-	/* A zero-length datagram is a packet too: it is dropped, and counted, as malformed. */
-	do {
-		size_t piece = min(segment, len);
-
-		rx->packets[n++] = (struct udp_packet){ .data = data,
-							.len = (uint32_t)piece,
-							.message = (uint16_t)message,
-							.ecn = ecn };
-		data += piece;
-		len -= piece;
-	} while (len && n < UDP_RX_PACKETS);
-	return n;
+	return rx->buffers + (size_t)slot * UDP_RX_BUFFER;
 }
 
-unsigned udp_recv_burst(int fd, struct udp_rx *rx)
+/* Splits a message at its segment size. */
+static void split(struct udp_rx *rx, unsigned slot)
+{
+	const struct udp_message *m = &rx->messages[slot];
+	uint8_t *data = buffer_of(rx, slot);
+	uint32_t len = m->len;
+
+	/* A zero-length datagram is a packet too: it is dropped, and counted, as malformed. */
+	do {
+		uint32_t piece = m->segment ? min(m->segment, len) : len;
+
+		rx->packets[rx->n_packets++] = (struct udp_packet){ .data = data,
+								    .len = piece,
+								    .message = (uint16_t)slot,
+								    .ecn = m->ecn };
+		data += piece;
+		len -= piece;
+	} while (len && rx->n_packets < UDP_RX_PACKETS);
+}
+
+static unsigned n_packets(const struct udp_message *m)
+{
+	return m->segment ? (m->len + m->segment - 1) / m->segment : 1;
+}
+
+/* System call and answer of one batch. */
+struct batch {
+	unsigned n;
+	uint16_t slots[UDP_RX_MESSAGES];
+	size_t bytes;
+	bool all; /* nothing was left in the socket */
+};
+
+static void note_message(struct udp_rx *rx, unsigned slot, struct mmsghdr *msg, void *owner)
+{
+	struct udp_message *m = &rx->messages[slot];
+	struct endpoint *from = &rx->from[slot];
+
+	memset(&from->src6, 0, sizeof(from->src6));
+	from->src_ifindex = 0;
+	m->owner = owner;
+	m->len = msg->msg_len;
+	m->oversized = msg->msg_hdr.msg_flags & MSG_TRUNC;
+	m->segment = (uint32_t)read_control(&msg->msg_hdr, from, &m->ecn);
+}
+
+/* Fills free slots. */
+static void receive(int fd, struct udp_rx *rx, void *owner, struct batch *b)
 {
 	struct mmsghdr msgs[UDP_RX_MESSAGES];
 	struct iovec iov[UDP_RX_MESSAGES];
 	union control control[UDP_RX_MESSAGES];
-	unsigned packets = 0;
-	int n;
+	unsigned asked = 0;
+	int n, slot;
 
-	/* UDP_RX_PACKETS holds 16 × 64; a kernel that merges more is served one by one. */
-	_Static_assert(UDP_RX_MESSAGES * UDP_GSO_SEGMENTS <= UDP_RX_PACKETS, "room for a burst");
-	rx->n_oversized = 0;
-	for (unsigned i = 0; i < UDP_RX_MESSAGES; i++) {
-		iov[i].iov_base = rx->buffers + (size_t)i * UDP_RX_BUFFER;
-		iov[i].iov_len = UDP_RX_BUFFER;
-		msgs[i].msg_hdr = (struct msghdr){ .msg_name = &rx->from[i].addr,
-						   .msg_namelen = sizeof(rx->from[i].addr6),
-						   .msg_iov = &iov[i],
-						   .msg_iovlen = 1,
-						   .msg_control = &control[i],
-						   .msg_controllen = sizeof(control[i]) };
+	while (asked < UDP_RX_MESSAGES && (slot = fairq_take(&rx->queue)) >= 0) {
+		iov[asked].iov_base = buffer_of(rx, (unsigned)slot);
+		iov[asked].iov_len = UDP_RX_BUFFER;
+		msgs[asked].msg_hdr = (struct msghdr){ .msg_name = &rx->from[slot].addr,
+						       .msg_namelen = sizeof(rx->from[slot].addr6),
+						       .msg_iov = &iov[asked],
+						       .msg_iovlen = 1,
+						       .msg_control = &control[asked],
+						       .msg_controllen = sizeof(control[0]) };
+		b->slots[asked++] = (uint16_t)slot;
 	}
 	do {
-		n = recvmmsg(fd, msgs, UDP_RX_MESSAGES, MSG_DONTWAIT, NULL);
+		n = asked ? recvmmsg(fd, msgs, asked, MSG_DONTWAIT, NULL) : 0;
 		/* A pending ICMP error is handed out once and says nothing about what waits. */
 	} while (n < 0 && (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH ||
 			   errno == ENETUNREACH));
-	for (int i = 0; i < n; i++) {
-		struct endpoint *from = &rx->from[i];
-		uint8_t ecn;
-		size_t segment;
+	b->n = n > 0 ? (unsigned)n : 0;
+	b->all = b->n < asked;
+	b->bytes = 0;
+	for (unsigned i = 0; i < b->n; i++) {
+		note_message(rx, b->slots[i], &msgs[i], owner);
+		b->bytes += msgs[i].msg_len;
+	}
+	/* The one that was taken first is the first to be taken again. */
+	while (asked > b->n)
+		fairq_give(&rx->queue, b->slots[--asked]);
+}
 
-		memset(&from->src6, 0, sizeof(from->src6));
-		from->src_ifindex = 0;
-		segment = read_control(&msgs[i].msg_hdr, from, &ecn);
-		if (msgs[i].msg_hdr.msg_flags & MSG_TRUNC) {
-			rx->n_oversized++;
+/* Becomes part of the burst. */
+static void hold(struct udp_rx *rx, unsigned slot)
+{
+	rx->held[rx->n_held++] = (uint16_t)slot;
+	if (rx->messages[slot].oversized)
+		rx->n_oversized++;
+	else
+		split(rx, slot);
+}
+
+/* A packet costs as much as some hundred bytes, whatever its size. */
+static uint32_t cost_of(const struct udp_message *m)
+{
+	return m->len + 512 * n_packets(m);
+}
+
+static void queue_batch(struct udp_rx *rx, const struct batch *b, const struct udp_rx_judge *judge)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		unsigned slot = b->slots[i];
+		struct udp_message *m = &rx->messages[slot];
+
+		fairq_push(&rx->queue, slot, judge->bucket(m->owner, buffer_of(rx, slot), m->len),
+			   cost_of(m));
+	}
+}
+
+/* Room for one more batch, at the expense of who has most. */
+static void make_room(struct udp_rx *rx, const struct udp_rx_judge *judge)
+{
+	while (rx->queue.n_free < UDP_RX_MESSAGES) {
+		int slot = fairq_evict(&rx->queue);
+		struct udp_message *m;
+
+		if (slot < 0)
+			return;
+		m = &rx->messages[slot];
+		if (m->owner)
+			judge->lost(m->owner, buffer_of(rx, (unsigned)slot), m->len, n_packets(m));
+		fairq_give(&rx->queue, (unsigned)slot);
+	}
+}
+
+/* Takes all that the socket holds, or as much as there are slots. */
+static void empty_socket(int fd, struct udp_rx *rx, void *owner, struct batch *b,
+			 const struct udp_rx_judge *judge)
+{
+	unsigned rounds = 0;
+
+	queue_batch(rx, b, judge);
+	while (!b->all && rx->queue.n_free) {
+		receive(fd, rx, owner, b);
+		queue_batch(rx, b, judge);
+	}
+	if (b->all)
+		rx->behind /= 2;
+	else if (rx->behind < UDP_RX_PATIENCE)
+		rx->behind++;
+	if (rx->behind < UDP_RX_PATIENCE)
+		return;
+	while (!b->all && rounds++ < UDP_RX_ROUNDS) {
+		make_room(rx, judge);
+		receive(fd, rx, owner, b);
+		queue_batch(rx, b, judge);
+	}
+}
+
+/* The next burst of what waits: of one owner. */
+static void serve(struct udp_rx *rx)
+{
+	size_t bytes = 0;
+	int slot;
+
+	while (rx->n_held < UDP_RX_MESSAGES && (slot = fairq_peek(&rx->queue)) >= 0) {
+		struct udp_message *m = &rx->messages[slot];
+
+		if (rx->n_held && (m->owner != rx->owner || bytes + m->len > UDP_RX_BURST))
+			break;
+		fairq_pop(&rx->queue);
+		if (!m->owner) {
+			fairq_give(&rx->queue, (unsigned)slot);
 			continue;
 		}
-		if (packets >= UDP_RX_PACKETS)
-			break;
-		packets = split_message(rx, packets, (unsigned)i, iov[i].iov_base,
-					msgs[i].msg_len, segment, ecn);
+		rx->owner = m->owner;
+		bytes += m->len;
+		hold(rx, (unsigned)slot);
 	}
-	return packets;
+}
+
+unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge)
+{
+	struct batch b = { .all = true };
+
+	/* UDP_RX_PACKETS holds 16 × 64; of a kernel that merges more the rest is lost. */
+	_Static_assert(UDP_RX_MESSAGES * UDP_GSO_SEGMENTS <= UDP_RX_PACKETS, "room for a burst");
+	while (rx->n_held)
+		fairq_give(&rx->queue, rx->held[--rx->n_held]);
+	rx->n_packets = rx->n_oversized = 0;
+	rx->owner = owner;
+	if (fd >= 0)
+		receive(fd, rx, owner, &b);
+	if (b.all && b.bytes <= UDP_RX_BURST && fairq_is_empty(&rx->queue)) {
+		rx->behind /= 2;
+		for (unsigned i = 0; i < b.n; i++)
+			hold(rx, b.slots[i]);
+		return rx->n_packets;
+	}
+	if (fd >= 0)
+		empty_socket(fd, rx, owner, &b, judge);
+	serve(rx);
+	return rx->n_packets;
+}
+
+void udp_rx_forget(struct udp_rx *rx, const void *owner)
+{
+	for (unsigned i = 0; i < UDP_RX_SLOTS; i++)
+		if (rx->messages[i].owner == owner)
+			rx->messages[i].owner = NULL;
 }
 
 /* Sending */

@@ -15,16 +15,29 @@
 #include <sys/uio.h>
 
 #include "../base/endpoint.h"
+#include "../base/fairq.h"
 
 enum {
-	UDP_RX_MESSAGES = 16,     /* per burst; with GRO each may be 64 packets */
+	UDP_RX_MESSAGES = 16,     /* per system call; with GRO each may be 64 packets */
+	UDP_RX_BURST = 256 << 10, /* bytes of one burst: everybody else waits for its end */
+	UDP_RX_SLOTS = FAIRQ_SLOTS_MAX, /* messages that were received and wait for their turn */
+	/*
+	 * So many bursts have left something in the socket before packets are dropped that we
+	 * might have come to: more than it holds, of large packets and of small ones.
+	 */
+	UDP_RX_PATIENCE = 64,
+	UDP_RX_ROUNDS = 64,       /* system calls in a row to empty it then */
 	UDP_RX_BUFFER = 65536,    /* the largest datagram, and the largest GRO super-packet */
 	UDP_RX_PACKETS = 1024,    /* packets per burst, once split */
 	UDP_TX_RUNS = 256,        /* messages in one sendmmsg */
 	UDP_TX_PIECES = 1024,     /* packets in one flush */
 	UDP_GSO_SEGMENTS = 64,    /* UDP_MAX_SEGMENTS of every kernel that has UDP_SEGMENT */
 	UDP_GSO_BYTES = 65000,    /* below 65,535 by any header that may come in front */
-	UDP_BUFFER = 8 << 20      /* socket buffers: the default 208 KiB is 2 ms of traffic */
+	/*
+	 * Socket buffers: the default of 208 KiB is a millisecond of traffic, and a worker may
+	 * wait as long for a processor. Much more, and others wait behind whoever fills it.
+	 */
+	UDP_BUFFER = 1 << 20
 };
 
 /* The sockets of one queue: one per family, sharing their port with the other queues'. */
@@ -43,11 +56,36 @@ struct udp_packet {
 	uint8_t ecn;
 };
 
+/* A datagram, or several of one sender that GRO has merged. */
+struct udp_message {
+	void *owner;   /* as udp_recv_burst() was given it; NULL: of nobody any more */
+	uint32_t len;
+	uint32_t segment; /* size of each packet but the last */
+	uint8_t ecn;
+	bool oversized;   /* cut by the kernel */
+};
+
+/*
+ * Whose is a message that has to wait? Any number; those of one number wait for each
+ * other. And what is to be counted when it waited in vain: n packets.
+ */
+struct udp_rx_judge {
+	uint32_t (*bucket)(void *owner, const uint8_t *message, size_t len);
+	void (*lost)(void *owner, const uint8_t *message, size_t len, unsigned n);
+};
+
 struct udp_rx {
 	struct udp_packet packets[UDP_RX_PACKETS];
-	struct endpoint from[UDP_RX_MESSAGES];
-	unsigned n_oversized; /* datagrams cut by the kernel: dropped */
-	uint8_t *buffers;     /* UDP_RX_MESSAGES × UDP_RX_BUFFER */
+	unsigned n_packets;
+	unsigned n_oversized; /* datagrams dropped for that, of those in this burst */
+	void *owner;          /* of the burst */
+	unsigned behind;      /* bursts that left something in a socket; half when it was empty */
+	unsigned n_held;
+	uint16_t held[UDP_RX_MESSAGES]; /* slots of the burst */
+	struct endpoint from[UDP_RX_SLOTS];
+	struct udp_message messages[UDP_RX_SLOTS];
+	struct fairq queue;   /* of slots */
+	uint8_t *buffers;     /* UDP_RX_SLOTS × UDP_RX_BUFFER */
 };
 
 /* Datagrams to be sent: runs to one peer become one system call. */
@@ -87,11 +125,23 @@ must_check int udp_rx_init(struct udp_rx *rx);
 void udp_rx_free(struct udp_rx *rx);
 
 /*
- * Receives what is there, up to one burst. Returns the number of rx->packets; 0:
- * nothing. Errors that belong to datagrams we sent (ICMP) are swallowed.
- * rx->n_oversized is set anew.
+ * Receives what is there, up to one burst. Returns the number of rx->packets. Errors that
+ * belong to datagrams we sent (ICMP) are swallowed.
+ *
+ * When the socket holds more than a burst, all of it is taken, and waits in rx for its turn:
+ * whoever sends little is served first, and where there is no room, whoever sends most
+ * loses. The burst may then be of another owner, in rx->owner, and udp_rx_waits() says
+ * whether there is more. fd -1: nothing is received, only served.
  */
-unsigned udp_recv_burst(int fd, struct udp_rx *rx);
+unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge);
+
+static inline bool udp_rx_waits(const struct udp_rx *rx)
+{
+	return !fairq_is_empty(&rx->queue);
+}
+
+/* What waits for that owner is forgotten, before he goes. */
+void udp_rx_forget(struct udp_rx *rx, const void *owner);
 
 /* Empties it, for datagrams that leave through s. */
 static inline void udp_tx_reset(struct udp_tx *tx, const struct udp_sockets *s)

@@ -3,8 +3,11 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <unistd.h>
+
+#include "../../crypto/messages.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -125,6 +128,28 @@ static int open_pair(struct udp_sockets *s, uint16_t *port, uint32_t mark, bool 
 	return 0;
 }
 
+/*
+ * Data goes to the socket of its peer's home, which the first byte of the receiver index
+ * names (table/index.h); everything else to any, by the kernel's hash of the sender.
+ */
+static void steer(int fd, unsigned n)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct message_data, type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MESSAGE_DATA << 24, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct message_data, receiver_index)),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX) /* nobody's number */
+	};
+	struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
+
+	/* Without it all works, if not at home. */
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+				 sizeof(program));
+}
+
 int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bool offload)
 {
 	/* A port that the kernel picked for IPv4 may be taken for IPv6. */
@@ -136,8 +161,11 @@ int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bo
 			s[i] = (struct udp_sockets){ .fd4 = -1, .fd6 = -1 };
 		for (unsigned i = 0; i < n && !err; i++)
 			err = open_pair(&s[i], &actual, mark, i == 0, offload);
-		if (!err)
+		if (!err) {
+			steer(s[n - 1].fd4, n);
+			steer(s[n - 1].fd6, n);
 			return 0;
+		}
 		for (unsigned i = 0; i < n; i++)
 			udp_close(&s[i]);
 		if (err != -EADDRINUSE || port)

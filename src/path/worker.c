@@ -11,6 +11,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../base/poll.h"
+#include "../peer/events.h"
 #include "handshake.h"
 
 enum {
@@ -51,6 +52,7 @@ struct worker {
 	struct wheel wheel; /* of sessions */
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
+	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
 	struct burst burst;
 };
 
@@ -85,9 +87,14 @@ static void leave_wheel(struct worker *w, struct peer *peer)
 static void give_up(struct peer *peer, struct session *session)
 {
 	unsigned n = peer_drop_staged(peer, session);
+	struct endpoint where = { 0 };
+
+	counter_add(&peer->dp->handshakes.unanswered, 1);
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	(void)!peer_get_endpoint(peer, &where);
+	peer_note_where(peer, EVENT_UNANSWERED, &where);
 	/* Persistent keepalives go on trying, and the session is what they are counted in. */
 	if (!atomic_load_explicit(&peer->keepalive, memory_order_relaxed))
 		peer_drop_idle_session(peer);
@@ -224,6 +231,12 @@ static void rearm(struct worker *w)
 
 /* Packets */
 
+/* One writer needs no locked instruction. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, counter_read(counter) + n, memory_order_relaxed);
+}
+
 static void on_tun(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
@@ -235,6 +248,8 @@ static void on_tun(uv_poll_t *poll, int status, int events)
 	turn_begin(port->worker);
 	n = send_burst(q);
 	rcu_turn_end();
+	count(&port->worker->bursts, n > 0);
+	count(&port->worker->sent, (uint64_t)max(n, 0));
 	if (n < 0) {
 		/* The device is gone: nothing will ever come, and polling it would spin. */
 		uv_poll_stop(poll);
@@ -245,15 +260,27 @@ static void on_tun(uv_poll_t *poll, int status, int events)
 		uv_async_send(&port->worker->wake);
 }
 
+/* A burst from a socket of the queue; -1: of what waits. What then waits is served after others. */
+static void receive(struct worker *w, struct queue *q, int fd)
+{
+	unsigned n;
+
+	turn_begin(w);
+	n = receive_burst(q, fd);
+	rcu_turn_end();
+	count(&w->bursts, n > 0);
+	count(&w->received, n);
+	if (udp_rx_waits(&w->burst.rx))
+		uv_async_send(&w->wake);
+}
+
 static void on_udp(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
 	struct udp_sockets *udp = rcu_read(&port->queue->udp);
 
 	(void)events;
-	turn_begin(port->worker);
-	receive_burst(port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
-	rcu_turn_end();
+	receive(port->worker, port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
 	(void)!poll_go_on(poll, status, on_udp);
 }
 
@@ -385,6 +412,7 @@ static bool detach(struct worker *w, struct call *call)
 	if (!port)
 		return true;
 	*link = port->next;
+	udp_rx_forget(&w->burst.rx, port->queue);
 	w->closing = call;
 	port->closing = 1u + (unsigned)port->polls4 + (unsigned)port->polls6;
 	uv_close((uv_handle_t *)&port->tun, on_port_closed);
@@ -464,6 +492,8 @@ static void on_wake(uv_async_t *async)
 
 	serve_inbox(w);
 	finish_super_packets(w);
+	if (w->ports && udp_rx_waits(&w->burst.rx))
+		receive(w, w->ports->queue, -1);
 	rearm(w);
 	if (call && call->fn(w, call))
 		finish(call);
@@ -626,6 +656,16 @@ void workers_stop(struct workers *ws)
 	handshake_stop(ws->handshake);
 	free(ws->worker);
 	*ws = (struct workers){ 0 };
+}
+
+void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
+{
+	const struct worker *w = ws->worker[i];
+
+	*out = (struct worker_load){ .processor = clock_of_thread(w->thread),
+				     .bursts = counter_read(&w->bursts),
+				     .received = counter_read(&w->received),
+				     .sent = counter_read(&w->sent) };
 }
 
 const char *workers_crypto(const struct workers *ws)

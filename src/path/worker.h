@@ -28,6 +28,17 @@ must_check int workers_start(struct workers *ws, unsigned n, const char *crypto)
 /* Ends and joins all threads. After the last device is closed. */
 void workers_stop(struct workers *ws);
 
+/* What a worker has done since it was started. */
+struct worker_load {
+	uint64_t processor; /* ns of processor time, by the kernel's account */
+	uint64_t bursts;    /* turns that carried packets */
+	uint64_t received;  /* datagrams */
+	uint64_t sent;      /* packets read from the TUN device */
+};
+
+/* Of worker i < ws->n. */
+void workers_load(const struct workers *ws, unsigned i, struct worker_load *out);
+
 /* Name of the AEAD provider in use. */
 const char *workers_crypto(const struct workers *ws);
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "../base/clock.h"
+
 /* Of all tenants of a device together: what they can make us hold. */
 enum { HELD_TOTAL_MAX = 64 << 20 };
 
@@ -14,6 +16,7 @@ struct limit *limit_new(_Atomic size_t *total)
 	if (!l)
 		return NULL;
 	l->total = total;
+	meter_init(&l->meter);
 	for (unsigned i = 0; i < LIMIT_WAYS; i++) {
 		pthread_mutex_init(&l->lanes[i].lock, NULL);
 		l->lanes[i].tail = &l->lanes[i].held;
@@ -61,7 +64,20 @@ void limit_free(struct limit *l)
 	free(l);
 }
 
-static bool set_lane(struct lane *lane, uint64_t rate)
+/* The lesser of both; 0: no limit. */
+static uint64_t slower(uint64_t rate, uint64_t quota_rate)
+{
+	return rate && quota_rate ? min(rate, quota_rate) : quota_rate;
+}
+
+static void set_slow(struct lane *lane, uint64_t rate)
+{
+	atomic_store_explicit(&lane->slow_burst, rate ? limit_queue_burst(rate) : 0,
+			      memory_order_relaxed);
+	atomic_store_explicit(&lane->slow_rate, rate, memory_order_relaxed);
+}
+
+static bool set_lane(struct lane *lane, uint64_t rate, uint64_t quota_rate)
 {
 	bool waiting;
 
@@ -73,6 +89,7 @@ static bool set_lane(struct lane *lane, uint64_t rate)
 		atomic_store_explicit(&lane->rate, rate, memory_order_relaxed);
 		lane->codel = (struct codel){ 0 };
 	}
+	set_slow(lane, slower(rate, quota_rate));
 	waiting = atomic_load_explicit(&lane->waiting, memory_order_relaxed);
 	pthread_mutex_unlock(&lane->lock);
 	return waiting;
@@ -80,10 +97,30 @@ static bool set_lane(struct lane *lane, uint64_t rate)
 
 bool limit_set(struct limit *l, const struct limits *limits)
 {
-	bool up = set_lane(&l->lanes[LIMIT_UP], limits->rate_up);
-	bool down = set_lane(&l->lanes[LIMIT_DOWN], limits->rate_down);
+	uint64_t slow = limits->quota.bytes ? limits->quota.rate : 0;
+	bool up = set_lane(&l->lanes[LIMIT_UP], limits->rate_up, slow);
+	bool down = set_lane(&l->lanes[LIMIT_DOWN], limits->rate_down, slow);
+	struct timespec now;
 
+	clock_realtime(&now);
+	meter_set(&l->meter, &limits->quota, now.tv_sec);
 	return up || down;
+}
+
+bool limit_refresh(struct limit *l)
+{
+	bool waiting = false;
+
+	for (unsigned i = 0; i < LIMIT_WAYS; i++) {
+		struct lane *lane = &l->lanes[i];
+
+		pthread_mutex_lock(&lane->lock);
+		atomic_store_explicit(&lane->due, 0, memory_order_relaxed);
+		lane->codel = (struct codel){ 0 };
+		waiting |= atomic_load_explicit(&lane->waiting, memory_order_relaxed);
+		pthread_mutex_unlock(&lane->lock);
+	}
+	return waiting;
 }
 
 struct limits limit_get(const struct limit *l)
@@ -92,6 +129,7 @@ struct limits limit_get(const struct limit *l)
 		.rate_up = atomic_load_explicit(&l->lanes[LIMIT_UP].rate, memory_order_relaxed),
 		.rate_down =
 			atomic_load_explicit(&l->lanes[LIMIT_DOWN].rate, memory_order_relaxed),
+		.quota = l->meter.quota,
 	};
 }
 
@@ -111,11 +149,11 @@ unsigned limit_close(struct limit *l)
 }
 
 /* Under the lock. */
-static bool may_pass(struct lane *lane, uint64_t now, size_t len)
+static bool may_pass(struct limit *l, struct lane *lane, uint64_t now, size_t len)
 {
-	uint64_t rate = atomic_load_explicit(&lane->rate, memory_order_relaxed);
+	struct pace pace = limit_pace(l, lane);
 
-	return !rate || limit_bucket(lane, rate, now, len, true);
+	return !pace.rate || limit_bucket(lane, pace, now, len, true);
 }
 
 /* Under the lock. False: there is no room. */
@@ -123,7 +161,7 @@ static bool hold(struct limit *l, struct lane *lane, uint64_t now, const uint8_t
 {
 	struct staged *s;
 
-	if (lane->closed || !limit_queue_room(lane, len) ||
+	if (lane->closed || !limit_queue_room(lane, limit_pace(l, lane).rate, len) ||
 	    atomic_load_explicit(l->total, memory_order_relaxed) + len > HELD_TOTAL_MAX)
 		return false;
 	s = staged_new(data, len);
@@ -144,10 +182,12 @@ enum limit_verdict limit_packet(struct limit *l, enum limit_way way, uint64_t no
 	struct lane *lane = &l->lanes[way];
 	bool waiting;
 
+	if (meter_is_shut(&l->meter))
+		return LIMIT_DROP;
 	pthread_mutex_lock(&lane->lock);
 	waiting = atomic_load_explicit(&lane->waiting, memory_order_relaxed);
-	if (!waiting && may_pass(lane, now, len)) {
-		verdict = LIMIT_PASS;
+	if (!waiting && may_pass(l, lane, now, len)) {
+		verdict = meter_spend(&l->meter, len, true) ? LIMIT_PASS : LIMIT_DROP;
 	} else if (hold(l, lane, now, data, len)) {
 		verdict = waiting ? LIMIT_HELD : LIMIT_FIRST;
 		atomic_store_explicit(&lane->waiting, true, memory_order_relaxed);
@@ -157,19 +197,24 @@ enum limit_verdict limit_packet(struct limit *l, enum limit_way way, uint64_t no
 }
 
 /* When the bucket has what the head of the queue costs. Under the lock. */
-static uint64_t due_next(const struct lane *lane)
+static uint64_t due_next(const struct limit *l, const struct lane *lane)
 {
-	uint64_t rate = atomic_load_explicit(&lane->rate, memory_order_relaxed);
 	uint64_t due = atomic_load_explicit(&lane->due, memory_order_relaxed);
-	uint64_t burst = atomic_load_explicit(&lane->burst, memory_order_relaxed);
+	struct pace pace = limit_pace(l, lane);
 	uint64_t cost;
 
-	if (!rate)
+	if (!pace.rate)
 		return 0;
-	cost = limit_cost(lane->held->len, rate);
-	if (cost > burst)
+	cost = limit_cost(lane->held->len, pace.rate);
+	if (cost > pace.burst)
 		return due;
-	return max(due + cost, burst) - burst;
+	return max(due + cost, pace.burst) - pace.burst;
+}
+
+/* Its quota is used up, and nothing passes: then what waits goes at once. Under the lock. */
+static bool is_due(const struct limit *l, const struct lane *lane, uint64_t now)
+{
+	return meter_is_shut(&l->meter) || due_next(l, lane) <= now;
 }
 
 void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_taken *out)
@@ -179,17 +224,21 @@ void limit_take(struct limit *l, enum limit_way way, uint64_t now, struct limit_
 
 	*out = (struct limit_taken){ 0 };
 	pthread_mutex_lock(&lane->lock);
-	while (lane->held && due_next(lane) <= now) {
+	while (lane->held && is_due(l, lane, now)) {
 		struct staged *s = lane->held;
+		bool shut = meter_is_shut(&l->meter);
 
 		/* What is dropped pays nothing. */
-		if (limit_queue_drops(lane, s, now)) {
+		if (shut || limit_queue_drops(lane, limit_pace(l, lane).rate, s, now)) {
 			staged_free(pop(l, lane));
 			out->dropped++;
 			continue;
 		}
-		if (!may_pass(lane, now, s->len))
+		if (!may_pass(l, lane, now, s->len))
 			break;
+		/* This is the one too many: it is looked at again, and dropped. */
+		if (!meter_spend(&l->meter, s->len, true))
+			continue;
 		*tail = pop(l, lane);
 		tail = &s->next;
 	}
@@ -205,7 +254,7 @@ uint64_t limit_settle(struct limit *l, enum limit_way way)
 		return next;
 	pthread_mutex_lock(&lane->lock);
 	if (lane->held)
-		next = due_next(lane);
+		next = due_next(l, lane);
 	else
 		atomic_store_explicit(&lane->waiting, false, memory_order_release);
 	pthread_mutex_unlock(&lane->lock);

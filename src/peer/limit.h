@@ -10,6 +10,9 @@
  *   home worker  limit_take     what may pass now, of what waits
  *                limit_settle   it is on its way; when the next may follow
  *
+ * What passes is counted against the quota (meter.h): past it the rates are lower, or all
+ * is dropped.
+ *
  * Only tenants that have a limit have one of these, made at its first and kept until the
  * tenant goes: with both rates 0 all passes. A flow is never reordered: while anything waits, or
  * is being sent by the home worker, what follows waits behind it.
@@ -22,6 +25,8 @@
 
 #include "../base/wheel.h"
 #include "../config/limits.h"
+#include "../table/counters.h"
+#include "meter.h"
 #include "staged.h"
 
 struct peer;
@@ -50,6 +55,8 @@ struct codel {
 struct lane {
 	_Atomic uint64_t rate;  /* bit/s; 0: no limit. Control writes, under lock */
 	_Atomic uint64_t burst; /* ns at that rate: the depth of the bucket. Likewise */
+	/* The same once the quota is used up; 0: no other. */
+	_Atomic uint64_t slow_rate, slow_burst;
 	/* ns: when what has passed would have passed at the rate. Full bucket: not after now */
 	_Atomic uint64_t due;
 	_Atomic bool waiting; /* written under lock: packets are held or just being sent */
@@ -63,6 +70,7 @@ struct lane {
 
 struct limit {
 	struct lane lanes[LIMIT_WAYS];
+	struct meter meter; /* of its quota */
 	_Atomic size_t *total; /* bytes held by all tenants of the device */
 	struct wheel_timer timer; /* home worker */
 	bool on_wheel;            /* home worker; holds a reference to the peer */
@@ -84,6 +92,12 @@ must_check bool limit_set(struct limit *l, const struct limits *limits);
 /* The rates as they are now. Any thread. */
 struct limits limit_get(const struct limit *l);
 
+/*
+ * What its meter allows has changed: buckets are full. True: packets wait, and the home worker is
+ * to look at once (PEER_WORK_RELEASE). Control thread.
+ */
+must_check bool limit_refresh(struct limit *l);
+
 /* Drops what waits, for good; returns how many packets. Control thread. */
 unsigned limit_close(struct limit *l);
 
@@ -93,16 +107,41 @@ static inline uint64_t limit_cost(uint64_t bytes, uint64_t rate)
 	return (bytes * (8 * NSEC_PER_SEC) + rate / 2) / rate;
 }
 
+/* Why a packet is dropped: for the rate, or a quota that is used up. Any worker. */
+static inline enum drop_reason limit_reason(const struct limit *l, enum limit_way way)
+{
+	if (meter_is_over(&l->meter))
+		return DROP_QUOTA;
+	return way == LIMIT_UP ? DROP_RATE_UP : DROP_RATE_DOWN;
+}
+
+struct pace {
+	uint64_t rate, burst;
+};
+
+/* How fast it may be now. */
+static inline struct pace limit_pace(const struct limit *l, const struct lane *lane)
+{
+	uint64_t slow = atomic_load_explicit(&lane->slow_rate, memory_order_relaxed);
+
+	if (unlikely(slow) && meter_is_over(&l->meter))
+		return (struct pace){
+			slow, atomic_load_explicit(&lane->slow_burst, memory_order_relaxed)
+		};
+	return (struct pace){ atomic_load_explicit(&lane->rate, memory_order_relaxed),
+			      atomic_load_explicit(&lane->burst, memory_order_relaxed) };
+}
+
 /*
  * Takes bytes (under 2 GB) out of the bucket, if there are so many in it; a full one, that is
  * even so too small, lends the rest (some: must all be there, else one packet). now: monotonic ns.
  */
-must_check static inline bool limit_bucket(struct lane *lane, uint64_t rate, uint64_t now,
+must_check static inline bool limit_bucket(struct lane *lane, struct pace pace, uint64_t now,
 					   uint64_t bytes, bool packet)
 {
-	uint64_t limit = now + atomic_load_explicit(&lane->burst, memory_order_relaxed);
+	uint64_t limit = now + pace.burst;
 	uint64_t due = atomic_load_explicit(&lane->due, memory_order_relaxed);
-	uint64_t cost = limit_cost(bytes, rate), after;
+	uint64_t cost = limit_cost(bytes, pace.rate), after;
 
 	do {
 		after = max(due, now) + cost;
@@ -122,12 +161,14 @@ must_check static inline bool limit_pass(struct limit *l, enum limit_way way, ui
 					 uint64_t bytes)
 {
 	struct lane *lane = &l->lanes[way];
-	uint64_t rate = atomic_load_explicit(&lane->rate, memory_order_relaxed);
+	struct pace pace = limit_pace(l, lane);
 
 	/* Whoever sees it cleared sees also that what was held has been sent. */
 	if (unlikely(atomic_load_explicit(&lane->waiting, memory_order_acquire)))
 		return false;
-	return !rate || limit_bucket(lane, rate, now, bytes, false);
+	if (pace.rate && !limit_bucket(lane, pace, now, bytes, false))
+		return false;
+	return meter_spend(&l->meter, bytes, false);
 }
 
 /* One packet of len bytes; what is held is copied. Any worker, RCU turn. */
@@ -156,9 +197,10 @@ uint64_t limit_settle(struct limit *l, enum limit_way way);
 
 /* The depth of a bucket in ns, for a rate that is not 0. */
 uint64_t limit_queue_burst(uint64_t rate);
-/* May len bytes more wait, if held_bytes do? Under lock. */
-must_check bool limit_queue_room(const struct lane *lane, size_t len);
+/* May len bytes more wait, if held_bytes do, at a rate (bit/s; 0: none)? Under lock. */
+must_check bool limit_queue_room(const struct lane *lane, uint64_t rate, size_t len);
 /* Is this one, which was the head of the queue, to be dropped? Marks it instead. Under lock. */
-must_check bool limit_queue_drops(struct lane *lane, struct staged *s, uint64_t now);
+must_check bool limit_queue_drops(struct lane *lane, uint64_t rate, struct staged *s,
+				  uint64_t now);
 
 #endif

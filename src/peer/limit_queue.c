@@ -34,9 +34,8 @@ uint64_t limit_queue_burst(uint64_t rate)
 	return max(BURST_NS, limit_cost((uint64_t)BURST_PACKETS_MIN * PACKET, rate));
 }
 
-bool limit_queue_room(const struct lane *lane, size_t len)
+bool limit_queue_room(const struct lane *lane, uint64_t rate, size_t len)
 {
-	uint64_t rate = atomic_load_explicit(&lane->rate, memory_order_relaxed);
 	uint64_t most = rate / 8 * (QUEUE_NS / NSEC_PER_MSEC) / 1000;
 
 	/* Without a rate it is about to be emptied. */
@@ -99,9 +98,8 @@ static bool codel_drops(struct codel *c, const struct staged *s, uint64_t now, u
 	return true;
 }
 
-bool limit_queue_drops(struct lane *lane, struct staged *s, uint64_t now)
+bool limit_queue_drops(struct lane *lane, uint64_t rate, struct staged *s, uint64_t now)
 {
-	uint64_t rate = atomic_load_explicit(&lane->rate, memory_order_relaxed);
 	struct inner in;
 
 	if (!rate)

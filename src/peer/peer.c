@@ -9,13 +9,15 @@
 
 #include "../base/clock.h"
 #include "../base/encoding.h"
+#include "events.h"
 #include "learned.h"
 
-int peer_group_init(struct peer_group *group)
+int peer_group_init(struct peer_group *group, unsigned n_homes)
 {
 	int err;
 
 	memset(group, 0, sizeof(*group));
+	group->n_homes = n_homes;
 	err = secret_pool_init(&group->sessions, sizeof(struct session));
 	if (err)
 		return err;
@@ -86,6 +88,8 @@ static void peer_free(struct rcu_head *rcu)
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	free(atomic_load_explicit(&peer->drops, memory_order_relaxed));
 	limit_free(atomic_load_explicit(&peer->limit, memory_order_relaxed));
+	free(peer->events);
+	free(peer->sharing);
 	free(peer->allowed_ips);
 	free(peer->name);
 	free(peer);
@@ -221,7 +225,8 @@ struct session *peer_session(struct peer *peer, uint64_t now)
 		return session;
 	pthread_mutex_lock(&peer->lock);
 	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
-	if (session || atomic_load_explicit(&peer->dead, memory_order_relaxed))
+	if (session || atomic_load_explicit(&peer->dead, memory_order_relaxed) ||
+	    peer_is_held(peer))
 		goto out;
 	session = secret_pool_alloc(&peer->group->sessions);
 	if (!session)
@@ -249,11 +254,12 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 {
 	struct keypair *retired[KEYPAIRS_SLOTS];
 	struct session *session;
-	bool dropped = false;
+	bool dropped = false, ended = false;
 
 	pthread_mutex_lock(&peer->lock);
 	session = atomic_load_explicit(&peer->session, memory_order_relaxed);
 	if (session && timers_keys_ended(&session->timers, now)) {
+		ended = !keypairs_are_empty(&session->keys);
 		dropped = !session_is_staging(session) && !timers_awaits_answer(&session->timers);
 		if (dropped)
 			(void)drop_session(peer);
@@ -261,6 +267,8 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 			retire(retired, keypairs_clear(&session->keys, retired));
 	}
 	pthread_mutex_unlock(&peer->lock);
+	if (ended)
+		peer_note(peer, EVENT_SESSION_ENDED, 0);
 	return dropped;
 }
 
@@ -296,6 +304,31 @@ unsigned peer_kill(struct peer *peer)
 	return n_staged + (limit ? limit_close(limit) : 0);
 }
 
+unsigned peer_hold(struct peer *peer)
+{
+	unsigned n_staged;
+
+	pthread_mutex_lock(&peer->lock);
+	atomic_store_explicit(&peer->held, true, memory_order_relaxed);
+	n_staged = drop_session(peer);
+	atomic_store_explicit(&peer->has_endpoint, false, memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
+	return n_staged;
+}
+
+bool peer_release(struct peer *peer)
+{
+	bool held;
+
+	pthread_mutex_lock(&peer->lock);
+	held = atomic_exchange_explicit(&peer->held, false, memory_order_relaxed);
+	if (held)
+		atomic_store_explicit(&peer->has_endpoint, endpoint_is_set(&peer->endpoint),
+				      memory_order_relaxed);
+	pthread_mutex_unlock(&peer->lock);
+	return held;
+}
+
 void peer_drop_idle_session(struct peer *peer)
 {
 	struct session *session;
@@ -306,6 +339,16 @@ void peer_drop_idle_session(struct peer *peer)
 	    !timers_awaits_answer(&session->timers))
 		(void)drop_session(peer);
 	pthread_mutex_unlock(&peer->lock);
+}
+
+/* Both sides have the keys. */
+static void note_handshake(struct peer *peer)
+{
+	struct endpoint where = { 0 };
+
+	(void)!peer_get_endpoint(peer, &where);
+	peer_note_where(peer, EVENT_HANDSHAKE, &where);
+	learned_tell(peer); /* it is there, if it was not before */
 }
 
 static bool is_current(struct peer *peer, const struct session *session)
@@ -327,7 +370,7 @@ int peer_list_handshake(struct peer *peer, struct session *session, uint32_t *in
 		return -ESHUTDOWN;
 	}
 	drop_handshake_index(session);
-	index_insert(peer->group->indices, &receiver->entry);
+	index_insert(peer->group->indices, &receiver->entry, peer->home, peer->group->n_homes);
 	session->handshake = receiver;
 	*index = receiver->entry.index;
 	pthread_mutex_unlock(&peer->lock);
@@ -369,7 +412,7 @@ int peer_add_keys(struct peer *peer, struct session *session, const struct noise
 		clock_realtime(&peer->last_handshake);
 	pthread_mutex_unlock(&peer->lock);
 	if (keys->initiator)
-		learned_tell(peer); /* it is there, if it was not before */
+		note_handshake(peer);
 	return 0;
 }
 
@@ -389,7 +432,7 @@ bool peer_confirm_key(struct peer *peer, struct session *session, struct session
 	}
 	pthread_mutex_unlock(&peer->lock);
 	if (n >= 0)
-		learned_tell(peer);
+		note_handshake(peer);
 	return n >= 0;
 }
 
@@ -413,7 +456,7 @@ int peer_get_endpoint(struct peer *peer, struct endpoint *out)
 	return endpoint_is_set(out) ? 0 : -EDESTADDRREQ;
 }
 
-bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
+bool peer_move(struct peer *peer, const struct endpoint *from, struct endpoint *before)
 {
 	bool news = false, moved = false;
 
@@ -422,15 +465,26 @@ bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
 	    !atomic_load_explicit(&peer->dead, memory_order_relaxed)) {
 		news = !endpoint_same_remote(&peer->endpoint, from);
 		moved = news && endpoint_is_set(&peer->endpoint);
+		*before = peer->endpoint;
 		peer->endpoint = *from;
-		atomic_store_explicit(&peer->has_endpoint, true, memory_order_relaxed);
+		atomic_store_explicit(&peer->has_endpoint, !peer_is_held(peer),
+				      memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&peer->lock);
-	if (moved)
+	if (moved) {
 		atomic_fetch_add_explicit(&peer->endpoint_changes, 1, memory_order_relaxed);
+		peer_note_way(peer, EVENT_ROAMED, before, from);
+	}
 	if (news)
 		learned_tell(peer);
 	return moved;
+}
+
+bool peer_set_endpoint(struct peer *peer, const struct endpoint *from)
+{
+	struct endpoint before;
+
+	return peer_move(peer, from, &before);
 }
 
 void peer_clear_endpoint_src(struct peer *peer)
@@ -533,6 +587,20 @@ unsigned peer_drop_staged(struct peer *peer, struct session *session)
 	return n;
 }
 
+/* Under a flood this writes once a second, and notes nothing. */
+static void note_drop(struct peer *peer, struct drop_counters *drops, enum drop_reason reason)
+{
+	uint32_t now = (uint32_t)(clock_now() / NSEC_PER_SEC) + 1;
+	uint32_t last = atomic_load_explicit(&drops->last[reason], memory_order_relaxed);
+
+	if (last == now)
+		return;
+	/* Of several threads at once one is the first. */
+	if (atomic_exchange_explicit(&drops->last[reason], now, memory_order_relaxed) == last &&
+	    (!last || now - last >= EVENTS_DROP_QUIET_S))
+		peer_note(peer, EVENT_DROPPED, reason);
+}
+
 void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n)
 {
 	struct drop_counters *drops = rcu_read(&peer->drops);
@@ -550,4 +618,5 @@ void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n)
 			free(fresh);
 	}
 	counter_add(&drops->n[reason], n);
+	note_drop(peer, drops, reason);
 }

@@ -35,10 +35,13 @@
 #include "timers.h"
 
 struct datapath;
+struct event_ring;
+struct sharing;
 
 /* What all peers of a device share. Constant after peer_group_init(). */
 struct peer_group {
 	struct index_table *indices;
+	unsigned n_homes; /* peer.home is below it */
 	struct secret_pool sessions;
 	struct secret_pool keys;
 	_Atomic size_t staged_bytes; /* in all staging queues together */
@@ -117,6 +120,7 @@ struct peer {
 	_Atomic bool has_endpoint;         /* written under lock: spares the lock where none is */
 	_Atomic uint16_t keepalive;        /* seconds; control thread writes */
 	uint16_t home;                     /* queue whose worker looks after it; constant */
+	_Atomic uint16_t mtu;              /* of packets to it; 0: the device's; control writes */
 	struct traffic_counters traffic;
 	_Atomic(struct limit *) limit; /* made at the first limit, constant from there; NULL: none */
 	_Atomic(struct drop_counters *) drops; /* made at the first drop */
@@ -125,33 +129,40 @@ struct peer {
 	struct endpoint endpoint;  /* lock */
 	uint8_t preshared_key[NOISE_KEY_LEN];        /* lock */
 	uint8_t last_timestamp[NOISE_TIMESTAMP_LEN]; /* lock; constant once dead */
-	struct timespec last_handshake;              /* lock; UTC */
 	_Atomic uint32_t endpoint_changes;
+	struct event_ring *events;      /* lock; events.h; NULL: nothing has happened yet */
+	struct sharing *sharing;        /* lock; sharing.h; NULL: it has never moved */
+	struct timespec last_handshake; /* lock; UTC */
 	uint32_t replay_said; /* handshake thread: s since boot, when it was last logged; 0: never */
+	_Atomic unsigned refs;
 
 	struct inbox_item to_worker;
 	struct inbox_item to_handshake;
 	struct inbox_item to_memory; /* any flag: something was learned */
 	struct wheel_timer timer; /* home worker */
 	bool on_wheel;            /* home worker; holds a reference */
+	uint32_t number;          /* device: so many came before it; constant */
 
 	/* control thread */
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	enum announce announce;
-	bool arrived; /* was found connected, and not away since */
+	bool arrived;   /* was found connected, and not away since */
+	bool suspended; /* removed, but what was counted is kept: it may come back */
+	bool buried;    /* that it was removed has been told */
+	_Atomic bool quarantine; /* hold it when its key is shared; anybody reads */
+	_Atomic bool held;       /* written under lock; anybody reads */
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */
 	struct peertable_entry entry;
 	struct peer_group *group;
 	struct datapath *dp; /* passed through to the levels above; constant */
-	_Atomic unsigned refs;
 	struct rcu_head rcu;
 };
 
-/* The table may be shared by nobody else. 0 or -ENOMEM. */
-must_check int peer_group_init(struct peer_group *group);
+/* For peers with so many homes, 1 to 256. 0 or -ENOMEM. */
+must_check int peer_group_init(struct peer_group *group, unsigned n_homes);
 /* After the last peer is gone and rcu_barrier(). Outside an RCU turn. */
 void peer_group_free(struct peer_group *group);
 
@@ -179,7 +190,23 @@ must_check int peer_set_limits(struct peer *peer, const struct limits *limits, b
  */
 unsigned peer_kill(struct peer *peer);
 
-/* The peer's session, made if there is none. NULL: dead, or no memory. RCU turn, any thread. */
+/*
+ * Holds the peer: no session and no handshake, no packet either way, until
+ * peer_release() or for good. Its endpoint stays known. Returns how many staged packets
+ * end with it. Any thread, RCU turn.
+ */
+unsigned peer_hold(struct peer *peer);
+
+/* False: it is not held. Any thread. */
+must_check bool peer_release(struct peer *peer);
+
+/* Any thread. */
+static inline bool peer_is_held(const struct peer *peer)
+{
+	return atomic_load_explicit(&peer->held, memory_order_relaxed);
+}
+
+/* The peer's session, made if there is none. NULL: dead, held, or no memory. RCU turn, any thread. */
 struct session *peer_session(struct peer *peer, uint64_t now);
 
 /*
@@ -206,8 +233,11 @@ must_check int peer_get_endpoint(struct peer *peer, struct endpoint *out);
 
 /*
  * Roaming (§6.5): an authenticated packet came from there. True when the
- * remote side is another one than before. Any thread, RCU turn.
+ * remote side is another one than before, which *before then is. Any thread, RCU turn.
  */
+bool peer_move(struct peer *peer, const struct endpoint *from, struct endpoint *before);
+
+/* The same for whom the rest does not concern. */
 bool peer_set_endpoint(struct peer *peer, const struct endpoint *from);
 
 /* The local address was no good, or no answer comes: let the kernel choose. Any thread. */
@@ -309,7 +339,10 @@ void peer_stop_flushing(struct peer *peer, struct session *session);
 /* Drops what is staged; returns how many. */
 unsigned peer_drop_staged(struct peer *peer, struct session *session);
 
-/* Counts packets that died, for `berth show NAME`. Any thread. */
+/*
+ * Counts packets that died, for `berth show NAME`; the first of a reason after a quiet
+ * time is an event. Any thread, not under peer->lock.
+ */
 void peer_count_drop(struct peer *peer, enum drop_reason reason, uint64_t n);
 
 /* The key behind a keypair slot, and the one behind a receiver. */

@@ -66,14 +66,24 @@ void index_table_free(struct index_table *table)
 	free(table);
 }
 
-void index_insert(struct index_table *table, struct index_entry *entry)
+static uint32_t draw(unsigned home, unsigned n)
+{
+	uint32_t index = randombytes_random();
+	uint32_t low = index & UINT8_MAX;
+
+	low += home - low % n;
+	return (index & ~(uint32_t)UINT8_MAX) | (low > UINT8_MAX ? low - n : low);
+}
+
+void index_insert(struct index_table *table, struct index_entry *entry, unsigned home,
+		  unsigned n)
 {
 	struct cds_lfht_node *there;
 
 	cds_lfht_node_init(&entry->node);
 	/* With a million entries one draw in 4,000 is taken; two in a row hardly ever. */
 	do {
-		entry->index = randombytes_random();
+		entry->index = draw(home, n);
 		rcu_tsan_release(entry);
 		there = cds_lfht_add_unique(table->hash, entry->index, match, &entry->index,
 					    &entry->node);

@@ -36,9 +36,12 @@ void index_table_free(struct index_table *table);
 /*
  * Gives the entry a random index that nobody in this table has, and publishes
  * it: from here on look-ups on other threads may return it. Every 32-bit number
- * is an index, 0 too; "no index" needs a flag of its own.
+ * is an index, 0 too; "no index" needs a flag of its own. Its lowest byte, which
+ * comes first in a message, is home modulo n (1 to 256, above home): so the kernel can
+ * tell whose a message is (udp_open.c).
  */
-void index_insert(struct index_table *table, struct index_entry *entry);
+void index_insert(struct index_table *table, struct index_entry *entry, unsigned home,
+		  unsigned n);
 
 /*
  * Puts new_entry in the place of old_entry, under the same number, in one

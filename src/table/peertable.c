@@ -128,3 +128,33 @@ struct peertable_entry *peertable_next(struct peertable *table, struct peertable
 	cds_lfht_next(table->hash, &it->iter);
 	return entry_at(&it->iter);
 }
+
+void peertable_pause(const struct peertable_entry *entry, struct peertable_cursor *cursor)
+{
+	cursor->begun = true;
+	cursor->place = entry->node.reverse_hash;
+	memcpy(cursor->key, entry->key, PEERTABLE_KEY_LEN);
+}
+
+/* The list is sorted by the reversed hash, however many buckets point into it. */
+static struct peertable_entry *first_behind(struct peertable *table, unsigned long place,
+					    struct peertable_iter *it)
+{
+	struct peertable_entry *entry = peertable_first(table, it);
+
+	while (entry && entry->node.reverse_hash <= place)
+		entry = peertable_next(table, it);
+	return entry;
+}
+
+struct peertable_entry *peertable_resume(struct peertable *table,
+					 const struct peertable_cursor *cursor,
+					 struct peertable_iter *it)
+{
+	if (!cursor->begun)
+		return peertable_first(table, it);
+	cds_lfht_lookup(table->hash, hash_of(table, cursor->key), match, cursor->key, &it->iter);
+	if (cds_lfht_iter_get_node(&it->iter))
+		return peertable_next(table, it);
+	return first_behind(table, cursor->place, it);
+}

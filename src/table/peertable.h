@@ -56,6 +56,25 @@ size_t peertable_count(const struct peertable *table);
 struct peertable_entry *peertable_first(struct peertable *table, struct peertable_iter *it);
 struct peertable_entry *peertable_next(struct peertable *table, struct peertable_iter *it);
 
+/* Where a walk in several turns stands. Zero-initialised: before the first entry. */
+struct peertable_cursor {
+	bool begun;
+	unsigned long place;
+	uint8_t key[PEERTABLE_KEY_LEN];
+};
+
+/* The walk pauses behind this entry. In the turn in which it was found. */
+void peertable_pause(const struct peertable_entry *entry, struct peertable_cursor *cursor);
+
+/*
+ * The next entry of a walk that begins or has paused, for peertable_next() to go on
+ * from; NULL: the end. An entry that is there all the time is met exactly once. It costs
+ * a look-up, or a walk through all if the entry where it paused is gone.
+ */
+struct peertable_entry *peertable_resume(struct peertable *table,
+					 const struct peertable_cursor *cursor,
+					 struct peertable_iter *it);
+
 #define peertable_for_each(table, it, entry)                     \
 	for (entry = peertable_first(table, it); entry != NULL; \
 	     entry = peertable_next(table, it))

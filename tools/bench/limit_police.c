@@ -10,16 +10,18 @@ uint64_t limit_queue_burst(uint64_t rate)
 	return max(100 * NSEC_PER_MSEC, limit_cost(3000, rate));
 }
 
-bool limit_queue_room(const struct lane *lane, size_t len)
+bool limit_queue_room(const struct lane *lane, uint64_t rate, size_t len)
 {
 	(void)lane;
+	(void)rate;
 	(void)len;
 	return false;
 }
 
-bool limit_queue_drops(struct lane *lane, struct staged *s, uint64_t now)
+bool limit_queue_drops(struct lane *lane, uint64_t rate, struct staged *s, uint64_t now)
 {
 	(void)lane;
+	(void)rate;
 	(void)s;
 	(void)now;
 	return false;

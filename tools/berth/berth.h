@@ -7,7 +7,7 @@
 #ifndef BERTH_TOOLS_BERTH_H
 #define BERTH_TOOLS_BERTH_H
 
-#include "../../src/base.h"
+#include "../../src/base/encoding.h"
 
 enum exit_code { EXIT_GOOD, EXIT_FAULT, EXIT_USAGE };
 
@@ -23,10 +23,25 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
+extern const struct command command_init;                   /* init.c */
+extern const struct command command_add;                    /* add.c */
+extern const struct command command_revoke;                 /* revoke.c */
+extern const struct command command_completion;             /* completion.c */
 extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
+extern const struct command command_quota;                  /* quota.c */
+extern const struct command command_top;                    /* top.c */
+extern const struct command command_release;                /* release.c */
 extern const struct command command_status;                 /* status.c */
+extern const struct command command_doctor;                 /* doctor.c */
+extern const struct command command_trace;                  /* trace.c */
+
+/* All of them, NULL behind the last. */
+extern const struct command *const commands[];
+
+/* A private key of X25519, in the caller's memory. */
+void keys_make(uint8_t private_key[KEY_LEN]);
 
 /* "berth: what" on stderr, one sentence that says what to do. Returns EXIT_FAULT. */
 int complain(const char *fmt, ...) printf_like(1, 2);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -20,6 +21,8 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
 					       { "control", required_argument, NULL, 'C' },
 					       { "config", required_argument, NULL, 'c' },
+					       { "reset", no_argument, NULL, 'r' },
+					       { "names", no_argument, NULL, 'n' },
 					       { 0 } };
 	int c;
 
@@ -28,6 +31,16 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 		switch (c) {
 		case 'j':
 			options->json = true;
+			break;
+		case 'r':
+			if (self != &command_quota)
+				return complain_usage(self, "there is no option '--reset'");
+			options->reset = true;
+			break;
+		case 'n':
+			if (self != &command_list)
+				return complain_usage(self, "there is no option '--names'");
+			options->names = true;
 			break;
 		case 'C':
 			options->control = optarg;
@@ -78,36 +91,35 @@ static int find_socket(const struct client_options *options, char *path, size_t 
 static int complain_connect(const char *path, int err)
 {
 	switch (err) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return complain("berthd is not running: nobody answers at %s; start it, or name "
-				"its socket with --control", path);
-	case EACCES:
-	case EPERM:
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return complain("berthd is not running (nothing listens at %s): "
+				"systemctl start berthd", path);
+	case -EACCES:
+	case -EPERM:
 		return complain("no permission to talk to berthd at %s: run this as root", path);
 	default:
-		return complain("cannot talk to berthd at %s: %s", path, strerror(err));
+		return complain("cannot talk to berthd at %s: %s", path, strerror(-err));
 	}
 }
 
-/* A descriptor, or -1 after a complaint. */
+/* A descriptor or -errno. */
 static int connect_to(const char *path)
 {
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, err;
 
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		(void)complain_connect(path, ENAMETOOLONG);
-		return -1;
-	}
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		(void)complain_connect(path, errno);
-		if (fd >= 0)
-			close(fd);
-		return -1;
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = -errno;
+		close(fd);
+		return err;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -153,11 +165,51 @@ static json_t *exchange(int fd, const json_t *request)
 	return json_load_callback(read_some, &fd, JSON_DISABLE_EOF_CHECK, &error);
 }
 
-static int take_answer(json_t *answer, const char *what, json_type type, json_t **value)
+int client_complain_unknown(const char *name, const char *const *names, size_t n)
+{
+	const char *near = rules_nearest(name, names, n);
+	char shown[128], nearest[128];
+
+	(void)log_sanitise(shown, sizeof(shown), name);
+	(void)log_sanitise(nearest, sizeof(nearest), near ? near : "");
+	if (near)
+		return complain("there is no tenant '%s'; did you mean '%s'?", shown, nearest);
+	if (!n)
+		return complain("there is no tenant '%s', nor any other", shown);
+	return complain("there is no tenant '%s'; `berth list` shows who is there", shown);
+}
+
+/* Nobody has that name: who has one like it? */
+static int complain_no_tenant(int fd, const json_t *request)
+{
+	json_t *question = json_pack("{s:s}", "do", "names");
+	json_t *answer = exchange(fd, question);
+	const json_t *list = json_object_get(answer, "names");
+	size_t n = json_array_size(list);
+	const char **names = calloc(n + 1, sizeof(*names));
+	const char *name = json_string_value(json_object_get(request, "name"));
+
+	for (size_t i = 0; names && i < n; i++) {
+		const char *other = json_string_value(json_array_get(list, i));
+
+		names[i] = other ? other : "";
+	}
+	(void)client_complain_unknown(name ? name : "", names, names ? n : 0);
+	free(names);
+	json_decref(answer);
+	json_decref(question);
+	return EXIT_FAULT;
+}
+
+static int take_answer(int fd, const json_t *request, const json_t *answer, const char *what,
+		       json_type type, json_t **value)
 {
 	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *code = json_string_value(json_object_get(answer, "code"));
 	char sentence[512];
 
+	if (error && code && strcmp(code, "no-tenant") == 0)
+		return complain_no_tenant(fd, request);
 	if (error) {
 		(void)log_sanitise(sentence, sizeof(sentence), error);
 		return complain("%s", sentence);
@@ -181,12 +233,14 @@ int client_ask(const struct client_options *options, json_t *request, const char
 	*value = NULL;
 	fd = status ? -1 : connect_to(path);
 	if (fd < 0) {
+		if (!status)
+			(void)complain_connect(path, fd);
 		json_decref(request);
 		return EXIT_FAULT;
 	}
 	answer = exchange(fd, request);
 	if (answer)
-		status = take_answer(answer, what, type, value);
+		status = take_answer(fd, request, answer, what, type, value);
 	else
 		status = complain("berthd at %s did not answer within %d s: look into its log",
 				  path, PATIENCE_S);
@@ -194,6 +248,66 @@ int client_ask(const struct client_options *options, json_t *request, const char
 	json_decref(request);
 	close(fd);
 	return status;
+}
+
+int client_query(const char *path, json_t *request, json_t **answer)
+{
+	int fd = connect_to(path);
+
+	*answer = NULL;
+	if (fd >= 0) {
+		*answer = exchange(fd, request);
+		close(fd);
+	}
+	json_decref(request);
+	if (fd < 0)
+		return fd;
+	return *answer ? 0 : -ETIMEDOUT;
+}
+
+static enum client_outcome read_outcome(const json_t *answer, char why[CLIENT_WHY_MAX])
+{
+	const json_t *wait = json_object_get(answer, "wait");
+	const char *state = json_string_value(json_object_get(wait, "state"));
+	const char *error = json_string_value(json_object_get(answer, "error"));
+	const char *reason = json_string_value(json_object_get(wait, "why"));
+
+	if (state && (strcmp(state, "live") == 0 || strcmp(state, "gone") == 0))
+		return CLIENT_DONE;
+	if (state && strcmp(state, "refused") == 0) {
+		(void)log_sanitise(why, CLIENT_WHY_MAX, reason ? reason : "its log says why");
+		return CLIENT_REFUSED;
+	}
+	(void)log_sanitise(why, CLIENT_WHY_MAX, error ? error : "is it of another version?");
+	return CLIENT_UNKNOWN;
+}
+
+enum client_outcome client_wait(const char *path, const char *name, const char *public_key,
+				char why[CLIENT_WHY_MAX])
+{
+	json_t *request = json_pack("{s:s, s:s, s:s*}", "do", "wait", "name", name, "public_key",
+				    public_key);
+	enum client_outcome outcome = CLIENT_UNKNOWN;
+	int fd = request ? connect_to(path) : -ENOMEM;
+	json_t *answer = NULL;
+
+	if (fd == -ENOENT || fd == -ECONNREFUSED) {
+		outcome = CLIENT_NOT_RUNNING;
+	} else if (fd < 0) {
+		(void)snprintf(why, CLIENT_WHY_MAX, "cannot talk to it: %s", strerror(-fd));
+	} else {
+		answer = exchange(fd, request);
+		if (answer)
+			outcome = read_outcome(answer, why);
+		else
+			(void)snprintf(why, CLIENT_WHY_MAX, "it did not answer within %d s",
+				       PATIENCE_S);
+	}
+	json_decref(answer);
+	json_decref(request);
+	if (fd >= 0)
+		close(fd);
+	return outcome;
 }
 
 void client_print_json(const json_t *value)

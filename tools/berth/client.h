@@ -17,6 +17,8 @@
 
 struct client_options {
 	bool json;
+	bool reset;          /* --reset, of quota alone */
+	bool names;          /* --names, of list alone */
 	const char *control; /* NULL: look into the configuration */
 	const char *config;  /* NULL: the default one */
 };
@@ -35,6 +37,35 @@ must_check int client_parse(const struct command *self, int argc, char **argv,
  */
 must_check int client_ask(const struct client_options *options, json_t *request, const char *what,
 			  json_type type, json_t **value);
+
+enum client_outcome {
+	CLIENT_DONE,        /* it is as wanted */
+	CLIENT_REFUSED,     /* berthd does not take the file, and why says for what */
+	CLIENT_NOT_RUNNING, /* nobody is there */
+	CLIENT_UNKNOWN      /* berthd did not tell, and why says what happened */
+};
+
+enum { CLIENT_WHY_MAX = 512 };
+
+/*
+ * Waits until berthd at that socket has taken the tenant's file: until it is in force with that
+ * public key (base64), or, if that is NULL, in force no more. Says nothing itself.
+ */
+enum client_outcome client_wait(const char *path, const char *name, const char *public_key,
+				char why[CLIENT_WHY_MAX]);
+
+/*
+ * "there is no tenant 'blgo'; did you mean 'blog'?", with the nearest of n names. Returns
+ * EXIT_FAULT.
+ */
+int client_complain_unknown(const char *name, const char *const *names, size_t n);
+
+/*
+ * Sends the request (reference taken over) to the socket at path, without a word to the
+ * user. 0: *answer is what came, a new reference; -ETIMEDOUT: nothing that is JSON did;
+ * -ENOENT, -ECONNREFUSED: nobody is there; -errno.
+ */
+must_check int client_query(const char *path, json_t *request, json_t **answer);
 
 /* Writes the value to stdout, for programs. */
 void client_print_json(const json_t *value);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../src/base/encoding.h"
 #include "berth.h"
 
 /* Neither takes any. */
@@ -33,6 +32,14 @@ static void print_key(const uint8_t key[KEY_LEN])
 	sodium_memzero(text, sizeof(text));
 }
 
+void keys_make(uint8_t private_key[KEY_LEN])
+{
+	randombytes_buf(private_key, KEY_LEN);
+	/* RFC 7748 §5: as every implementation does when it uses the key. */
+	private_key[0] &= 248;
+	private_key[31] = (private_key[31] & 127) | 64;
+}
+
 static int keygen(const struct command *self, int argc, char **argv)
 {
 	uint8_t key[KEY_LEN];
@@ -44,10 +51,7 @@ static int keygen(const struct command *self, int argc, char **argv)
 	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode) && st.st_mode & 077)
 		(void)complain("others may read the file this key goes to: `umask 077` first, "
 			       "or `chmod 600` it now");
-	randombytes_buf(key, sizeof(key));
-	/* RFC 7748 §5: as every implementation does when it uses the key. */
-	key[0] &= 248;
-	key[31] = (key[31] & 127) | 64;
+	keys_make(key);
 	/* No copy stays in the buffer of stdout. */
 	(void)setvbuf(stdout, NULL, _IONBF, 0);
 	print_key(key);

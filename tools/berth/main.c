@@ -5,20 +5,21 @@
 #include <stdio.h>
 
 #include "../../src/base/version.h"
+#include "../../src/config/rules.h"
 #include "berth.h"
 
-static const struct command *const commands[] = {
-	&command_list,  &command_show,   &command_status,
-	&command_check, &command_keygen, &command_pubkey,
+const struct command *const commands[] = {
+	&command_init,   &command_add,    &command_revoke,     &command_release, &command_list,
+	&command_show,   &command_top,    &command_quota,      &command_status,  &command_check,
+	&command_doctor, &command_trace,  &command_keygen,     &command_pubkey,
+	&command_completion, NULL,
 };
-
-enum { NAME_MAX_LEN = 32, NEAR = 2 /* slips of the finger that still are near */ };
 
 static void print_help(void)
 {
 	(void)printf("usage: berth COMMAND [ARGUMENTS]\n\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		(void)printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; commands[i]; i++)
+		(void)printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	(void)printf("\n`berth COMMAND --help` tells more. Exit status: 0 good, 1 a fault, 2 usage.\n");
 }
 
@@ -29,53 +30,9 @@ static void print_command_help(const struct command *command)
 		     command->help[0] ? "\n" : "", command->help);
 }
 
-/* Edits that lead from a to b (Levenshtein 1966): one row of the table at a time. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[NAME_MAX_LEN + 1];
-	size_t len = strlen(b);
-
-	if (len > NAME_MAX_LEN)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= len; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < len; j++) {
-			size_t change = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (change > row[j] + 1)
-				change = row[j] + 1;
-			if (change > diagonal + 1)
-				change = diagonal + 1;
-			row[j + 1] = change;
-		}
-	}
-	return row[len];
-}
-
-static const struct command *nearest(const char *name)
-{
-	const struct command *best = NULL;
-	size_t least = NEAR + 1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		size_t far = distance(commands[i]->name, name);
-
-		if (far < least) {
-			least = far;
-			best = commands[i];
-		}
-	}
-	return best;
-}
-
 static const struct command *find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+	for (size_t i = 0; commands[i]; i++)
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
@@ -83,10 +40,14 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
-	const struct command *near = nearest(name);
+	const char *names[ARRAY_SIZE(commands)], *near;
+	size_t n = 0;
 
+	for (; commands[n]; n++)
+		names[n] = commands[n]->name;
+	near = rules_nearest(name, names, n);
 	if (near)
-		(void)complain("there is no command '%s'; did you mean '%s'?", name, near->name);
+		(void)complain("there is no command '%s'; did you mean '%s'?", name, near);
 	else
 		(void)complain("there is no command '%s'; `berth --help` lists them", name);
 	return EXIT_USAGE;

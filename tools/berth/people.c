@@ -66,6 +66,7 @@ const char *people_colour(enum people_colour colour)
 	static const char *const codes[] = { [COLOUR_NONE] = "\033[0m",
 					     [COLOUR_GREEN] = "\033[32m",
 					     [COLOUR_RED] = "\033[31m",
+					     [COLOUR_YELLOW] = "\033[33m",
 					     [COLOUR_DIM] = "\033[2m",
 					     [COLOUR_BOLD] = "\033[1m" };
 	const char *term = getenv("TERM");
@@ -98,6 +99,25 @@ void people_field(const char *name, const char *fmt, ...)
 	(void)log_sanitise(safe, sizeof(safe), words);
 	(void)printf("  %s%-12s%s  %s\n", people_colour(COLOUR_DIM), name,
 		     people_colour(COLOUR_NONE), safe);
+}
+
+void people_wrap(const char *text, size_t indent)
+{
+	size_t room = WIDTH_DEFAULT - indent, at = 0;
+
+	while (*text) {
+		size_t word = strcspn(text, " ");
+
+		if (at && at + 1 + word > room) {
+			(void)printf("\n%*s", (int)indent, "");
+			at = 0;
+		}
+		(void)printf("%s%.*s", at ? " " : "", (int)word, text);
+		at += word + (at != 0);
+		text += word;
+		text += strspn(text, " ");
+	}
+	(void)putchar('\n');
 }
 
 static bool grow(struct people_table *table)

@@ -17,7 +17,7 @@ const char *people_count(uint64_t number, char buf[PEOPLE_STRLEN]);
 /* How long ago, at now: "never" for 0, "5 s", "3 min", "2 h", "4 d". Returns buf. */
 const char *people_age(int64_t when, int64_t now, char buf[PEOPLE_STRLEN]);
 
-enum people_colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_RED, COLOUR_DIM, COLOUR_BOLD };
+enum people_colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_RED, COLOUR_YELLOW, COLOUR_DIM, COLOUR_BOLD };
 
 /* The text that switches it on, or off for COLOUR_NONE; "" when stdout is no terminal. */
 const char *people_colour(enum people_colour colour);
@@ -27,6 +27,9 @@ size_t people_width(void);
 
 /* "  name           " in front of a value, a line of its own. */
 void people_field(const char *name, const char *fmt, ...) printf_like(2, 3);
+
+/* A sentence in lines of 80 columns, behind the first indent ones; and a newline. */
+void people_wrap(const char *text, size_t indent);
 
 struct people_column {
 	const char *title;

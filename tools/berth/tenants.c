@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "client.h"
 #include "people.h"
+#include "quota.h"
 
 static enum people_colour colour_of(const char *state)
 {
@@ -95,7 +96,7 @@ static int print_table(const json_t *tenants)
 	int status = EXIT_GOOD;
 
 	if (!json_array_size(tenants)) {
-		(void)puts("There are no tenants: each is a file NAME.conf in config.d.");
+		(void)puts("There are no tenants: `berth add NAME` makes one.");
 		return EXIT_GOOD;
 	}
 	for (size_t i = 0; i < json_array_size(tenants); i++)
@@ -106,6 +107,23 @@ static int print_table(const json_t *tenants)
 		people_table_print(&table);
 	people_table_free(&table);
 	return status;
+}
+
+/* One to a line, for completion and scripts. */
+static int list_names(const struct client_options *options)
+{
+	json_t *names;
+	int status = client_ask(options, json_pack("{s:s}", "do", "names"), "names", JSON_ARRAY,
+				&names);
+
+	if (status)
+		return status;
+	if (options->json)
+		client_print_json(names);
+	for (size_t i = 0; !options->json && i < json_array_size(names); i++)
+		(void)puts(json_string_value(json_array_get(names, i)));
+	json_decref(names);
+	return EXIT_GOOD;
 }
 
 static int list(const struct command *self, int argc, char **argv)
@@ -119,6 +137,8 @@ static int list(const struct command *self, int argc, char **argv)
 	if (optind < argc)
 		return complain_usage(self, "there is no place for '%s'; `berth show` takes a name",
 				      argv[optind]);
+	if (options.names)
+		return list_names(&options);
 	status = client_ask(&options, json_pack("{s:s}", "do", "list"), "tenants", JSON_ARRAY,
 			    &tenants);
 	if (status)
@@ -157,6 +177,18 @@ static void print_endpoint(const json_t *tenant)
 		people_field("endpoint", "%s", endpoint);
 }
 
+static void print_shared_key(const json_t *tenant)
+{
+	const json_t *between = json_object_get(tenant, "shared_key_between");
+	const char *a = json_string_value(json_array_get(between, 0));
+	const char *b = json_string_value(json_array_get(between, 1));
+	uint64_t n = answer_number(tenant, "shared_key");
+
+	if (a && b)
+		people_field("shared key", "in use from two places, %s and %s, noticed %" PRIu64
+			     " %s", a, b, n, n == 1 ? "time" : "times");
+}
+
 static void print_handshake(const json_t *tenant)
 {
 	int64_t when = (int64_t)answer_number(tenant, "last_handshake");
@@ -174,25 +206,60 @@ static void print_rate(const char *name, const json_t *tenant, const char *field
 		people_field(name, "%s", limits_format_rate(rate, text));
 }
 
+/* "3 min ago    handshake: 192.0.2.1:51820 (30 times in 58 min)" */
+static void print_event(const char *title, const json_t *event, int64_t now)
+{
+	int64_t when = (int64_t)answer_number(event, "time");
+	uint64_t count = answer_number(event, "count");
+	char age[PEOPLE_STRLEN], ago[PEOPLE_STRLEN + 8], span[PEOPLE_STRLEN], often[96] = "";
+
+	(void)snprintf(ago, sizeof(ago), "%s ago", people_age(when, now, age));
+	if (count > 1)
+		(void)snprintf(often, sizeof(often), " (%" PRIu64 " times in %s)", count,
+			       people_age((int64_t)answer_number(event, "since"), when, span));
+	people_field(title, "%-11s  %s%s", ago, answer_text(event, "text"), often);
+}
+
+static void print_events(const json_t *events)
+{
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < json_array_size(events); i++)
+		print_event(i ? "" : "events", json_array_get(events, i), now);
+}
+
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
+	const char *expires = json_string_value(json_object_get(tenant, "expires"));
 	uint64_t keepalive = answer_number(tenant, "keepalive");
+	uint64_t mtu = answer_number(tenant, "mtu");
 
 	(void)printf("%s%s%s  %s%s%s\n", people_colour(COLOUR_BOLD), answer_text(tenant, "name"),
 		     people_colour(COLOUR_NONE), people_colour(colour_of(state)), state,
 		     people_colour(COLOUR_NONE));
 	people_field("public key", "%s", answer_text(tenant, "public_key"));
 	print_strings("addresses", json_object_get(tenant, "allowed_ips"));
+	if (strcmp(state, "expired") == 0) {
+		people_field("expired", "%s", expires);
+		return; /* there is nothing else of it */
+	}
 	print_endpoint(tenant);
+	print_shared_key(tenant);
 	print_handshake(tenant);
 	answer_print_traffic("received", tenant, "rx_bytes", "rx_packets");
 	answer_print_traffic("sent", tenant, "tx_bytes", "tx_packets");
 	if (keepalive)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
+	if (mtu)
+		people_field("MTU", "%" PRIu64, mtu);
 	print_rate("rate up", tenant, "rate_up");
 	print_rate("rate down", tenant, "rate_down");
+	quota_print(tenant);
+	if (expires)
+		people_field("expires", "%s", expires);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
+	print_events(json_object_get(tenant, "events"));
 }
 
 static int show(const struct command *self, int argc, char **argv)
@@ -221,9 +288,10 @@ static int show(const struct command *self, int argc, char **argv)
 
 const struct command command_list = {
 	.name = "list",
-	.arguments = CLIENT_ARGUMENTS,
+	.arguments = "[--names] " CLIENT_ARGUMENTS,
 	.summary = "all tenants, one line each",
-	.help = CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
+	.help = "  --names         nothing but names, tunnels that have no peer among them\n"
+		CLIENT_HELP "\nRECEIVED and SENT are what came from the tenant and went to it.\n",
 	.run = list,
 };
 

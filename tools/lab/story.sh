@@ -148,11 +148,12 @@ story_service()
 	lab_wait 10 "berthd" story_in "$1" test -S /run/berth/control.sock
 }
 
-# put MACHINE PATH: standard input into a file there; counted, so not for a pipeline.
+# put MACHINE PATH: standard input into a file there, for root alone; counted, so not for a pipeline.
 put()
 {
 	story_files[$WAY]=$((${story_files[$WAY]:-0} + 1))
-	tee -a "$LAB_DIR/$WAY.written" | story_in "$1" tee "$2" >/dev/null
+	# shellcheck disable=SC2016 # the variable is that shell's
+	tee -a "$LAB_DIR/$WAY.written" | story_in "$1" sh -c 'umask 077; cat >"$1"' put "$2"
 	lab_say "              $1: wrote $2"
 }
 

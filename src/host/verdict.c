@@ -201,73 +201,94 @@ static void find_words(struct verdict_view *view, const char *name, const struct
 		(void)snprintf(out->link, sizeof(out->link), "%s", won->oif ? "?" : "none");
 }
 
-static void explain_local(const struct words *w, const struct netlink_route *won, bool host)
+#define WHY(out, ...) (void)snprintf((out)->why, sizeof((out)->why), __VA_ARGS__)
+#define MEND(out, ...) (void)snprintf((out)->command, sizeof((out)->command), __VA_ARGS__)
+
+static void describe_local(const struct words *w, const struct netlink_route *won, bool host,
+			   struct verdict_words *out)
 {
-	if (won->type == RTN_LOCAL && host)
-		log_error("%s: packets to %s do not come to us: this machine has that address "
-			  "itself: '%s address del %s dev %s'", w->name, w->wanted, w->ip,
-			  w->winner, w->link);
-	else
-		log_error("%s: packets to %s do not come to us: the machine takes them itself, by "
-			  "its %s route to %s: '%s route del %s %s dev %s table local'", w->name,
-			  w->wanted, type_name(won->type), w->winner, w->ip, type_name(won->type),
-			  w->winner, w->link);
+	if (won->type == RTN_LOCAL && host) {
+		WHY(out, "this machine has that address itself");
+		MEND(out, "%s address del %s dev %s", w->ip, w->winner, w->link);
+	} else {
+		WHY(out, "the machine takes them itself, by its %s route to %s",
+		    type_name(won->type), w->winner);
+		MEND(out, "%s route del %s %s dev %s table local", w->ip, type_name(won->type),
+		     w->winner, w->link);
+	}
 }
 
-static void explain_rejected(const struct words *w, int err)
+static void describe_rejected(const struct words *w, int err, struct verdict_words *out)
 {
 	const char *type = rejection_name(err);
 
-	log_error("%s: packets to %s do not come to us: a route or rule of type %s wins: see '%s "
-		  "route show table all type %s' and '%s rule show'", w->name, w->wanted, type,
-		  w->ip, type, w->ip);
+	WHY(out, "a route or rule of type %s wins", type);
+	MEND(out, "%s route show table all type %s; %s rule show", w->ip, type, w->ip);
+	out->only_shows = true;
 }
 
-static void explain_refused(const struct words *w, int family, int err)
+static void describe_refused(const struct words *w, int family, int err,
+			     struct verdict_words *out)
 {
-	if (family == AF_INET6 && err == -EACCES)
-		log_error("%s: packets to %s do not come to us: IPv6 is switched off here: 'sysctl "
-			  "net.ipv6.conf.%s.disable_ipv6=0'", w->name, w->wanted, w->name);
-	else
-		log_error("%s: packets to %s do not come to us: the kernel does not take the route "
-			  "there: %s", w->name, w->wanted, strerror(-err));
+	if (family == AF_INET6 && err == -EACCES) {
+		WHY(out, "IPv6 is switched off here");
+		MEND(out, "sysctl net.ipv6.conf.%s.disable_ipv6=0", w->name);
+	} else {
+		WHY(out, "the kernel does not take the route there: %s", strerror(-err));
+	}
 }
 
-void verdict_explain(struct verdict_view *view, const char *name, const struct prefix *p,
-		     const struct verdict *verdict)
+void verdict_describe(struct verdict_view *view, const char *name, const struct prefix *p,
+		      const struct verdict *verdict, struct verdict_words *out)
 {
 	const struct netlink_route *won = &verdict->won;
 	struct words w;
 
+	*out = (struct verdict_words){ 0 };
 	find_words(view, name, p, won, &w);
 	switch (verdict->kind) {
 	case VERDICT_LOCAL:
-		explain_local(&w, won, won->dst_len == prefix_bits(p->family));
+		describe_local(&w, won, won->dst_len == prefix_bits(p->family), out);
 		break;
 	case VERDICT_REJECTED:
-		explain_rejected(&w, verdict->error);
+		describe_rejected(&w, verdict->error, out);
 		break;
 	case VERDICT_RULE:
-		log_error("%s: packets to %s do not come to us: a rule sends them to table %u, "
-			  "where the route to %s via %s wins: see '%s rule show'", name, w.wanted,
-			  won->table, w.winner, w.link, w.ip);
+		WHY(out, "a rule sends them to table %u, where the route to %s via %s wins",
+		    won->table, w.winner, w.link);
+		MEND(out, "%s rule show", w.ip);
+		out->only_shows = true;
 		break;
 	case VERDICT_REFUSED:
-		explain_refused(&w, p->family, verdict->error);
+		describe_refused(&w, p->family, verdict->error, out);
 		break;
 	case VERDICT_ROUTE:
-		log_error("%s: packets to %s do not come to us: the route to %s via %s (protocol "
-			  "%u, metric %u), which is not ours, wins: '%s route del %s metric %u'",
-			  name, w.wanted, w.winner, w.link, won->protocol, won->priority, w.ip,
-			  w.winner, won->priority);
+		WHY(out, "the route to %s via %s (protocol %u, metric %u), which is not ours, wins",
+		    w.winner, w.link, won->protocol, won->priority);
+		MEND(out, "%s route del %s metric %u", w.ip, w.winner, won->priority);
 		break;
 	case VERDICT_MISSING:
-		log_error("%s: packets to %s do not come to us: there is a route already, which is "
-			  "not ours and leads nowhere: see '%s route show %s'", name, w.wanted, w.ip,
-			  w.wanted);
+		WHY(out, "there is a route already, which is not ours and leads nowhere");
+		MEND(out, "%s route show %s", w.ip, w.wanted);
+		out->only_shows = true;
 		break;
 	case VERDICT_OURS:
 	case VERDICT_UNKNOWN:
 		break;
 	}
+}
+
+void verdict_explain(struct verdict_view *view, const char *name, const struct prefix *p,
+		     const struct verdict *verdict)
+{
+	char wanted[PREFIX_STRLEN];
+	struct verdict_words w;
+
+	verdict_describe(view, name, p, verdict, &w);
+	prefix_format(p, wanted);
+	if (*w.command)
+		log_error("%s: packets to %s do not come to us: %s: %s'%s'", name, wanted, w.why,
+			  w.only_shows ? "see " : "", w.command);
+	else if (*w.why)
+		log_error("%s: packets to %s do not come to us: %s", name, wanted, w.why);
 }

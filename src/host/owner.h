@@ -5,8 +5,8 @@
  * the time it is printed things may be otherwise. Slow (every descriptor of every
  * process); for the moment when something has failed. Any thread.
  */
-#ifndef BERTH_MANAGE_OWNER_H
-#define BERTH_MANAGE_OWNER_H
+#ifndef BERTH_HOST_OWNER_H
+#define BERTH_HOST_OWNER_H
 
 #include <sys/types.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the kernel sends packets for a tenant: look-ups in its FIB, as for packets that
- * come in at the uplinks, and what they mean. Control thread.
+ * come in at the uplinks, and what they mean. One thread at a time.
  */
-#ifndef BERTH_MANAGE_VERDICT_H
-#define BERTH_MANAGE_VERDICT_H
+#ifndef BERTH_HOST_VERDICT_H
+#define BERTH_HOST_VERDICT_H
 
 #include "../../tun/netlink.h"
 #include "../base/prefix.h"
@@ -51,6 +51,17 @@ void verdict_get(struct verdict_view *view, const struct prefix *p, struct verdi
 
 /* The same reason? */
 bool verdict_equal(const struct verdict *a, const struct verdict *b);
+
+/* Why packets do not come to us. */
+struct verdict_words {
+	char why[192];
+	char command[160]; /* which mends it; "" if none does */
+	bool only_shows;   /* it mends nothing, but shows what is there */
+};
+
+/* In words, for the interface called name; empty for what is good or not known. */
+void verdict_describe(struct verdict_view *view, const char *name, const struct prefix *p,
+		      const struct verdict *verdict, struct verdict_words *out);
 
 /*
  * Logs, for the interface called name, that packets to p do not come to it, why, and
