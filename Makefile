@@ -158,8 +158,8 @@ check: deps
 	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
 		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
 
-check-unit: tests $(BUILD)/berth
-	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
+check-unit: tests all
+	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
 PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
@@ -224,6 +224,8 @@ install: all
 	$(BERTH) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
 	sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/berthd.service > $(DESTDIR)$(UNITDIR)/berthd.service
 	install -d -m 700 $(DESTDIR)/etc/berth $(DESTDIR)/etc/berth/config.d
+	for n in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$n && install -m 644 \
+		tools/man/*.$$n $(DESTDIR)$(PREFIX)/share/man/man$$n || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/berth
 	cp -r README.md SECURITY.md LICENSE config.d $(DESTDIR)$(PREFIX)/share/doc/berth
 UNITDIR = $(PREFIX)/lib/systemd/system
