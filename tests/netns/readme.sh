@@ -57,10 +57,10 @@ make_systemctl()
 		start()
 		{
 			case $1 in
-			berthd)
-				run=$(sed -n 's/^ExecStart=//p' /usr/local/lib/systemd/system/berthd.service)
+			berthd*)
+				run=$(sed -n 's/^ExecStart=//p' "/usr/local/lib/systemd/system/$1.service")
 				setsid $run >>/run/berthd.log 2>&1 </dev/null &
-				echo $! >/run/berthd.pid
+				echo $! >"/run/$1.pid"
 				for ((i = 0; i < 500; i++)); do
 					[ ! -S /run/berth/control.sock ] || exit 0
 					sleep 0.02
@@ -74,7 +74,7 @@ make_systemctl()
 		stop()
 		{
 			case $1 in
-			berthd | ndppd) stop_pid "/run/$1.pid" ;;
+			berthd* | ndppd) stop_pid "/run/$1.pid" ;;
 			wg-quick@*) wg-quick down "${1#*@}" ;;
 			esac
 		}
