@@ -158,8 +158,8 @@ check: deps
 	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
 		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
 
-check-unit: tests $(BUILD)/berth
-	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
+check-unit: tests all
+	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
 PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)

@@ -311,6 +311,8 @@ static int check_tenant(struct adding *a)
 	if (tenant_file_parse(&conf, h->folder.dirfd, h->router->tenants, a->name, &text, &faults) ||
 	    config_check_tenant(h->router, conf, &faults) || claims_try(h->claims, conf, &faults))
 		status = complain_first(&faults);
+	else if (conf->state == TENANT_EXPIRED)
+		status = complain_first(&faults); /* it is read, and its date has passed */
 	else if (conf->state == TENANT_REVOKED)
 		status = complain("with these values '%s' would be revoked at once", a->name);
 	tenant_free(conf);
