@@ -23,7 +23,7 @@ static void setup(void)
 	char name[IFNAMSIZ];
 
 	in_netns_setup();
-	ck_assert_int_eq(tun_open("steer0", QUEUES, false, queues, name), 0);
+	ck_assert_int_eq(tun_open("steer0", QUEUES, 1, false, queues, name), 0);
 	ck_assert(queues[0].steered);
 	sh("ip link set steer0 mtu 1400 up");
 	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/32 dev steer0 nodad");

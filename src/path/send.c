@@ -392,15 +392,16 @@ static void count_unreadable(struct queue *q)
 	q->reader->oversize = 0;
 }
 
-int send_burst(struct queue *q)
+int send_burst(struct queue *q, int ring, size_t bytes)
 {
 	struct burst *b = q->burst;
+	size_t packets = bytes < BURST_ARENA ? bytes / BURST_PACKET_COST : BURST_PACKETS;
 	size_t used;
 	int n;
 
 	choose_layout(q);
-	n = tun_read_burst(&q->tun, q->reader, &b->layout, b->arena, BURST_ARENA, b->spans,
-			   BURST_PACKETS, &used);
+	n = tun_read_burst(&q->tun, ring, q->reader, &b->layout, b->arena, bytes, b->spans,
+			   packets, &used);
 	count_unreadable(q);
 	if (n == -EINVAL || n == -ENOMEM) {
 		/* One packet that the kernel could not describe to us, and has dropped. */
