@@ -59,13 +59,15 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null udpblast pinger tenants tenants-null \
-	micro revoke churn scale asker)
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
+	tenants tenants-null micro revoke churn scale asker)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
 $(BUILD)/bench/berthd-libsodium: $(BUILD)/src/main.o $(call bench-obj,aead_no_ipsecmb)
 $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
+$(BUILD)/bench/berthd-police: $(BUILD)/src/main.o $(call bench-obj,limit_police)
+$(BUILD)/bench/delay: $(call bench-obj,delay)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/pinger: $(call bench-obj,pinger load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
@@ -101,10 +103,12 @@ FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
 FAKES_roaming := $(LAB)
+FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
+FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
 # Parts of the operator's command.
 FAKES_berth_freeaddress := tools/berth/freeaddress.c
 FAKES_berth_decide := $(addprefix tools/berth/,decide.c machine.c freeaddress.c)
@@ -195,6 +199,10 @@ bench-ndp: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
 	$(Q)tools/bench/bench-ndp
 
+bench-limits: deps
+	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,berthd-police delay)
+	$(Q)tools/bench/bench-limits
+
 benches: $(BENCH)
 
 bench-micro: $(BUILD)/bench/micro
@@ -232,6 +240,7 @@ help:
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
+	@echo 'make bench-limits what a limit does to TCP, by a queue and by dropping (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deps         the Debian packages that all this needs'
@@ -239,7 +248,7 @@ help:
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-micro bench-count install clean help
+	bench-tenants bench-ndp bench-limits bench-micro bench-count install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below: the rules above would call make for each.

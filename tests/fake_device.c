@@ -61,7 +61,11 @@ static int apply_peer(const struct change *c)
 	struct fake_peer *peer = find_key(c->key);
 
 	if (c->flags & PEER_REMOVE) {
-		if (peer)
+		if (c->flags & PEER_SUSPEND)
+			fake.n_suspended++;
+		if (!peer && *c->name)
+			fake.n_absent++;
+		if (peer && !(c->flags & PEER_IF_ABSENT))
 			peer->there = false;
 		return 0;
 	}
@@ -97,6 +101,13 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 		}
 	}
 	return 0;
+}
+
+int64_t device_turn_quotas(struct device *dev, int64_t now)
+{
+	require((void *)dev == &fake);
+	fake.quotas_turned = now;
+	return fake.quotas_next ? fake.quotas_next : INT64_MAX;
 }
 
 const struct fake_peer *fake_peer(const char *name)

@@ -6,6 +6,7 @@
 #ifndef BERTH_TESTS_FAKES_H
 #define BERTH_TESTS_FAKES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -13,5 +14,10 @@
 void fake_clock_set(uint64_t now);          /* clock_now() only */
 void fake_clock_advance(uint64_t ns);       /* both clocks */
 void fake_clock_set_realtime(time_t sec, long nsec); /* clock_realtime() only */
+
+/* fake_alarm.c, beside fake_clock.c: rings if its moment has come; true: it has. */
+bool fake_alarm_look(void);
+/* The clock was set, to any time. */
+void fake_alarm_clock_was_set(void);
 
 #endif

@@ -13,6 +13,10 @@ static inline void expect_same(const struct statefile_record *a,
 	require(!memcmp(a->timestamp, b->timestamp, sizeof(a->timestamp)));
 	require(!strcmp(a->name, b->name));
 	require(endpoint_equal(&a->endpoint, &b->endpoint));
+	require(a->rx_bytes == b->rx_bytes && a->rx_packets == b->rx_packets);
+	require(a->tx_bytes == b->tx_bytes && a->tx_packets == b->tx_packets);
+	require(!a->drops == !b->drops);
+	require(!a->drops || !memcmp(a->drops, b->drops, DROP_REASON_COUNT * sizeof(*a->drops)));
 }
 
 #endif

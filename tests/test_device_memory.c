@@ -11,7 +11,8 @@ static struct lab lab;
 
 /* What the gate has told of home, and what it will be told. */
 static struct {
-	unsigned n, n_removed, n_recalled;
+	unsigned n, n_removed, n_recalled, n_absent, n_suspended;
+	uint64_t rx_packets, tx_packets, drops[DROP_REASON_COUNT];
 	struct endpoint endpoint;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
 	char name[TENANT_NAME_MAX + 1];
@@ -23,8 +24,20 @@ static void on_learned(void *arg, const struct device_peer *peer)
 	ck_assert_ptr_eq(arg, &memory);
 	memory.n++;
 	memory.n_removed += peer->removed;
+	memory.n_suspended += peer->suspended;
+	memory.rx_packets = peer->rx_packets;
+	memory.tx_packets = peer->tx_packets;
+	memcpy(memory.drops, peer->drops, sizeof(memory.drops));
 	memory.endpoint = peer->endpoint;
 	memcpy(memory.timestamp, peer->timestamp, sizeof(memory.timestamp));
+}
+
+static void on_absent(void *arg, const uint8_t public_key[32], bool suspended)
+{
+	ck_assert_ptr_eq(arg, &memory);
+	ck_assert_mem_eq(public_key, lab.home.public_key, 32);
+	memory.n_absent++;
+	memory.n_suspended += suspended;
 }
 
 static void on_recall(void *arg, const uint8_t public_key[32], const char *name,
@@ -39,7 +52,7 @@ static void on_recall(void *arg, const uint8_t public_key[32], const char *name,
 
 static void setup(void)
 {
-	static const struct device_memory m = { &memory, on_learned, on_recall };
+	static const struct device_memory m = { &memory, on_learned, on_absent, on_recall };
 
 	lab_start(&lab, 1, false);
 	device_remember(lab.gate.dev, &m);
@@ -81,13 +94,15 @@ START_TEST(learns)
 	ck_assert(!sodium_is_zero(memory.timestamp, sizeof(memory.timestamp)));
 	memcpy(first, memory.timestamp, sizeof(first));
 
-	/* Data from the same place is no news, */
+	/* Data from the same place is news, as it was counted, */
 	lab_packet(packet, "10.0.0.2", "10.0.0.1", sizeof(packet));
 	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
 	lab_carry(&lab);
 	lab_tun_out(&lab.gate, packet, sizeof(packet));
 	device_take_learned(lab.gate.dev);
-	ck_assert_uint_eq(memory.n, 1);
+	ck_assert_uint_eq(memory.n, 2);
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.n, 2);
 	/* two moves are one, */
 	for (unsigned i = 1; i <= 2; i++) {
 		struct fake_packet *p;
@@ -101,7 +116,7 @@ START_TEST(learns)
 		lab_tun_out(&lab.gate, packet, sizeof(packet));
 	}
 	device_take_learned(lab.gate.dev);
-	ck_assert_uint_eq(memory.n, 2);
+	ck_assert_uint_eq(memory.n, 3);
 	ck_assert(is_at(&other));
 	ck_assert_mem_eq(memory.timestamp, first, sizeof(first));
 	/* and another handshake is news again, also from the same place. */
@@ -111,10 +126,98 @@ START_TEST(learns)
 		lab_carry(&lab);
 		lab_tun_out(&lab.gate, packet, sizeof(packet));
 		device_take_learned(lab.gate.dev);
-		ck_assert_uint_eq(memory.n, 3 + i);
+		ck_assert_uint_eq(memory.n, 4 + i);
 		ck_assert(is_at(&lab.home.at4));
 	}
 	ck_assert_int_gt(memcmp(memory.timestamp, first, sizeof(first)), 0);
+}
+END_TEST
+
+/* Whatever is counted is told, and what was told is given back and counted on. */
+START_TEST(counts)
+{
+	uint64_t rx, tx, before;
+	uint8_t packet[100];
+
+	lab_meet(&lab, NULL);
+	lab_connect(&lab);
+	/* home → gate, one of a foreign source; gate → home. */
+	lab_packet(packet, "10.0.0.9", "10.0.0.1", sizeof(packet));
+	lab_tun_in(&lab, &lab.home, packet, sizeof(packet));
+	lab_carry(&lab);
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.drops[DROP_SOURCE_NOT_ALLOWED], 1);
+	rx = memory.rx_packets;
+	tx = memory.tx_packets;
+	ck_assert_uint_eq(rx, counter_read(&lab.gate.peer->traffic.rx_packets));
+	before = memory.n;
+	lab_packet(packet, "10.0.0.1", "10.0.0.2", sizeof(packet));
+	lab_tun_in(&lab, &lab.gate, packet, sizeof(packet));
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.n, before + 1);
+	ck_assert_uint_eq(memory.tx_packets, tx + 1);
+	ck_assert_uint_eq(memory.rx_packets, rx);
+	discard_sent(&lab.gate);
+
+	memory.recall.counts = (struct saved_counts){ .rx_bytes = 1000, .rx_packets = 10,
+						      .tx_bytes = 2000, .tx_packets = 20,
+						      .drops = { [DROP_BAD_TAG] = 30 } };
+	remove_home();
+	ck_assert_uint_eq(memory.n_suspended, 0);
+	lab.gate.peer = lab_add_peer(&lab.gate, lab.home.public_key, "home", NULL, "10.0.0.2/32",
+				     "fd00::2/128");
+	/* What was given back is no news. */
+	before = memory.n;
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.n, before);
+	ck_assert_uint_eq(counter_read(&lab.gate.peer->traffic.rx_bytes), 1000);
+	ck_assert_uint_eq(counter_read(&lab.gate.peer->traffic.tx_packets), 20);
+	/* Until home finds that nobody answers. */
+	lab_live(&lab, 30);
+	lab_connect(&lab);
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_gt(memory.rx_packets, 10);
+	ck_assert_uint_gt(memory.tx_packets, 20);
+	ck_assert_uint_eq(memory.drops[DROP_BAD_TAG], 30);
+	ck_assert_uint_eq(memory.drops[DROP_SOURCE_NOT_ALLOWED], 0);
+}
+END_TEST
+
+/* A worker may count something at a peer that was told of as removed: it says nothing more. */
+START_TEST(removed_is_told_once)
+{
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_REMOVE | PEER_SUSPEND,
+			    .name = "home" };
+	struct peer *peer;
+
+	lab_meet(&lab, NULL);
+	lab_connect(&lab);
+	peer = lab.gate.peer;
+	rcu_turn_begin();
+	ck_assert(peer_ref(peer));
+	rcu_turn_end();
+	memcpy(c.key, lab.home.public_key, 32);
+	lab_apply(&lab.gate, &c);
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.n_removed, 1);
+	ck_assert_uint_eq(memory.n_suspended, 1);
+	rcu_turn_begin();
+	datapath_drop(device_datapath(lab.gate.dev), peer, DROP_BAD_TAG, 1);
+	rcu_turn_end();
+	device_take_learned(lab.gate.dev);
+	ck_assert_uint_eq(memory.n_removed, 1);
+	peer_unref(peer);
+	/* Who is not there is told of as well, if somebody's file has said so. */
+	lab_apply(&lab.gate, &c);
+	ck_assert_uint_eq(memory.n_absent, 1);
+	ck_assert_uint_eq(memory.n_suspended, 2);
+	c.flags = PEER_REMOVE;
+	lab_apply(&lab.gate, &c);
+	ck_assert_uint_eq(memory.n_absent, 2);
+	c.name[0] = '\0';
+	lab_apply(&lab.gate, &c);
+	ck_assert_uint_eq(memory.n_absent, 2);
+	ck_assert_uint_eq(memory.n_suspended, 2);
 }
 END_TEST
 
@@ -394,6 +497,8 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, learns);
+	tcase_add_test(tc, counts);
+	tcase_add_test(tc, removed_is_told_once);
 	tcase_add_test(tc, nobody_asks);
 	tcase_add_loop_test(tc, old_initiations, 0, 2);
 	tcase_add_test(tc, told_before_recalled);

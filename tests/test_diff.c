@@ -38,6 +38,8 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 			fprintf(out, " mtu=%u", c->mtu);
 		if (c->flags & PEER_HAS_QUARANTINE)
 			fprintf(out, " quarantine=%d", c->quarantine);
+		if (c->flags & PEER_HAS_LIMITS)
+			fprintf(out, " up=%lu down=%lu", c->limits.rate_up, c->limits.rate_down);
 		if (c->flags & PEER_HAS_ENDPOINT)
 			fprintf(out, " endpoint=%s", endpoint_format(&c->endpoint, buf));
 		if (c->flags & PEER_REPLACE_ALLOWED_IPS)
@@ -56,6 +58,7 @@ START_TEST(test_tenant)
 {
 	struct config_tenant *a = make("t", 1, "10.0.0.1,::1"), *b = make("t", 1, "::1,10.0.0.1");
 	struct config_tenant *gone = make_tenant("t");
+	struct limits limits = { .rate_down = 5 };
 
 	gone->state = TENANT_REVOKED;
 	expect(NULL, NULL, "");
@@ -80,6 +83,12 @@ START_TEST(test_tenant)
 	a->quarantine = true;
 	expect(a, b, "update 1 quarantine=0\n");
 	a->quarantine = false;
+	b->limits = &limits;
+	expect(NULL, b, "add 1 psk=0 keepalive=0 up=0 down=5 ips=10.0.0.1/32,::1/128\n");
+	expect(a, b, "update 1 up=0 down=5\n");
+	expect(b, a, "update 1 up=0 down=0\n");
+	expect(b, b, "");
+	b->limits = NULL;
 	expect(a, a, "");
 	expect(a, b, ""); /* the order of a list is none */
 	b->peers[0].preshared_key[0] = 3;

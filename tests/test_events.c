@@ -25,7 +25,7 @@ static void setup(void)
 	rcu_setup();
 	fake_clock_set(NSEC_PER_SEC);
 	fake_clock_set_realtime(START, 0);
-	ck_assert_int_eq(peer_group_init(&group), 0);
+	ck_assert_int_eq(peer_group_init(&group, 1), 0);
 	peer = peer_new(&group, NULL, key, "alice", 0);
 	ck_assert_ptr_nonnull(peer);
 }

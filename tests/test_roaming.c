@@ -327,7 +327,8 @@ static void on_recall(void *arg, const uint8_t public_key[32], const char *name,
 /* What is to survive a restart is told, and comes back before anybody can be heard. */
 START_TEST(remembered)
 {
-	static const struct device_memory memory = { NULL, on_learned, on_recall };
+	static const struct device_memory memory = { .learned = on_learned,
+						     .recall = on_recall };
 	struct message_initiation msg;
 
 	lab_start(&lab, 1, false);

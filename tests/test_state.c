@@ -21,6 +21,8 @@ struct fake_peer {
 	char name[TENANT_NAME_MAX + 1];
 	uint8_t key[32], timestamp[NOISE_TIMESTAMP_LEN];
 	struct endpoint endpoint;
+	bool suspended;
+	struct saved_counts counts;
 };
 
 static struct {
@@ -58,8 +60,14 @@ void device_forget(struct device *dev)
 static struct device_peer describe(const struct fake_peer *p)
 {
 	struct device_peer info = { .name = p->name, .public_key = p->key,
-				    .removed = p->removed, .held = p->held };
+				    .removed = p->removed, .suspended = p->suspended,
+				    .held = p->held,
+				    .rx_bytes = p->counts.rx_bytes,
+				    .rx_packets = p->counts.rx_packets,
+				    .tx_bytes = p->counts.tx_bytes,
+				    .tx_packets = p->counts.tx_packets };
 
+	memcpy(info.drops, p->counts.drops, sizeof(info.drops));
 	if (!p->removed)
 		info.endpoint = p->endpoint;
 	memcpy(info.timestamp, p->timestamp, sizeof(info.timestamp));
@@ -118,6 +126,7 @@ static struct fake_peer *add(size_t i, const char *name, unsigned key)
 	fake.memory.recall(fake.memory.arg, p->key, name, &known);
 	p->endpoint = known.endpoint;
 	p->held = known.held;
+	p->counts = known.counts;
 	memcpy(p->timestamp, known.timestamp, sizeof(p->timestamp));
 	return p;
 }
@@ -135,6 +144,25 @@ static void learn(struct fake_peer *p, unsigned port, uint32_t time)
 static void remove_peer(struct fake_peer *p)
 {
 	p->removed = p->news = fake.news = true;
+}
+
+/* So many packets of 100 bytes each way, and a third of that are dropped. */
+static void count(struct fake_peer *p, unsigned n)
+{
+	p->counts.rx_packets += n;
+	p->counts.rx_bytes += 100 * n;
+	p->counts.tx_packets += 2 * n;
+	p->counts.tx_bytes += 200 * n;
+	p->counts.drops[DROP_BAD_TAG] += n / 3;
+	p->news = fake.news = true;
+}
+
+static void expect_counted(const struct fake_peer *p, unsigned n)
+{
+	struct fake_peer model = { 0 };
+
+	count(&model, n);
+	require(!memcmp(&p->counts, &model.counts, sizeof(p->counts)));
 }
 
 static unsigned port(const struct fake_peer *p)
@@ -228,6 +256,73 @@ START_TEST(same_name_and_key)
 	restart();
 	p = add(0, "a", 1);
 	ck_assert_uint_eq(port(p), 1000);
+	ck_assert_uint_eq(timestamp(p), 7);
+}
+END_TEST
+
+/* By name and key; counted on over any number of restarts, and gone with the file. */
+START_TEST(counts_last)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct fake_peer *p = add(0, "a", 1);
+
+		expect_counted(p, 300 * i);
+		count(p, 210);
+		device_take_learned(fake_device());
+		count(p, 90);
+		restart();
+	}
+	expect_counted(add(0, "a", 2), 0);
+	expect_counted(add(1, "b", 1), 0);
+	restart();
+	/* The first key has gone to another name since. */
+	expect_counted(add(0, "a", 1), 0);
+	count(&fake.peers[0], 5);
+	remove_peer(&fake.peers[0]);
+	device_take_learned(fake_device());
+	expect_counted(add(0, "a", 1), 0);
+}
+END_TEST
+
+/* Nobody was heard, but somebody has sent to him: that is counted, too. */
+START_TEST(drops_alone)
+{
+	add(0, "a", 1)->counts.drops[DROP_NO_ENDPOINT] = 9;
+	fake.peers[0].news = fake.news = true;
+	restart();
+	ck_assert_uint_eq(add(0, "a", 1)->counts.drops[DROP_NO_ENDPOINT], 9);
+	restart();
+	ck_assert_uint_eq(add(0, "a", 1)->counts.drops[DROP_NO_ENDPOINT], 9);
+}
+END_TEST
+
+/* One that has expired comes back with what was counted, and without its place. */
+START_TEST(expired)
+{
+	struct fake_peer *p = add(0, "a", 1);
+
+	learn(p, 1000, 7);
+	count(p, 3);
+	p->suspended = true;
+	remove_peer(p);
+	device_take_learned(fake_device());
+	if (_i)
+		restart();
+	fake.memory.absent(fake.memory.arg, (const uint8_t[32]){ 1, 0, 1 }, true);
+	p = add(0, "a", 1);
+	expect_counted(p, 3);
+	ck_assert_uint_eq(port(p), 0);
+	ck_assert_uint_eq(timestamp(p), 7);
+	/* Its file is deleted while it is expired. */
+	p->suspended = true;
+	remove_peer(p);
+	device_take_learned(fake_device());
+	if (_i)
+		restart();
+	fake.memory.absent(fake.memory.arg, (const uint8_t[32]){ 1, 0, 1 }, false);
+	restart();
+	p = add(0, "a", 1);
+	expect_counted(p, 0);
 	ck_assert_uint_eq(timestamp(p), 7);
 }
 END_TEST
@@ -479,6 +574,9 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, same_name_and_key);
+	tcase_add_test(tc, counts_last);
+	tcase_add_test(tc, drops_alone);
+	tcase_add_loop_test(tc, expired, 0, 2);
 	tcase_add_test(tc, revoked);
 	tcase_add_test(tc, held);
 	tcase_add_test(tc, by_hand);

@@ -13,6 +13,7 @@ enum { RECORDS_MAX = 16 };
 
 static struct {
 	struct statefile_record records[RECORDS_MAX];
+	uint64_t drops[RECORDS_MAX][DROP_REASON_COUNT];
 	size_t n;
 } got;
 
@@ -20,7 +21,12 @@ static void take(void *arg, const struct statefile_record *record)
 {
 	require(arg == &got);
 	require(got.n < RECORDS_MAX);
-	got.records[got.n++] = *record;
+	got.records[got.n] = *record;
+	if (record->drops) {
+		memcpy(got.drops[got.n], record->drops, sizeof(got.drops[0]));
+		got.records[got.n].drops = got.drops[got.n];
+	}
+	got.n++;
 }
 
 static int read_text(const char *text, size_t len, struct fault_list *faults)
@@ -47,6 +53,20 @@ static struct statefile_record sample(unsigned i)
 	return r;
 }
 
+static struct statefile_record sample_counts(unsigned i)
+{
+	static const uint64_t drops[DROP_REASON_COUNT] = { [DROP_BAD_TAG] = 3,
+							   [DROP_SEND_FAILED] = UINT64_MAX };
+	struct statefile_record r = sample(i);
+
+	r.rx_bytes = UINT64_MAX;
+	r.rx_packets = 7;
+	r.tx_bytes = 0;
+	r.tx_packets = 1;
+	r.drops = drops;
+	return r;
+}
+
 START_TEST(format)
 {
 	struct fault_list faults = { 0 };
@@ -61,6 +81,11 @@ START_TEST(format)
 	files_expect(&faults, "");
 	ck_assert_uint_eq(got.n, 1);
 	expect_same(&got.records[0], &r);
+	r = sample_counts(1);
+	statefile_format(line, &r);
+	ck_assert_ptr_nonnull(strstr(line, " endpoint=192.0.2.1:51820 rx=18446744073709551615,7 "
+					   "tx=0,1 drops=bad-tag:3,send-failed:"
+					   "18446744073709551615 sum="));
 }
 END_TEST
 
@@ -90,8 +115,8 @@ START_TEST(round_trip)
 	struct fault_list faults = { 0 };
 	char line[STATEFILE_LINE_MAX];
 
-	for (unsigned what = 0; what < 8; what++) {
-		struct statefile_record r = sample(what);
+	for (unsigned what = 0; what < 16; what++) {
+		struct statefile_record r = what & 8 ? sample_counts(what) : sample(what);
 		size_t len;
 
 		if (what & 1)
@@ -110,8 +135,12 @@ START_TEST(round_trip)
 	}
 	/* The longest there is. */
 	{
-		struct statefile_record r = sample(0);
+		struct statefile_record r = sample_counts(0);
+		uint64_t drops[DROP_REASON_COUNT];
 
+		memset(drops, 0xff, sizeof(drops));
+		r.drops = drops;
+		r.rx_packets = r.tx_packets = r.tx_bytes = UINT64_MAX;
 		memset(r.name, 'x', TENANT_NAME_MAX);
 		ck_assert_int_eq(endpoint_parse(&r.endpoint,
 			"[fe80:1111:2222:3333:4444:5555:6666:7777%4294967295]:65535"), 0);
@@ -205,7 +234,15 @@ static const struct {
 	const char *text, *faults;
 } strange[] = {
 	{ K, "" },
-	{ K " quota=5 rx=123 name=a", "" },
+	{ K " later=5 name=a", "" },
+	{ K " rx=1,2 tx=0,0 drops=bad-tag:3,of-a-later-version:4", "" },
+	{ K " rx=123", LEFT_OUT("rx") },
+	{ K " rx=1,", LEFT_OUT("rx") },
+	{ K " rx=1,2,3", LEFT_OUT("rx") },
+	{ K " tx=-1,2", LEFT_OUT("tx") },
+	{ K " tx=18446744073709551616,2", LEFT_OUT("tx") },
+	{ K " drops=bad-tag", LEFT_OUT("drops") },
+	{ K " drops=bad-tag:x", LEFT_OUT("drops") },
 	{ "  " K "   name=a  ", "" },
 	{ "name=a", LEFT_OUT("key") },
 	{ K0, LEFT_OUT("key") },

@@ -83,6 +83,39 @@ START_TEST(test_tenant)
 }
 END_TEST
 
+#define PEER "[Peer]\nPublicKey = " KEY("c") "\n"
+
+static const struct {
+	const char *keys;
+	uint64_t up, down;
+} rates[] = {
+	{ "", 0, 0 },
+	{ "RateLimit = 1mbit\n", 1000000, 1000000 },
+	{ "RateUp = 1mbit\n", 1000000, 0 },
+	{ "RateDown = 1mbit\n", 0, 1000000 },
+	{ "RateDown = 2mbit\nRateLimit = 1mbit\n", 1000000, 2000000 },
+	{ "RateLimit = 1mbit\nRateUp = 2mbit\n", 2000000, 1000000 },
+	{ "RateLimit = 1mbit\nRateUp = off\n", 0, 1000000 },
+	{ "RateLimit = off\nRateDown = 1.5gbit\n", 0, 1500000000 },
+	{ "RateLimit = off\nRateDown = off\nRateUp = off\n", 0, 0 },
+};
+
+/* What is said of one way goes before what is said of both. */
+START_TEST(test_rates)
+{
+	struct config_tenant *t;
+	char text[256];
+
+	snprintf(text, sizeof(text), PEER "AllowedIPs = ::1\n[Tenant]\n%s", rates[_i].keys);
+	t = read_good(text, "");
+	ck_assert_uint_eq(t->limits ? t->limits->rate_up : 0, rates[_i].up);
+	ck_assert_uint_eq(t->limits ? t->limits->rate_down : 0, rates[_i].down);
+	/* Who has no limit costs nothing for it. */
+	ck_assert_int_eq(t->limits != NULL, rates[_i].up || rates[_i].down);
+	tenant_free(t);
+}
+END_TEST
+
 START_TEST(test_key_files)
 {
 	struct config_tenant *t;
@@ -101,7 +134,6 @@ START_TEST(test_key_files)
 END_TEST
 
 #define KEYS "[Interface]\nPrivateKey = " KEY("b") "\n"
-#define PEER "[Peer]\nPublicKey = " KEY("c") "\n"
 
 START_TEST(test_tunnel)
 {
@@ -465,10 +497,18 @@ static const struct {
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
 	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
-	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateLimit = 1mbit\nAnnounce = perhaps\n",
-		   { "5: RateLimit: not yet supported",
+	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5\nAnnounce = perhaps\n",
+		   { "5: Quota: '5' has no unit: write 5GB, or another of (KB, MB, GB, "
+		     "TB, or KiB, MiB, GiB, TiB; then perhaps /day, /week or /month)",
 		     "6: Announce: 'perhaps' is none of: always, connected" } },
-	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
+	/* 23 */ { PEER "AllowedIPs = ::1\n[Tenant]\nRateUp = 10mbps\nRateDown = 0mbit\n"
+		   "RateLimit = 5\n",
+		   { "5: RateUp: '10mbps' is bytes to some and bits to others: write 10mbit (bit, "
+		     "kbit, mbit, gbit or tbit: bits per second)",
+		     "6: RateDown: '0mbit' is not a rate from 16kbit to 1tbit, like 100mbit",
+		     "7: RateLimit: '5' has no unit: write 5mbit, or another of (bit, kbit, mbit, "
+		     "gbit or tbit: bits per second)" } },
+	/* 24 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
 	{ PEER "AllowedIPs = 192.0.2.1, 2001:db8::5\n[Tenant]\nMTU = 1279\n",
 		   { "5: MTU: '1279' is too small for the IPv6 of AllowedIPs 2001:db8::5/128: MTU "
@@ -480,41 +520,41 @@ static const struct {
 		   { "6: MTU: stands in line 5 already" } },
 	{ KEYS "Address = 2001:db8::5/128\nMTU = 1279\n",
 		   { "4: MTU: '1279' is too small for an Address of IPv6: MTU = 1280 at least" } },
-	/* 24 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
+	/* 25 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
 		   { "4: [Container] is for a tunnel of our own, and this file has no "
 		     "[Interface]" } },
-	/* 25 */ { KEYS "[Tenant]\n",
+	/* 26 */ { KEYS "[Tenant]\n",
 		   { "3: [Tenant] is for a tenant of the gateway, and this file has an "
 		     "[Interface]" } },
-	/* 26 */ { PEER "AllowedIPs = ::1\n[Pear]\nx = y\n",
+	/* 27 */ { PEER "AllowedIPs = ::1\n[Pear]\nx = y\n",
 		   { "4: unknown section 'Pear'; is 'Peer' meant?" } },
-	/* 27 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
+	/* 28 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
 		   { "1: [Interface]: PrivateKey (or PrivateKeyFile) is missing" } },
-	/* 28 */ { KEYS "DNS = 9.9.9, -x\nTable = 0\nFwMark = x\n[Container]\nNetns = x\n",
+	/* 29 */ { KEYS "DNS = 9.9.9, -x\nTable = 0\nFwMark = x\n[Container]\nNetns = x\n",
 		   { "3: DNS: '9.9.9' is neither the address of a server nor a domain",
 		     "3: DNS: '-x' is neither the address of a server nor a domain",
 		     "4: Table: '0' is not a table for routes of ours: take another number",
 		     "5: FwMark: 'x' is neither off nor a number of 32 bits" } },
-	/* 29 */ { KEYS "Table = nobodys\n",
+	/* 30 */ { KEYS "Table = nobodys\n",
 		   { "3: Table: 'nobodys' is neither auto, off, nor a number or a name in "
 		     "/etc/iproute2/rt_tables" } },
-	/* 30 */ { KEYS "Table = 4294967296\nMTU = 500\n",
+	/* 31 */ { KEYS "Table = 4294967296\nMTU = 500\n",
 		   { "3: Table: '4294967296' is neither auto, off, nor a number or a name in "
 		     "/etc/iproute2/rt_tables",
 		     "4: MTU: '500' is not a number from 576 to 65475" } },
-	/* 31 */ { KEYS PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
+	/* 32 */ { KEYS PEER "AllowedIPs = ::1\n" PEER "AllowedIPs = ::2\n",
 		   { "7: PublicKey: the peer of line 4 has the same" } },
-	/* 32 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = " KEY("d")
+	/* 33 */ { KEYS PEER "AllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = " KEY("d")
 		   "\nAllowedIPs = 10.0.0.0/8, 10.1.0.0/16\n",
 		   { "8: AllowedIPs: another peer has 10.0.0.0/8 already (line 5)" } },
-	/* 33 */ { KEYS "[Container]\nNetns = a/b\n", { "4: Netns: 'a/b' " NETNS } },
-	/* 34 */ { KEYS "[Container]\nNetns = ..\n", { "4: Netns: '..' " NETNS } },
-	/* 35 */ { KEYS "[Container]\nNetns = pid:x\n", { "4: Netns: 'pid:x' " NETNS } },
-	/* 36 */ { KEYS "[Container]\nNetns =\n", { "4: Netns: '' " NETNS } },
-	/* 37 */ { KEYS "[Container]\nName = a b\n",
+	/* 34 */ { KEYS "[Container]\nNetns = a/b\n", { "4: Netns: 'a/b' " NETNS } },
+	/* 35 */ { KEYS "[Container]\nNetns = ..\n", { "4: Netns: '..' " NETNS } },
+	/* 36 */ { KEYS "[Container]\nNetns = pid:x\n", { "4: Netns: 'pid:x' " NETNS } },
+	/* 37 */ { KEYS "[Container]\nNetns =\n", { "4: Netns: '' " NETNS } },
+	/* 38 */ { KEYS "[Container]\nName = a b\n",
 		   { "4: Name: 'a b' is no name for an interface (1 to 15 characters, no '/', ':', "
 		     "'%' or blank)" } },
-	/* 38 */ { KEYS "PreUp = x\nPostDown = y\nSaveConfig = true\n",
+	/* 39 */ { KEYS "PreUp = x\nPostDown = y\nSaveConfig = true\n",
 		   { "3: PreUp: no commands are run; [Container] Netns says where the interface "
 		     "goes",
 		     "4: PostDown: no commands are run; what was installed for AllowedIPs, Table "
@@ -527,8 +567,8 @@ static const struct {
 	    "Table and [Container] Netns say where they go",
 	    "4: MTU: '" LONG "' is not a number from 576 to 65475",
 	    "4: MTU: is too long, and takes no list" } },
-	/* 40 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
-	/* 40 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
+	/* 41 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
+	/* 41 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
 		   { "4: the line is indented; start it in the first column" } },
 	/* 41: names are quoted as they are */
 	{ PEER "AllowedIPs = ::1\n[Tenant]\n\xc3\xa9 = 1\n", { "5: unknown key '\xc3\xa9'" } },
@@ -624,6 +664,7 @@ int main(void)
 	TCase *tcase = tcase_create("tenant_file");
 
 	tcase_add_test(tcase, test_tenant);
+	tcase_add_loop_test(tcase, test_rates, 0, ARRAY_SIZE(rates));
 	tcase_add_test(tcase, test_key_files);
 	tcase_add_test(tcase, test_tunnel);
 	tcase_add_test(tcase, test_wg_quick);

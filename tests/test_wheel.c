@@ -97,7 +97,7 @@ START_TEST(random_operations)
 
 	state = 0x9e3779b97f4a7c15 + (uint64_t)_i;
 	memset(items, 0, FEW * sizeof(*items));
-	wheel_init(&w, now);
+	wheel_init(&w, now, WHEEL_TICK_SHIFT);
 	for (i = 0; i < 30000; i++) {
 		it = &items[rnd() % FEW];
 		switch (rnd() % 8) {
@@ -140,7 +140,7 @@ START_TEST(alone)
 		memset(items, 0, sizeof(*items));
 		now = rnd_span(58);
 		deadline = now + rnd_span(58);
-		wheel_init(&w, now);
+		wheel_init(&w, now, WHEEL_TICK_SHIFT);
 		arm(&w, &items[0], now, deadline);
 		for (wakes = 0; items[0].armed; wakes++) {
 			now = wheel_next(&w);
@@ -168,7 +168,7 @@ START_TEST(many)
 
 	state = 5;
 	memset(items, 0, sizeof(items));
-	wheel_init(&w, now);
+	wheel_init(&w, now, WHEEL_TICK_SHIFT);
 	for (i = 0; i < MANY; i++)
 		arm(&w, &items[i], now, now + rnd() % (180 * NSEC_PER_SEC));
 	for (round = 0; round < 400; round++) {
@@ -219,7 +219,7 @@ START_TEST(callbacks)
 
 	state = 7;
 	memset(items, 0, FEW * sizeof(*items));
-	wheel_init(&w, now);
+	wheel_init(&w, now, WHEEL_TICK_SHIFT);
 	for (i = 0; i < FEW; i++)
 		arm(&w, &items[i], now, now + rnd_span(36));
 	for (i = 0; i < 5000; i++) {
@@ -243,7 +243,7 @@ START_TEST(edges)
 	unsigned fired = 0;
 	struct wheel w;
 
-	wheel_init(&w, 10 * WHEEL_TICK + 5);
+	wheel_init(&w, 10 * WHEEL_TICK + 5, WHEEL_TICK_SHIFT);
 	ck_assert_uint_eq(wheel_next(&w), UINT64_MAX);
 	wheel_disarm(&w, &t);
 	wheel_expire(&w, 11 * WHEEL_TICK, count, &fired);

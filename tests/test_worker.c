@@ -361,6 +361,113 @@ START_TEST(many_queues)
 }
 END_TEST
 
+static void set_rates(uint64_t up, uint64_t down)
+{
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_HAS_LIMITS | PEER_UPDATE_ONLY,
+			    .limits = { .rate_up = up, .rate_down = down } };
+
+	memcpy(c.key, lab.home.public_key, 32);
+	lab_apply(&lab.gate, &c);
+	lab_settle(&lab);
+}
+
+/* Twenty packets that bear their numbers, at once, through the gate. */
+static void send_numbered(struct side *from)
+{
+	uint8_t packet[1000];
+
+	for (uint8_t i = 0; i < 20; i++) {
+		if (from == &lab.gate)
+			lab_packet(packet, "8.8.8.8", "10.0.0.2", sizeof(packet));
+		else
+			lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+		packet[999] = i;
+		wire_inject(from->tun, NULL, 0, packet, sizeof(packet));
+	}
+	lab_settle(&lab);
+}
+
+/* The next n that leave the gate are numbered from first on. */
+static void expect_numbers(struct side *to, uint8_t first, unsigned n)
+{
+	struct fake_packet *p;
+
+	lab_carry(&lab);
+	for (unsigned i = 0; i < n; i++) {
+		p = wire_take(to->tun);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq(p->data[999], first + i);
+		free(p);
+	}
+	lab_tun_silent(to);
+}
+
+/* Down and up, on each way: a bucket passes, the rest follows at the rate and in order. */
+START_TEST(limited)
+{
+	struct side *from = _i ? &lab.home : &lab.gate;
+	struct side *to = _i ? &lab.gate : &lab.home;
+
+	lab_connect(&lab);
+	set_rates(_i ? 1000000 : 0, _i ? 0 : 1000000);
+	lab_mark(&lab.gate);
+	send_numbered(from);
+	expect_numbers(to, 0, 3); /* 3000 bytes; then one each 8 ms, seen each ms or two */
+	lab_wait(&lab, 7 * NSEC_PER_MSEC);
+	expect_numbers(to, 3, 0);
+	lab_wait(&lab, 3 * NSEC_PER_MSEC);
+	expect_numbers(to, 3, 1);
+	lab_wait(&lab, 24 * NSEC_PER_MSEC);
+	expect_numbers(to, 4, 3);
+	/* Without the limit they go at once. */
+	set_rates(0, 0);
+	expect_numbers(to, 7, 13);
+	send_numbered(from);
+	expect_numbers(to, 0, 20);
+	lab_dropped_nothing(&lab.gate);
+	/* The other way was not touched by any of it; the session is the same. */
+	lab_sent_nothing(&lab.gate);
+}
+END_TEST
+
+/* Who is revoked while packets of his wait gets not one of them. */
+START_TEST(limited_and_revoked)
+{
+	struct side *from = _i ? &lab.home : &lab.gate;
+	struct side *to = _i ? &lab.gate : &lab.home;
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_REMOVE };
+
+	lab_connect(&lab);
+	set_rates(1000000, 1000000);
+	send_numbered(from);
+	expect_numbers(to, 0, 3);
+	memcpy(c.key, lab.home.public_key, 32);
+	lab_apply(&lab.gate, &c);
+	ck_assert_uint_eq(device_datapath(lab.gate.dev)->peers.held_bytes, 0);
+	lab_wait(&lab, NSEC_PER_SEC);
+	lab_sent_nothing(&lab.gate);
+	lab_tun_silent(to);
+}
+END_TEST
+
+/* An address that has left its tenant is not spoken from, not even by what waited. */
+START_TEST(limited_and_moved)
+{
+	struct change c = { .kind = CHANGE_PEER, .flags = PEER_REPLACE_ALLOWED_IPS };
+
+	lab_connect(&lab);
+	set_rates(1000000, 0);
+	send_numbered(&lab.home);
+	expect_numbers(&lab.gate, 0, 3);
+	lab_mark(&lab.gate);
+	memcpy(c.key, lab.home.public_key, 32);
+	lab_apply(&lab.gate, &c);
+	set_rates(0, 0);
+	lab_tun_silent(&lab.gate);
+	lab_dropped(&lab.gate, DROP_SOURCE_NOT_ALLOWED, 17, true);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("worker");
@@ -381,6 +488,9 @@ int main(void)
 	tcase_add_test(tc, wiped);
 	tcase_add_test(tc, wiped_while_waiting);
 	tcase_add_test(tc, long_life);
+	tcase_add_loop_test(tc, limited, 0, 2);
+	tcase_add_loop_test(tc, limited_and_revoked, 0, 2);
+	tcase_add_test(tc, limited_and_moved);
 	tcase_add_test(alone, many_queues);
 	suite_add_tcase(s, alone);
 	suite_add_tcase(s, tc);

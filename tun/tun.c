@@ -146,6 +146,7 @@ again:
 		/* A device that is there may have been made for one queue alone. */
 		rings = 1;
 		ifr.ifr_flags &= ~IFF_MULTI_QUEUE;
+		err = 0;
 		goto again;
 	}
 	q[0].steered = queues * rings == 1 || !steer_by_destination(q[0].fd);

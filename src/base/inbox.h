@@ -60,6 +60,15 @@ static inline struct inbox_item *inbox_take_all(struct inbox *in)
 }
 
 /*
+ * Is the item in the inbox? If so, whoever takes it sees all that was written before
+ * this call, which is why it is a read-modify-write. Any thread.
+ */
+static inline bool inbox_is_posted(struct inbox_item *item)
+{
+	return atomic_fetch_or_explicit(&item->flags, 0, memory_order_acq_rel) != 0;
+}
+
+/*
  * Takes the wishes of one item; from here on it may be posted again, so its
  * next pointer must have been read before.
  */

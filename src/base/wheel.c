@@ -18,15 +18,15 @@ static unsigned digit(uint64_t tick, unsigned level)
 }
 
 /* The tick in which a deadline has passed in full: never early. */
-static uint64_t tick_after(uint64_t deadline)
+static uint64_t tick_after(const struct wheel *w, uint64_t deadline)
 {
-	return (deadline >> WHEEL_TICK_SHIFT) + !!(deadline & (WHEEL_TICK - 1));
+	return (deadline >> w->shift) + !!(deadline & ((UINT64_C(1) << w->shift) - 1));
 }
 
 /* Puts a timer that is in no list where its tick belongs. */
 static void place(struct wheel *w, struct wheel_timer *t)
 {
-	uint64_t tick = max(tick_after(t->deadline), w->tick + 1);
+	uint64_t tick = max(tick_after(w, t->deadline), w->tick + 1);
 	unsigned level = (63 - (unsigned)__builtin_clzll(tick ^ w->tick)) / WHEEL_SLOT_BITS;
 	unsigned slot;
 
@@ -60,12 +60,13 @@ static void unlink_timer(struct wheel *w, struct wheel_timer *t)
 	}
 }
 
-void wheel_init(struct wheel *w, uint64_t now)
+void wheel_init(struct wheel *w, uint64_t now, unsigned shift)
 {
 	unsigned level, slot;
 
 	memset(w, 0, sizeof(*w));
-	w->tick = now >> WHEEL_TICK_SHIFT;
+	w->shift = shift;
+	w->tick = now >> shift;
 	CDS_INIT_LIST_HEAD(&w->far);
 	for (level = 0; level < WHEEL_LEVELS; level++)
 		for (slot = 0; slot < WHEEL_SLOTS; slot++)
@@ -97,10 +98,10 @@ uint64_t wheel_next(const struct wheel *w)
 		shift = level * WHEEL_SLOT_BITS;
 		tick = w->tick >> (shift + WHEEL_SLOT_BITS) << WHEEL_SLOT_BITS;
 		tick |= (unsigned)__builtin_ctzll(w->occupied[level]);
-		return tick << shift << WHEEL_TICK_SHIFT;
+		return tick << shift << w->shift;
 	}
 	if (w->far.next != &w->far)
-		return ((w->tick >> TOP_SHIFT) + 1) << TOP_SHIFT << WHEEL_TICK_SHIFT;
+		return ((w->tick >> TOP_SHIFT) + 1) << TOP_SHIFT << w->shift;
 	return UINT64_MAX;
 }
 
@@ -125,7 +126,7 @@ static void collect_level(struct wheel *w, unsigned level, uint64_t tick,
 
 void wheel_expire(struct wheel *w, uint64_t now, wheel_callback callback, void *arg)
 {
-	uint64_t tick = now >> WHEEL_TICK_SHIFT;
+	uint64_t tick = now >> w->shift;
 	CDS_LIST_HEAD(reached);
 	unsigned level;
 
@@ -145,7 +146,7 @@ void wheel_expire(struct wheel *w, uint64_t now, wheel_callback callback, void *
 			cds_list_first_entry(&reached, struct wheel_timer, link);
 
 		unlink_timer(w, t);
-		if (tick_after(t->deadline) > tick)
+		if (tick_after(w, t->deadline) > tick)
 			place(w, t); /* at a lower level now */
 		else
 			callback(t, now, arg);

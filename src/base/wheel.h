@@ -4,7 +4,7 @@
  * Lauck 1987, scheme 7). Arming, disarming and firing cost the same however
  * many timers there are.
  *
- * Five levels of 64 slots; a slot of level 0 is one tick of 8.4 ms, a slot of
+ * Five levels of 64 slots; a slot of level 0 is one tick of 2^shift ns, a slot of
  * level n is 64^n ticks. A timer lies at the level of the highest base-64 digit in
  * which its tick differs from now, and moves down as that digit is reached, so
  * at most once per level. What lies beyond 104 days waits in a list of its own.
@@ -19,7 +19,7 @@
 #include "../base.h"
 
 enum {
-	WHEEL_TICK_SHIFT = 23, /* 8,388,608 ns */
+	WHEEL_TICK_SHIFT = 23, /* 8,388,608 ns: of timers of seconds */
 	WHEEL_LEVELS = 5,
 	WHEEL_SLOT_BITS = 6,
 	WHEEL_SLOTS = 1 << WHEEL_SLOT_BITS
@@ -34,6 +34,7 @@ struct wheel_timer {
 };
 
 struct wheel {
+	unsigned shift; /* a tick is 2^shift ns */
 	uint64_t tick; /* everything due at this tick or before has fired */
 	uint64_t occupied[WHEEL_LEVELS]; /* bit s: slots[level][s] is not empty */
 	struct cds_list_head slots[WHEEL_LEVELS][WHEEL_SLOTS];
@@ -42,8 +43,8 @@ struct wheel {
 
 typedef void (*wheel_callback)(struct wheel_timer *timer, uint64_t now, void *arg);
 
-/* now: nanoseconds. No allocation, no clean-up; the wheel points into itself: do not move it. */
-void wheel_init(struct wheel *w, uint64_t now);
+/* now: nanoseconds; a tick will be 2^shift of them. No allocation, no clean-up; the wheel points into itself: do not move it. */
+void wheel_init(struct wheel *w, uint64_t now, unsigned shift);
 
 /*
  * Arms, or moves when armed. It fires in the first wheel_expire() whose now

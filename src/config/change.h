@@ -10,6 +10,7 @@
 
 #include "../base/endpoint.h"
 #include "../base/prefix.h"
+#include "limits.h"
 
 enum { TENANT_NAME_MAX = 64 };
 
@@ -39,6 +40,9 @@ enum change_peer_flags {
 	PEER_MAY_TAKE = 1 << 6,            /* an address of another peer moves here, as wg(8) does */
 	PEER_HAS_ANNOUNCE = 1 << 7,
 	PEER_DROP_ALLOWED_IPS = 1 << 8,    /* allowed_ips are those that it no longer has */
+	PEER_HAS_LIMITS = 1 << 9,          /* nothing but zeros: none */
+	PEER_SUSPEND = 1 << 10,            /* beside PEER_REMOVE: what was counted of it is kept */
+	PEER_IF_ABSENT = 1 << 11,          /* beside PEER_REMOVE: one that is there stays */
 	PEER_HAS_MTU = 1 << 12,
 	PEER_HAS_QUARANTINE = 1 << 13,
 };
@@ -55,6 +59,7 @@ struct change {
 	enum announce announce;
 	uint16_t mtu;    /* of packets to it; 0: the device's */
 	bool quarantine; /* hold it when its key is in use from two places */
+	struct limits limits;
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 };

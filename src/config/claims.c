@@ -259,7 +259,7 @@ int claims_try(struct claims *claims, const struct config_tenant *tenant,
 	struct holder *old, *new;
 	int err;
 
-	if (tenant->state == TENANT_REVOKED) {
+	if (tenant->state != TENANT_OK) {
 		claims_release(claims, tenant->name);
 		return 0;
 	}

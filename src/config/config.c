@@ -57,7 +57,7 @@ int config_check_tenant(const struct config_router *router, const struct config_
 	const struct config_tunnel *tunnel = tenant->tunnel;
 	size_t errors = faults->n_errors;
 
-	if (tenant->state == TENANT_REVOKED)
+	if (tenant->state != TENANT_OK)
 		return 0;
 	if (tenant->kind == TENANT_OF_GATEWAY)
 		check_gateway_tenant(router, tenant, faults);

@@ -14,6 +14,7 @@ struct writing {
 	enum announce announce, announce_before;
 	uint16_t mtu, mtu_before;
 	bool quarantine, quarantine_before;
+	const struct limits *limits, *limits_before; /* NULL: none */
 };
 
 static struct change *add_peer_change(const struct writing *w, const struct config_peer *peer,
@@ -105,6 +106,13 @@ static void put_quarantine(struct change *c, const struct writing *w)
 	c->quarantine = w->quarantine;
 }
 
+static void put_limits(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_LIMITS;
+	if (w->limits)
+		c->limits = *w->limits;
+}
+
 static int remove_peer(const struct writing *w, const struct config_peer *peer)
 {
 	return add_peer_change(w, peer, PEER_REMOVE) ? 0 : -ENOMEM;
@@ -124,6 +132,8 @@ static int add_peer(const struct writing *w, const struct config_peer *peer)
 		put_mtu(c, w);
 	if (w->quarantine)
 		put_quarantine(c, w);
+	if (w->limits)
+		put_limits(c, w);
 	if (tenant_peer_endpoint(peer, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return put_ranges(c, &peer->allowed_ips, NULL);
@@ -172,9 +182,11 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 	bool announce = w->announce != w->announce_before;
 	bool mtu = w->mtu != w->mtu_before;
 	bool quarantine = w->quarantine != w->quarantine_before;
+	bool limits = !limits_equal(w->limits, w->limits_before);
 	struct change *c;
 
-	if (!key && !keepalive && !ranges && !endpoint && !announce && !mtu && !quarantine)
+	if (!key && !keepalive && !ranges && !endpoint && !announce && !mtu && !quarantine &&
+	    !limits)
 		return 0;
 	c = add_peer_change(w, new, PEER_UPDATE_ONLY);
 	if (!c)
@@ -189,6 +201,8 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 		put_mtu(c, w);
 	if (quarantine)
 		put_quarantine(c, w);
+	if (limits)
+		put_limits(c, w);
 	if (endpoint && tenant_peer_endpoint(new, &c->endpoint))
 		c->flags |= PEER_HAS_ENDPOINT;
 	return ranges ? put_ranges(c, &new->allowed_ips, NULL) : 0;
@@ -282,6 +296,8 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 	w.mtu_before = old ? old->mtu : 0;
 	w.quarantine = new && new->quarantine;
 	w.quarantine_before = old && old->quarantine;
+	w.limits = new ? new->limits : NULL;
+	w.limits_before = old ? old->limits : NULL;
 	if (new && new->tunnel)
 		err = write_identity(&w, old, new);
 	for (enum pass pass = PASS_REMOVE; !err && pass <= PASS_UPDATE; pass++)

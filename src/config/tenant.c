@@ -91,6 +91,7 @@ void tenant_free(struct config_tenant *tenant)
 	for (size_t i = 0; i < tenant->n_key_files; i++)
 		free(tenant->key_files[i]);
 	free(tenant->key_files);
+	free(tenant->limits);
 	free(tenant->file);
 	free(tenant);
 }

@@ -9,6 +9,7 @@
 
 #include "../base/endpoint.h"
 #include "change.h"
+#include "limits.h"
 #include "value.h"
 
 enum tenant_kind {
@@ -18,7 +19,8 @@ enum tenant_kind {
 
 enum tenant_state {
 	TENANT_OK,
-	TENANT_REVOKED /* no file, an empty one, or no public key (any more): not a fault */
+	TENANT_REVOKED, /* no file, an empty one, or no public key (any more): not a fault */
+	TENANT_EXPIRED  /* all is there, but its time is over: revoked */
 };
 
 struct config_peer {
@@ -72,6 +74,9 @@ struct config_tenant {
 	enum announce announce; /* of a tenant of the gateway */
 	uint16_t mtu;           /* of a tenant of the gateway; 0: the gateway's */
 	uint16_t mtu_line;      /* 0: none, or behind line 65535 */
+	struct limits *limits;  /* of a tenant of the gateway; NULL: none */
+	int64_t expires;        /* of a tenant of the gateway: seconds of UTC; 0: never */
+	unsigned expires_line;
 	struct config_tunnel *tunnel; /* NULL for a tenant of the gateway */
 	char **key_files;             /* paths the file names: their change is a change of it */
 	size_t n_key_files;
@@ -109,6 +114,12 @@ void tenant_drop_peer(struct config_tenant *tenant, size_t i);
 
 /* Canonical order of peers and ranges, so that equal configurations are equal values. -ENOMEM. */
 must_check int tenant_sort(struct config_tenant *tenant);
+
+/* Is its time over? now: seconds of UTC. */
+static inline bool tenant_is_past(const struct config_tenant *tenant, int64_t now)
+{
+	return tenant->expires && tenant->expires <= now;
+}
 
 /* Is the peer's endpoint a number, no name to look up? If so, *out is it. */
 bool tenant_peer_endpoint(const struct config_peer *peer, struct endpoint *out);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "../base/clock.h"
+#include "../base/utc.h"
 #include "tenant_file.h"
 #include "tenant_keys.h"
 #include "tunnel.h"
@@ -93,12 +95,47 @@ static void check_mtu(struct tenant_reading *r)
 	}
 }
 
-static void finish_gateway_tenant(struct tenant_reading *r)
+/* What becomes of a tenant that has used up its quota, if it has one. */
+static void finish_quota(struct tenant_reading *r)
+{
+	struct quota *quota = &r->quota;
+
+	if (r->blocked && r->quota_rate_line)
+		fault_add(r->faults, r->tenant->file, max(r->quota_rate_line, r->blocked_line),
+			  "QuotaRate and Blocked = yes: past the quota there is a rate, or "
+			  "nothing: take one of them");
+	if (!quota->bytes)
+		*quota = (struct quota){ 0 };
+	else if (r->blocked)
+		quota->rate = 0;
+	else if (!r->quota_rate_line)
+		quota->rate = QUOTA_RATE_DEFAULT;
+}
+
+/* What is said of one way goes before what is said of both, in any order. */
+static int finish_limits(struct tenant_reading *r)
+{
+	struct limits limits = { .rate_up = r->rate_up_line ? r->rate_up : r->rate,
+				 .rate_down = r->rate_down_line ? r->rate_down : r->rate };
+
+	finish_quota(r);
+	limits.quota = r->quota;
+	if (limits_equal(&limits, NULL))
+		return 0;
+	r->tenant->limits = malloc(sizeof(*r->tenant->limits));
+	if (!r->tenant->limits)
+		return -ENOMEM;
+	*r->tenant->limits = limits;
+	return 0;
+}
+
+static int finish_gateway_tenant(struct tenant_reading *r)
 {
 	check_mtu(r);
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
+	return finish_limits(r);
 }
 
 /* The kernel gives an interface with a smaller one no IPv6 address. */
@@ -143,6 +180,22 @@ static int make_tunnel(struct config_tenant *tenant)
 	return tenant->tunnel ? 0 : -ENOMEM;
 }
 
+/* Its date has passed: an error that all may read, and it is revoked. */
+static void check_expiry(struct tenant_reading *r)
+{
+	struct config_tenant *tenant = r->tenant;
+	char date[UTC_STRLEN];
+	struct timespec now;
+
+	clock_realtime(&now);
+	if (!tenant_is_past(tenant, now.tv_sec))
+		return;
+	tenant->state = TENANT_EXPIRED;
+	fault_add(r->faults, tenant->file, tenant->expires_line,
+		  "Expires: %s has passed: the tenant is revoked",
+		  utc_format(tenant->expires, date));
+}
+
 /* 0, -EINVAL when errors were added, -EAGAIN, -ENOMEM. */
 static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 {
@@ -165,9 +218,11 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 	if (r->tenant->kind == TENANT_TUNNEL)
 		err = finish_tunnel(r);
 	else
-		finish_gateway_tenant(r);
+		err = finish_gateway_tenant(r);
 	if (!err && r->faults->n_errors != errors)
 		err = -EINVAL;
+	if (!err)
+		check_expiry(r);
 	return err;
 }
 

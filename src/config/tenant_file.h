@@ -9,9 +9,9 @@
 /*
  * Reads NAME.conf in the folder dirfd, whose name (for messages) is dir.
  *
- * 0: *out is a value, state TENANT_OK or TENANT_REVOKED. Faults may have got
- *    warnings; beside a revocation also errors, which do not keep the tenant
- *    alive: whoever blanks a key means it, whatever else is in the file.
+ * 0: *out is a value. Faults may have got warnings; beside TENANT_REVOKED also
+ *    errors, which do not keep the tenant alive: whoever blanks a key means it,
+ *    whatever else is in the file. Beside TENANT_EXPIRED there is one, that it has.
  * -EINVAL: broken, faults were added; the last good configuration stays.
  * -EAGAIN: it, or a key file, was being written: read again. -ENOMEM. Both without faults.
  * In every case but 0, *out is NULL.

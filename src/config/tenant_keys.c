@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "../base/utc.h"
 #include "file.h"
 #include "tenant_keys.h"
 #include "tunnel_value.h"
@@ -181,14 +182,80 @@ static int set_on_shared_key(void *target, const struct rules_where *where, cons
 	return value_on_shared_key(where, value, &r->tenant->quarantine);
 }
 
+static int set_expires(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+	int err = utc_parse(value, &r->tenant->expires);
+
+	r->tenant->expires_line = where->line;
+	if (err == -ERANGE)
+		rules_fault(where, "there is no such day or time as '%s'; a right one is "
+			    "2027-01-01T00:00:00Z", value);
+	else if (err)
+		rules_fault(where, "'%s' is not a date: write 2027-01-01T00:00:00Z, "
+			    "2027-01-01T01:00:00+01:00, or 2027-01-01 for its beginning in UTC",
+			    value);
+	return err ? -EINVAL : 0;
+}
+
+static int set_rate(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return limits_rate_or_off(where, value, &r->rate);
+}
+
+static int set_rate_up(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->rate_up_line = where->line;
+	return limits_rate_or_off(where, value, &r->rate_up);
+}
+
+static int set_rate_down(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->rate_down_line = where->line;
+	return limits_rate_or_off(where, value, &r->rate_down);
+}
+
+static int set_quota(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	return quota_parse(where, value, &r->quota);
+}
+
+static int set_quota_rate(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+
+	r->quota_rate_line = where->line;
+	return limits_rate(where, value, &r->quota.rate);
+}
+
+static int set_blocked(void *target, const struct rules_where *where, const char *value)
+{
+	static const char *const words[] = { "no", "yes" };
+	struct tenant_reading *r = target;
+	unsigned word = 0;
+	int err = value_choice(where, value, words, ARRAY_SIZE(words), &word);
+
+	r->blocked = word == 1;
+	r->blocked_line = where->line;
+	return err;
+}
+
 static const struct rules_key tenant_keys[] = {
-	{ .name = "RateLimit", .refused = RULES_NOT_YET },
-	{ .name = "RateUp", .refused = RULES_NOT_YET },
-	{ .name = "RateDown", .refused = RULES_NOT_YET },
-	{ .name = "Quota", .refused = RULES_NOT_YET },
-	{ .name = "QuotaRate", .refused = RULES_NOT_YET },
-	{ .name = "Blocked", .refused = RULES_NOT_YET },
-	{ .name = "Expires", .refused = RULES_NOT_YET },
+	{ .name = "RateLimit", .set = set_rate },
+	{ .name = "RateUp", .set = set_rate_up },
+	{ .name = "RateDown", .set = set_rate_down },
+	{ .name = "Quota", .set = set_quota },
+	{ .name = "QuotaRate", .set = set_quota_rate },
+	{ .name = "Blocked", .set = set_blocked },
+	{ .name = "Expires", .set = set_expires },
 	{ .name = "Announce", .set = set_announce },
 	{ .name = "MTU", .set = set_tenant_mtu },
 	{ .name = "OnSharedKey", .set = set_on_shared_key },

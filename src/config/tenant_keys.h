@@ -30,6 +30,13 @@ struct tenant_reading {
 	unsigned second_peer_line;    /* of the second [Peer] */
 	size_t peer_sections;
 
+	/* of [Tenant]; a line of 0: not given */
+	uint64_t rate, rate_up, rate_down; /* bit/s; 0: off */
+	unsigned rate_up_line, rate_down_line;
+	struct quota quota;
+	unsigned quota_rate_line, blocked_line;
+	bool blocked;
+
 	/* of the [Peer] at hand */
 	struct config_peer *peer;
 	unsigned public_key_line, preshared_key_line;

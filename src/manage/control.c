@@ -192,7 +192,7 @@ static void do_show(struct control *control, const json_t *request, struct text 
 	int err;
 
 	if (!name) {
-		answer_error(answer, "a request to show needs a name");
+		answer_error(answer, "this request needs a name");
 		return;
 	}
 	tenant = json_object();
@@ -228,6 +228,19 @@ static void do_release(struct control *control, const json_t *request, struct te
 		answer_with(answer, "released", released);
 		json_decref(released);
 	}
+}
+
+static void do_reset_quota(struct control *control, const json_t *request, struct text *answer)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	int err = name ? control->ops.reset_quota(control->arg, name) : 0;
+
+	if (err == -ENODATA)
+		answer_error(answer, "tenant '%s' has no quota", name);
+	else if (err && err != -ENOENT)
+		answer_failure(answer, err);
+	else
+		do_show(control, request, answer); /* says also that there is no such tenant */
 }
 
 static void do_status(struct control *control, struct text *answer)
@@ -379,6 +392,8 @@ static bool dispatch(struct control *control, const json_t *request, struct text
 		do_show(control, request, answer);
 	else if (strcmp(what, "owner") == 0)
 		do_owner(control, request, answer);
+	else if (strcmp(what, "quota-reset") == 0 && control->ops.reset_quota)
+		do_reset_quota(control, request, answer);
 	else if (strcmp(what, "names") == 0)
 		do_names(control, answer);
 	else if (strcmp(what, "release") == 0)

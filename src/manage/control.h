@@ -5,6 +5,7 @@
  *
  *	{"do":"list"}                   {"tenants":[{…},…]}
  *	{"do":"show","name":"alice"}    {"tenant":{…}}
+ *	{"do":"quota-reset","name":"alice"}  {"tenant":{…}}, its quota as after the reset
  *	{"do":"names"}                  {"names":["alice",…]}
  *	{"do":"owner","address":"2001:db8::1"}
  *	                                {"owner":{"tenant":{…} or null,"asked":[
@@ -56,6 +57,11 @@ struct control_ops {
 	int (*show)(void *arg, const char *name, json_t *tenant);
 	/* Fills the object about an address, a /32 or /128. 0 or -errno. */
 	int (*owner)(void *arg, const struct prefix *address, json_t *owner);
+	/*
+	 * Nothing of its quota is used, and that is written down. 0; -ENOENT no tenant has that
+	 * name; -ENODATA: it has no quota. May be NULL.
+	 */
+	int (*reset_quota)(void *arg, const char *name);
 	/* Appends the names of all that is in force. 0 or -ENOMEM. */
 	int (*names)(void *arg, json_t *names);
 	/* Is the tenant in force? Then its public key; all zero: it has none. */

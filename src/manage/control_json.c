@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../base/encoding.h"
+#include "../base/utc.h"
 #include "../base/version.h"
 
 /* Adds one field; *err keeps the first error, so that a list of fields reads as one. */
@@ -77,6 +78,30 @@ static json_t *shared_json(const struct device_peer *peer, int *err)
 	return out;
 }
 
+static const char *quota_state(const struct meter_info *meter)
+{
+	if (meter->state == METER_OVER)
+		return meter->quota.rate ? "throttled" : "blocked";
+	return meter->state == METER_WARNED ? "warned" : "ok";
+}
+
+static json_t *quota_json(const struct meter_info *meter, int *err)
+{
+	const char *period = quota_period_name(meter->quota.period);
+	char date[UTC_STRLEN];
+	json_t *out = json_object();
+
+	set_number(out, "limit", meter->quota.bytes, err);
+	set_number(out, "used", meter->used, err);
+	set(out, "period", period ? json_string(period) : json_null(), err);
+	set(out, "resets_at",
+	    period ? json_string(utc_format(quota_end(meter->quota.period, meter->start), date))
+		   : json_null(), err);
+	set_number(out, "rate", meter->quota.rate, err);
+	set(out, "state", json_string(quota_state(meter)), err);
+	return out;
+}
+
 int control_peer_json(json_t *out, const struct device_peer *peer)
 {
 	time_t handshake = peer->last_handshake.tv_sec;
@@ -100,7 +125,48 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 		set_number(out, "shared_key", peer->shared_key, &err);
 		set(out, "shared_key_between", shared_json(peer, &err), &err);
 	}
+	if (peer->limits.rate_up)
+		set_number(out, "rate_up", peer->limits.rate_up, &err);
+	if (peer->limits.rate_down)
+		set_number(out, "rate_down", peer->limits.rate_down, &err);
+	if (peer->meter.quota.bytes)
+		set(out, "quota", quota_json(&peer->meter, &err), &err);
 	set(out, "drops", drops_json(peer->drops, &err), &err);
+	return err;
+}
+
+static void set_expires(json_t *out, const struct config_tenant *tenant, int *err)
+{
+	char date[UTC_STRLEN];
+
+	set(out, "expires", tenant->expires ? json_string(utc_format(tenant->expires, date))
+					    : json_null(), err);
+}
+
+int control_tenant_json(json_t *out, const struct config_tenant *tenant)
+{
+	int err = 0;
+
+	set_expires(out, tenant, &err);
+	return err;
+}
+
+int control_expired_json(json_t *out, const struct config_tenant *tenant)
+{
+	const struct config_ranges *ips = &tenant->peers[0].allowed_ips;
+	json_t *texts = json_array();
+	char text[PREFIX_STRLEN];
+	int err = 0;
+
+	for (uint32_t i = 0; i < ips->n; i++)
+		if (json_array_append_new(texts, json_string(prefix_format(&ips->v[i].prefix,
+									   text))))
+			err = -ENOMEM;
+	set(out, "name", json_string(tenant->name), &err);
+	set_key(out, "public_key", tenant->peers[0].public_key, &err);
+	set(out, "state", json_string("expired"), &err);
+	set(out, "allowed_ips", texts, &err);
+	set_expires(out, tenant, &err);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "../config/tenant.h"
 #include "../neighbor/neigh.h"
 #include "../path/device.h"
 
@@ -16,10 +17,18 @@
  * name, public_key (base64), state ("connected": there is a session; "idle"),
  * allowed_ips [text], endpoint (text or null), last_handshake (seconds of UTC or
  * null), rx_bytes, rx_packets (from the tenant), tx_bytes, tx_packets,
- * endpoint_changes, keepalive (seconds, 0: off), drops {name: n}, those that
- * are not 0.
+ * endpoint_changes, keepalive (seconds, 0: off), rate_up, rate_down (from and to the tenant,
+ * bit/s; only if there is one), quota (only if there is one) {limit, used (bytes), period ("day",
+ * "week", "month" or null), resets_at (RFC 3339 or null), rate (bit/s past it, 0: nothing passes),
+ * state ("ok", "warned", "throttled", "blocked")}, drops {name: n}, those that are not 0.
  */
 must_check int control_peer_json(json_t *out, const struct device_peer *peer);
+
+/* expires (RFC 3339, or null): what only the file of a tenant that is in force says. */
+must_check int control_tenant_json(json_t *out, const struct config_tenant *tenant);
+
+/* name, public_key, state ("expired"), allowed_ips, expires: of one that has no peer now. */
+must_check int control_expired_json(json_t *out, const struct config_tenant *tenant);
 
 /*
  * events [{time (seconds of UTC), event (its name), text}], the newest first; of what came

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "../base/log.h"
+#include "../base/utc.h"
 #include "../config/diff.h"
 
 /* The gateway's side of a configuration, NULL if it has none. */
@@ -18,6 +19,47 @@ static bool same_key(const struct config_tenant *a, const struct config_tenant *
 	return a && b && !memcmp(a->peers[0].public_key, b->peers[0].public_key, VALUE_KEY_LEN);
 }
 
+static const struct config_tenant *if_expired(const struct config_tenant *conf)
+{
+	return conf && conf->state == TENANT_EXPIRED ? conf : NULL;
+}
+
+/*
+ * What was counted of one that has expired is kept, also when it was not in force since the
+ * start; and no longer than it has that file. Another may have its key by now.
+ */
+static int list_memory(const struct file_entry *e, struct change_list *list)
+{
+	const struct config_tenant *was = if_expired(e->conf), *is = if_expired(e->wanted);
+	struct change *c;
+
+	if ((!was && !is) || same_key(was, is ? is : for_gateway(e->wanted)) ||
+	    same_key(for_gateway(e->conf), is))
+		return 0;
+	c = change_add(list, CHANGE_PEER);
+	if (!c)
+		return -ENOMEM;
+	c->flags = PEER_REMOVE | PEER_IF_ABSENT | (is ? PEER_SUSPEND : 0);
+	memcpy(c->key, (is ? is : was)->peers[0].public_key, sizeof(c->key));
+	strcpy(c->name, e->name);
+	return 0;
+}
+
+/* What the entry has goes, unless it stays under the same key. */
+static int list_removal(const struct file_entry *e, struct change_list *list)
+{
+	const struct config_tenant *old = for_gateway(e->conf);
+	size_t i = list->n;
+	int err;
+
+	if (same_key(old, for_gateway(e->wanted)))
+		return 0;
+	err = diff_tenant(old, NULL, list);
+	for (; i < list->n && same_key(old, if_expired(e->wanted)); i++)
+		list->changes[i].flags |= PEER_SUSPEND;
+	return err;
+}
+
 /*
  * All changes of the batch in one list: first all removals, as a public key
  * may have gone from one file to another.
@@ -27,10 +69,11 @@ static int list_changes(struct file_entry *const *batch, size_t n, struct change
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		const struct config_tenant *old = for_gateway(batch[i]->conf);
-
-		if (batch[i]->granted && !same_key(old, for_gateway(batch[i]->wanted)))
-			err = diff_tenant(old, NULL, list);
+		if (!batch[i]->granted)
+			continue;
+		err = list_removal(batch[i], list);
+		if (!err)
+			err = list_memory(batch[i], list);
 	}
 	for (size_t i = 0; i < n && !err; i++) {
 		const struct config_tenant *old = for_gateway(batch[i]->conf);
@@ -68,6 +111,7 @@ static void take_out(struct enforce *f, struct file_entry *e)
 	claims_release(f->claims, e->name);
 	close_tunnel(f, e);
 	f->tenants -= for_gateway(e->conf) != NULL;
+	f->expired -= if_expired(e->conf) != NULL;
 	tenant_free(e->conf);
 	tenant_free(e->wanted);
 	e->conf = e->wanted = NULL;
@@ -143,6 +187,14 @@ static void apply_to_tunnels(struct enforce *f, struct file_entry *const *batch,
 	}
 }
 
+static void log_expiry(const struct file_entry *e, const struct config_tenant *conf)
+{
+	char date[UTC_STRLEN];
+
+	log_info("tenant %s: revoked: it has expired (%s)", e->name,
+		 utc_format(conf->expires, date));
+}
+
 static void log_change(const struct enforce *f, const struct file_entry *e)
 {
 	bool was = tenant_in_force(e->conf), is = tenant_in_force(e->wanted);
@@ -156,6 +208,8 @@ static void log_change(const struct enforce *f, const struct file_entry *e)
 			prefix_format(&ips->v[0].prefix, address);
 		log_at(f->starting ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s %s: added, %s%s", kind,
 		       e->name, address, ips && ips->n > 1 ? " and more" : "");
+	} else if (was && if_expired(e->wanted)) {
+		log_expiry(e, e->wanted);
 	} else if (was && !is) {
 		log_info("%s %s: revoked", kind, e->name);
 	} else if (was) {
@@ -170,6 +224,8 @@ static void finish(struct enforce *f, struct file_entry *e)
 	log_change(f, e);
 	f->tenants += for_gateway(e->wanted) != NULL;
 	f->tenants -= for_gateway(old) != NULL;
+	f->expired += if_expired(e->wanted) != NULL;
+	f->expired -= if_expired(old) != NULL;
 	f->revoked += tenant_in_force(old) && !tenant_in_force(e->wanted);
 	e->conf = e->wanted;
 	e->wanted = NULL;
@@ -184,4 +240,35 @@ void enforce(struct enforce *f, struct file_entry *const *batch, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (batch[i]->granted)
 			finish(f, batch[i]);
+}
+
+/* So few that they need no memory: nobody goes on because there is none. */
+enum { EXPIRY_BATCH = 32 };
+
+static void expire_some(struct enforce *f, struct file_entry *const *due, size_t n)
+{
+	struct change changes[EXPIRY_BATCH] = { 0 };
+	size_t failed;
+
+	for (size_t i = 0; i < n; i++) {
+		changes[i] = (struct change){ .kind = CHANGE_PEER,
+					      .flags = PEER_REMOVE | PEER_SUSPEND };
+		memcpy(changes[i].key, due[i]->conf->peers[0].public_key, sizeof(changes[i].key));
+		strcpy(changes[i].name, due[i]->name);
+	}
+	(void)!device_apply(gateway_device(f->gateway), changes, n, &failed);
+	for (size_t i = 0; i < n; i++) {
+		claims_release(f->claims, due[i]->name);
+		due[i]->conf->state = TENANT_EXPIRED;
+		log_expiry(due[i], due[i]->conf);
+		f->tenants--;
+		f->expired++;
+		f->revoked++;
+	}
+}
+
+void enforce_expiry(struct enforce *f, struct file_entry *const *due, size_t n)
+{
+	for (size_t i = 0; i < n; i += EXPIRY_BATCH)
+		expire_some(f, &due[i], min(n - i, (size_t)EXPIRY_BATCH));
 }

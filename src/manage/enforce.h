@@ -21,6 +21,7 @@ struct enforce {
 	bool starting; /* what is added is no news */
 
 	size_t tenants, tunnels; /* in force */
+	size_t expired;          /* have a file, and are revoked */
 	uint64_t revoked;        /* ever */
 };
 
@@ -31,6 +32,13 @@ struct enforce {
  * taken out whole: it is not granted any more, and has no conf, no wanted and no claims.
  */
 void enforce(struct enforce *f, struct file_entry *const *batch, size_t n);
+
+/*
+ * Revokes these n, which are in force and past: e->conf stays, as one that has expired, and
+ * claims nothing. What was counted of them is kept. When this returns, the last packet has
+ * passed.
+ */
+void enforce_expiry(struct enforce *f, struct file_entry *const *due, size_t n);
 
 /* Closes what the entry has opened. */
 void enforce_close(struct file_entry *e);

@@ -143,12 +143,31 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	fault_list_free(&faults);
 }
 
+/* For its last second, and the beginning of the next period of its quota. */
+static void set_alarm(struct intake *in, const struct config_tenant *conf)
+{
+	struct timespec now;
+	int64_t end;
+
+	if (!tenant_in_force(conf))
+		return;
+	if (conf->expires)
+		alarm_by(in->alarm, conf->expires);
+	if (!conf->limits)
+		return;
+	clock_realtime(&now);
+	end = quota_end(conf->limits->quota.period, now.tv_sec);
+	if (end)
+		alarm_by(in->alarm, end);
+}
+
 static void after_batch(struct intake *in, struct file_entry *e)
 {
 	if (e->granted) {
 		e->said_conflict = 0;
 		stop_waiting(e);
 		set_refused(in, e, false);
+		set_alarm(in, e->conf);
 		/* With key files it is kept, so that they are looked at. */
 		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
 			tenant_free(e->conf);
@@ -163,8 +182,18 @@ static void after_batch(struct intake *in, struct file_entry *e)
 	}
 }
 
+/* While somebody waited, his time may have run out. */
+static void check_date(struct config_tenant *wanted)
+{
+	struct timespec now;
+
+	clock_realtime(&now);
+	if (tenant_in_force(wanted) && tenant_is_past(wanted, now.tv_sec))
+		wanted->state = TENANT_EXPIRED;
+}
+
 /* All who want something, those first who have waited longest. */
-static void bring_into_force(struct intake *in)
+void intake_settle(struct intake *in)
 {
 	size_t n = 0, i = 0;
 	struct file_entry **batch, *e;
@@ -178,6 +207,8 @@ static void bring_into_force(struct intake *in)
 	}
 	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
 		batch[i++] = e;
+	for (i = 0; i < n; i++)
+		check_date(batch[i]->wanted);
 	settle_claims(in->enforce.claims, batch, n);
 	enforce(&in->enforce, batch, n);
 	for (i = 0; i < n; i++)
@@ -204,7 +235,7 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 			entries_forget_if_empty(&in->entries, e);
 	}
 	if (news)
-		bring_into_force(in);
+		intake_settle(in);
 	if (in->changed)
 		in->changed(in->changed_arg);
 	log_debug("%zu files read and applied in %.1f ms", n,

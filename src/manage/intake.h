@@ -6,6 +6,7 @@
 #ifndef BERTH_MANAGE_INTAKE_H
 #define BERTH_MANAGE_INTAKE_H
 
+#include "alarm.h"
 #include "enforce.h"
 #include "entries.h"
 #include "watch.h"
@@ -13,6 +14,7 @@
 struct intake {
 	const char *folder;  /* config.d */
 	struct watch *watch; /* is told of key files */
+	struct alarm *alarm; /* is told of dates */
 	struct entries entries;
 	struct enforce enforce;
 	size_t n_refused; /* files that are not in force as they are */
@@ -27,6 +29,9 @@ struct intake {
  * Faults are logged, once each. Names of entries that are freed may be given.
  */
 void intake_names(struct intake *in, int dirfd, const char *const *names, size_t n, bool scanning);
+
+/* Whoever waits for what others have held gets what is free by now. */
+void intake_settle(struct intake *in);
 
 /* Adds the faults for which the file of an entry is refused; it is read again for them. */
 void intake_explain(struct intake *in, const struct file_entry *e, struct fault_list *faults);

@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../base/clock.h"
 #include "../base/log.h"
 #include "complain.h"
+#include "expiry.h"
 #include "intake.h"
 #include "scan.h"
 #include "stamp.h"
@@ -21,6 +23,7 @@ enum { SECOND_LOOK_MS = 1000 };
 struct reload {
 	struct intake in;
 	struct scan scan;
+	struct alarm alarm; /* of dates, and of quotas that begin anew */
 	uv_timer_t second_look;
 	dev_t dev; /* of the folder that was listed last; 0: none was */
 	ino_t ino;
@@ -218,7 +221,33 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 	free(now);
 }
 
+static void on_alarm(void *arg)
+{
+	struct reload *r = arg;
+	struct timespec now;
+
+	expiry_run(&r->in);
+	if (!r->in.enforce.gateway)
+		return;
+	clock_realtime(&now);
+	alarm_by(&r->alarm, device_turn_quotas(gateway_device(r->in.enforce.gateway),
+					       now.tv_sec));
+}
+
 /* Life */
+
+static void release(struct reload *r)
+{
+	if (!--r->closing)
+		free(r);
+}
+
+static void on_alarm_closed(uv_handle_t *handle)
+{
+	struct alarm *alarm = handle->data;
+
+	release(container_of(alarm, struct reload, alarm));
+}
 
 int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 		const struct config_router *router, struct gateway *gateway)
@@ -243,10 +272,16 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 	if (!r->in.enforce.claims)
 		goto free_r;
 	entries_init(&r->in.entries);
+	err = alarm_open(&r->alarm, loop, on_alarm, r);
+	if (err) {
+		log_error("Expires: no alarm can be set: %s", strerror(-err));
+		goto free_r;
+	}
+	r->in.alarm = &r->alarm;
 	err = watch_open(&r->in.watch, loop, r->in.folder, &watch_ops, r);
 	if (err) {
 		log_error("cannot watch %s: %s", r->in.folder, strerror(-err));
-		goto free_r;
+		goto close_alarm;
 	}
 	scan_init(&r->scan, loop, &scan_ops, r);
 	uv_timer_init(loop, &r->second_look);
@@ -254,16 +289,16 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 	*out = r;
 	return 0;
 
+close_alarm:
+	/* The loop frees it when it turns once more. */
+	r->closing = 1;
+	alarm_close(&r->alarm, on_alarm_closed);
+	claims_free(r->in.enforce.claims);
+	return err;
 free_r:
 	claims_free(r->in.enforce.claims);
 	free(r);
 	return err;
-}
-
-static void release(struct reload *r)
-{
-	if (!--r->closing)
-		free(r);
 }
 
 static void on_scan_closed(uv_handle_t *handle)
@@ -284,7 +319,8 @@ void reload_close(struct reload *r)
 	entries_free(&r->in.entries, enforce_close);
 	tunnels_free(r->in.enforce.shared);
 	claims_free(r->in.enforce.claims);
-	r->closing = 2;
+	r->closing = 3;
+	alarm_close(&r->alarm, on_alarm_closed);
 	scan_close(&r->scan, on_scan_closed);
 	uv_close((uv_handle_t *)&r->second_look, on_timer_closed);
 }
@@ -327,6 +363,34 @@ void reload_each_tunnel(struct reload *r,
 	struct tunnel_visit v = { .fn = fn, .arg = arg };
 
 	entries_each(&r->in.entries, visit_tunnel, &v);
+}
+
+const struct config_tenant *reload_tenant(struct reload *r, const char *name)
+{
+	const struct file_entry *e = entries_find(&r->in.entries, name);
+
+	return e && e->conf && e->conf->state != TENANT_REVOKED ? e->conf : NULL;
+}
+
+struct expired_visit {
+	void (*fn)(const struct config_tenant *tenant, void *arg);
+	void *arg;
+};
+
+static void visit_expired(struct file_entry *e, void *arg)
+{
+	const struct expired_visit *v = arg;
+
+	if (e->conf && e->conf->state == TENANT_EXPIRED)
+		v->fn(e->conf, v->arg);
+}
+
+void reload_each_expired(struct reload *r,
+			 void (*fn)(const struct config_tenant *tenant, void *arg), void *arg)
+{
+	struct expired_visit v = { .fn = fn, .arg = arg };
+
+	entries_each(&r->in.entries, visit_expired, &v);
 }
 
 int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY_LEN],
@@ -395,6 +459,7 @@ void reload_counts(const struct reload *r, struct reload_counts *out)
 {
 	*out = (struct reload_counts){ .tenants = r->in.enforce.tenants,
 				       .tunnels = r->in.enforce.tunnels,
+				       .expired = r->in.enforce.expired,
 				       .refused = r->in.n_refused,
 				       .revoked = r->in.enforce.revoked };
 }

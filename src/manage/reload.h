@@ -38,6 +38,13 @@ void reload_each_tunnel(struct reload *r,
 must_check int reload_find(struct reload *r, const char *name, uint8_t public_key[NOISE_KEY_LEN],
 			   struct device **dev);
 
+/* What the file of that name has brought into force, or has expired; NULL: neither. */
+const struct config_tenant *reload_tenant(struct reload *r, const char *name);
+
+/* Those that have expired, in the order of their names. */
+void reload_each_expired(struct reload *r,
+			 void (*fn)(const struct config_tenant *tenant, void *arg), void *arg);
+
 /* Calls fn whenever files have been dealt with. Once. */
 void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg);
 
@@ -50,6 +57,7 @@ void reload_each_name(struct reload *r, void (*fn)(const char *name, void *arg),
 struct reload_counts {
 	size_t tenants; /* of the gateway, in force */
 	size_t tunnels;
+	size_t expired; /* have a file, and are revoked */
 	size_t refused; /* files with faults */
 	uint64_t revoked; /* since the start */
 };

@@ -76,6 +76,17 @@ static void list_tunnel(const char *name, struct device *dev, void *arg)
 	device_each_peer(dev, list_tunnel_peer, &l);
 }
 
+static void list_expired(const struct config_tenant *conf, void *arg)
+{
+	json_t *tenant = json_object();
+
+	if (tenant && control_expired_json(tenant, conf)) {
+		json_decref(tenant);
+		tenant = NULL;
+	}
+	control_list_add(arg, tenant);
+}
+
 enum { LIST_SLICE = 8 };
 
 struct listing {
@@ -97,6 +108,7 @@ static int on_list(void *arg, struct control_list *list)
 	if (dev && device_walk(dev, &l->walk, LIST_SLICE, list_peer, list))
 		return 1;
 	reload_each_tunnel(r->reload, list_tunnel, list);
+	reload_each_expired(r->reload, list_expired, list);
 	return 0;
 }
 
@@ -123,8 +135,11 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	struct showing s = { .out = tenant, .name = name, .err = -ENOENT };
 	uint8_t key[NOISE_KEY_LEN];
 	struct device *dev = NULL;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
 	int kind = reload_find(r->reload, name, key, &dev);
 
+	if (conf && conf->state == TENANT_EXPIRED)
+		return control_expired_json(tenant, conf);
 	if (kind < 0)
 		return kind;
 	if (kind == 0)
@@ -132,6 +147,8 @@ static int on_show(void *arg, const char *name, json_t *tenant)
 	if (!dev)
 		return -ENETDOWN;
 	(void)device_get_peer(dev, key, show_peer, &s);
+	if (!s.err && kind == 0)
+		s.err = control_tenant_json(tenant, conf);
 	return s.err;
 }
 
@@ -168,6 +185,20 @@ static int on_owner(void *arg, const struct prefix *address, json_t *owner)
 	    json_object_set_new(owner, "asked", asked))
 		return -ENOMEM;
 	return s.err;
+}
+
+static int on_reset_quota(void *arg, const char *name)
+{
+	struct running *r = arg;
+	const struct config_tenant *conf = reload_tenant(r->reload, name);
+
+	if (!conf)
+		return -ENOENT;
+	if (conf->kind == TENANT_TUNNEL || conf->state != TENANT_OK || !r->gateway ||
+	    !device_reset_quota(gateway_device(r->gateway), conf->peers[0].public_key))
+		return -ENODATA;
+	state_flush(r->state);
+	return 0;
 }
 
 static void add_name(const char *name, void *arg)
@@ -252,6 +283,7 @@ static int on_status(void *arg, json_t *status)
 	reload_counts(r->reload, &counts);
 	if (json_object_set_new(status, "tenants", json_integer((json_int_t)counts.tenants)) ||
 	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
+	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
 		return -ENOMEM;
@@ -303,6 +335,7 @@ static int open_control(struct running *r)
 	static const struct control_ops ops = { .list = on_list,
 						.show = on_show,
 						.owner = on_owner,
+						.reset_quota = on_reset_quota,
 						.names = on_names,
 						.in_force = on_in_force,
 						.refused = on_refused,

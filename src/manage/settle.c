@@ -144,7 +144,7 @@ static bool exchange(struct claims *claims, struct file_entry *const *batch, siz
 void settle_claims(struct claims *claims, struct file_entry *const *batch, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		batch[i]->granted = batch[i]->wanted->state == TENANT_REVOKED;
+		batch[i]->granted = batch[i]->wanted->state != TENANT_OK;
 		if (batch[i]->granted)
 			claims_release(claims, batch[i]->name);
 	}

@@ -79,8 +79,8 @@ static void fail(struct state *s, int err)
 	if (err == s->said)
 		return;
 	s->said = err;
-	log_error("State = %s: %s; until then a restart forgets where tenants are, and which "
-		  "handshakes are old", s->folder, remedy(err));
+	log_error("State = %s: %s; until then a restart forgets where tenants are, which "
+		  "handshakes are old, and what was counted", s->folder, remedy(err));
 }
 
 static void succeed(struct state *s)
@@ -92,6 +92,15 @@ static void succeed(struct state *s)
 
 /* What is to be written */
 
+static bool has_drops(const struct device_peer *peer)
+{
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		if (peer->drops[i])
+			return true;
+	return false;
+}
+
+/* Its drops are lent. */
 static struct statefile_record record_of(const struct device_peer *peer)
 {
 	struct statefile_record r = { 0 };
@@ -100,10 +109,19 @@ static struct statefile_record record_of(const struct device_peer *peer)
 	memcpy(r.timestamp, peer->timestamp, sizeof(r.timestamp));
 	r.held = peer->held;
 	/* One whom somebody has added by hand has no file, and will not be there again. */
-	if (!peer->removed && tenant_name_valid(peer->name)) {
-		strcpy(r.name, peer->name);
+	if ((peer->removed && !peer->suspended) || !tenant_name_valid(peer->name))
+		return r;
+	strcpy(r.name, peer->name);
+	if (!peer->removed)
 		r.endpoint = peer->endpoint;
-	}
+	r.rx_bytes = peer->rx_bytes;
+	r.rx_packets = peer->rx_packets;
+	r.tx_bytes = peer->tx_bytes;
+	r.tx_packets = peer->tx_packets;
+	r.quota_used = peer->meter.used;
+	r.quota_start = peer->meter.start;
+	if (has_drops(peer))
+		r.drops = peer->drops;
 	return r;
 }
 
@@ -122,6 +140,16 @@ static int reserve_line(struct state *s)
 	return 0;
 }
 
+static void write_line(struct state *s, const struct statefile_record *r)
+{
+	if (s->behind)
+		return; /* everything is to be written anyway */
+	if (reserve_line(s))
+		s->behind = true;
+	else
+		s->len += statefile_format(s->lines + s->len, r);
+}
+
 static void on_learned(void *arg, const struct device_peer *peer)
 {
 	struct statefile_record r = record_of(peer);
@@ -129,12 +157,20 @@ static void on_learned(void *arg, const struct device_peer *peer)
 
 	if (peer->removed && known_put(&s->known, &r))
 		log_error("no memory to know handshakes of %s again", peer->name);
-	if (s->behind)
-		return; /* everything is to be written anyway */
-	if (reserve_line(s))
-		s->behind = true;
-	else
-		s->len += statefile_format(s->lines + s->len, &r);
+	if (peer->suspended)
+		known_suspend(&s->known, peer->public_key);
+	write_line(s, &r);
+}
+
+static void on_absent(void *arg, const uint8_t public_key[NOISE_KEY_LEN], bool suspended)
+{
+	struct statefile_record left;
+	struct state *s = arg;
+
+	if (suspended)
+		known_suspend(&s->known, public_key);
+	else if (known_revoke(&s->known, public_key, &left))
+		write_line(s, &left);
 }
 
 static void add_record(void *arg, const struct statefile_record *record)
@@ -152,15 +188,18 @@ static void add_record(void *arg, const struct statefile_record *record)
 		w->records = grown;
 		w->room = room;
 	}
-	w->records[w->n++] = *record;
+	if (statefile_copy(&w->records[w->n], record))
+		w->err = -ENOMEM;
+	else
+		w->n++;
 }
 
 static void add_peer(const struct device_peer *peer, void *arg)
 {
 	struct statefile_record r = record_of(peer);
 
-	/* Most have never spoken. */
-	if (r.held || endpoint_is_set(&r.endpoint) ||
+	/* Most have never spoken, and nobody has spoken to them. */
+	if (r.held || endpoint_is_set(&r.endpoint) || statefile_has_counts(&r) ||
 	    !sodium_is_zero(r.timestamp, sizeof(r.timestamp)))
 		add_record(arg, &r);
 }
@@ -169,6 +208,8 @@ static void add_peer(const struct device_peer *peer, void *arg)
 
 static void free_rewrite(struct rewrite *w)
 {
+	for (size_t i = 0; w && i < w->n; i++)
+		statefile_release(&w->records[i]);
 	if (w)
 		free(w->records);
 	free(w);
@@ -311,6 +352,39 @@ static int open_folder(struct state *s)
 	return 0;
 }
 
+/* It is the same tenant, under the same key. */
+static void give_back(struct state *s, const struct statefile_record *r,
+		      struct device_recalled *out)
+{
+	out->counts.rx_bytes = r->rx_bytes;
+	out->counts.rx_packets = r->rx_packets;
+	out->counts.tx_bytes = r->tx_bytes;
+	out->counts.tx_packets = r->tx_packets;
+	out->counts.quota_used = r->quota_used;
+	out->counts.quota_start = r->quota_start;
+	if (r->drops)
+		memcpy(out->counts.drops, r->drops, sizeof(out->counts.drops));
+	if (!endpoint_is_set(&r->endpoint))
+		return;
+	out->endpoint = r->endpoint;
+	if (!r->held)
+		calls_add(&s->calls, r->key);
+}
+
+/* The key has another owner now: what it was before is to be found in the files no more. */
+static void give_away(struct state *s, const struct statefile_record *r, const char *name)
+{
+	struct statefile_record left = { 0 };
+
+	memcpy(left.key, r->key, sizeof(left.key));
+	memcpy(left.timestamp, r->timestamp, sizeof(left.timestamp));
+	left.held = r->held;
+	if (tenant_name_valid(name))
+		strcpy(left.name, name);
+	if (*r->name)
+		write_line(s, &left);
+}
+
 static void on_recall(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const char *name,
 		      struct device_recalled *out)
 {
@@ -321,11 +395,11 @@ static void on_recall(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const 
 		return;
 	memcpy(out->timestamp, r.timestamp, sizeof(out->timestamp));
 	out->held = r.held;
-	if (strcmp(r.name, name) != 0 || !endpoint_is_set(&r.endpoint))
-		return;
-	out->endpoint = r.endpoint;
-	if (!r.held)
-		calls_add(&s->calls, public_key);
+	if (!strcmp(r.name, name))
+		give_back(s, &r, out);
+	else
+		give_away(s, &r, name);
+	statefile_release(&r);
 }
 
 /* Life */
@@ -341,7 +415,7 @@ static void on_tick(uv_timer_t *tick)
 	struct state *s = tick->data;
 
 	if (s->ticks < SETTLE_TICKS && ++s->ticks == SETTLE_TICKS)
-		known_settle(&s->known);
+		s->behind |= known_settle(&s->known); /* they are gone from the files, too */
 	device_take_learned(s->device);
 	append_lines(s);
 	if (s->wait) {
@@ -357,7 +431,10 @@ static void on_tick(uv_timer_t *tick)
 int state_open(struct state **out, uv_loop_t *loop, struct device *device, const char *folder)
 {
 	struct state *s = calloc(1, sizeof(*s));
-	struct device_memory memory = { .arg = s, .learned = on_learned, .recall = on_recall };
+	struct device_memory memory = { .arg = s,
+					.learned = on_learned,
+					.absent = on_absent,
+					.recall = on_recall };
 
 	if (!s) {
 		log_error("State = %s: no memory to know tenants again", folder);
@@ -407,6 +484,14 @@ static void save(struct state *s)
 	err = statestore_sync(&s->store);
 	if (err)
 		fail(s, err);
+}
+
+void state_flush(struct state *s)
+{
+	if (!s)
+		return;
+	device_take_learned(s->device);
+	append_lines(s);
 }
 
 void state_close(struct state *s)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the gateway knows of its tenants survives a restart: where each was heard from
- * last, its greatest timestamp, and whether it is held. All are in the folder of `State =` within about a
- * second (statestore.h), and are given back when a tenant's file is read: the timestamp
- * and the hold to whoever has the public key, the endpoint only if the name is the same, too. Those
- * who get an endpoint back are called (calls.h).
+ * last, its greatest timestamp, whether it is held, and what was counted of it. All is in
+ * the folder of `State =` within about a second (statestore.h), and is given back when a
+ * tenant's file is read: the timestamp and the hold to whoever has the public key, the rest
+ * only if the name is the same, too. Those who get an endpoint back are called (calls.h).
+ *
+ * Only who has news is written: a tenant that is idle costs nothing.
  *
  * A revoked tenant's record goes but for the timestamp of its key (known.h). So do those
- * of tenants that have no file a minute after the start.
+ * of tenants that have no file a minute after the start. One that has expired keeps what
+ * was counted for as long as its file is there.
  *
  * A folder that cannot be used is one line in the log: the router goes on, and tries again.
  */
@@ -26,6 +29,9 @@ struct state;
  */
 must_check int state_open(struct state **out, uv_loop_t *loop, struct device *device,
 			  const char *folder);
+
+/* What is new is in the journal when this returns, if it can be written; NULL is fine. */
+void state_flush(struct state *s);
 
 /* Writes what is new, before the device is closed; NULL is fine. The loop turns once more. */
 void state_close(struct state *s);

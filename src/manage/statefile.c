@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../base/encoding.h"
+#include "../base/utc.h"
 #include "../config/tenant.h"
 #include "stamp.h"
 
@@ -18,10 +20,44 @@ enum {
 	MAGIC_LEN = sizeof(MAGIC) - 1,
 	SUM_LEN = sizeof(SUM) - 1,
 	SUM_DIGITS = 16,
-	STAMP_STRLEN = 2 * NOISE_TIMESTAMP_LEN + 1
+	STAMP_STRLEN = 2 * NOISE_TIMESTAMP_LEN + 1,
+	DECIMAL_STRLEN = 21 /* of 64 bits */
 };
 
 const char statefile_version[] = MAGIC "1\n";
+
+int statefile_copy(struct statefile_record *out, const struct statefile_record *record)
+{
+	size_t size = DROP_REASON_COUNT * sizeof(*record->drops);
+	uint64_t *drops = record->drops ? malloc(size) : NULL;
+
+	if (record->drops && !drops)
+		return -ENOMEM;
+	if (drops)
+		memcpy(drops, record->drops, size);
+	*out = *record;
+	out->drops = drops;
+	return 0;
+}
+
+void statefile_release(struct statefile_record *record)
+{
+	free((void *)record->drops);
+	record->drops = NULL;
+}
+
+void statefile_clear_counts(struct statefile_record *record)
+{
+	statefile_release(record);
+	record->rx_bytes = record->rx_packets = record->tx_bytes = record->tx_packets = 0;
+	record->quota_used = 0;
+	record->quota_start = 0;
+}
+
+bool statefile_has_counts(const struct statefile_record *record)
+{
+	return record->rx_packets || record->tx_packets || record->drops || record->quota_used;
+}
 
 /* The sum of len bytes, as it stands behind them. */
 static void format_sum(char out[SUM_DIGITS + 1], const char *line, size_t len)
@@ -37,6 +73,31 @@ static void add_word(char line[STATEFILE_LINE_MAX], size_t *len, const char *key
 {
 	*len += (size_t)snprintf(line + *len, STATEFILE_LINE_MAX - *len, "%s%s=%s",
 				 *len ? " " : "", key, value);
+}
+
+/* A word of two numbers; unless: nothing, if that is 0. */
+static void add_pair(char line[STATEFILE_LINE_MAX], size_t *len, const char *key, uint64_t first,
+		     uint64_t second, uint64_t unless)
+{
+	char value[2 * DECIMAL_STRLEN];
+
+	if (!unless)
+		return;
+	(void)snprintf(value, sizeof(value), "%" PRIu64 ",%" PRIu64, first, second);
+	add_word(line, len, key, value);
+}
+
+static void add_drops(char line[STATEFILE_LINE_MAX], size_t *len, const uint64_t *drops)
+{
+	const char *before = " drops=";
+
+	for (unsigned i = 0; drops && i < DROP_REASON_COUNT; i++) {
+		if (!drops[i])
+			continue;
+		*len += (size_t)snprintf(line + *len, STATEFILE_LINE_MAX - *len, "%s%s:%" PRIu64,
+					 before, drop_name((enum drop_reason)i), drops[i]);
+		before = ",";
+	}
 }
 
 size_t statefile_format(char line[STATEFILE_LINE_MAX], const struct statefile_record *record)
@@ -56,6 +117,11 @@ size_t statefile_format(char line[STATEFILE_LINE_MAX], const struct statefile_re
 		add_word(line, &len, "endpoint", endpoint_format(&record->endpoint, endpoint));
 	if (record->held)
 		add_word(line, &len, "held", "1");
+	add_pair(line, &len, "rx", record->rx_bytes, record->rx_packets, record->rx_packets);
+	add_pair(line, &len, "tx", record->tx_bytes, record->tx_packets, record->tx_packets);
+	add_pair(line, &len, "quota", record->quota_used, (uint64_t)record->quota_start,
+		 record->quota_used);
+	add_drops(line, &len, record->drops);
 	format_sum(sum, line, len);
 	add_word(line, &len, "sum", sum);
 	line[len++] = '\n';
@@ -77,7 +143,59 @@ static int read_timestamp(uint8_t out[NOISE_TIMESTAMP_LEN], const char *text)
 	return 0;
 }
 
-static int read_word(struct statefile_record *out, const char *key, const char *value)
+/* A number up to the character end. Returns what stands behind that, NULL: it is none. */
+static const char *read_number(uint64_t *out, const char *text, char end)
+{
+	char *rest;
+
+	if (*text < '0' || *text > '9')
+		return NULL;
+	errno = 0;
+	*out = strtoull(text, &rest, 10);
+	if (errno || *rest != end)
+		return NULL;
+	return end ? rest + 1 : rest;
+}
+
+static int read_pair(uint64_t *first, uint64_t *second, const char *text)
+{
+	text = read_number(first, text, ',');
+	return text && read_number(second, text, '\0') ? 0 : -EINVAL;
+}
+
+static int read_quota(struct statefile_record *out, const char *text)
+{
+	uint64_t start;
+	int err = read_pair(&out->quota_used, &start, text);
+
+	if (err || start > (uint64_t)UTC_MAX)
+		return -EINVAL;
+	out->quota_start = (int64_t)start;
+	return 0;
+}
+
+/* Reasons that are not known are another version's. */
+static int read_drops(uint64_t drops[DROP_REASON_COUNT], char *text)
+{
+	char *rest = NULL;
+
+	for (char *w = strtok_r(text, ",", &rest); w; w = strtok_r(NULL, ",", &rest)) {
+		char *colon = strchr(w, ':');
+		enum drop_reason reason;
+		uint64_t n;
+
+		if (!colon || !read_number(&n, colon + 1, '\0'))
+			return -EINVAL;
+		reason = drop_find(w, (size_t)(colon - w));
+		if (reason < DROP_REASON_COUNT)
+			drops[reason] = n;
+	}
+	return 0;
+}
+
+/* drops: where those of the line go. */
+static int read_word(struct statefile_record *out, uint64_t drops[DROP_REASON_COUNT],
+		     const char *key, char *value)
 {
 	if (!strcmp(key, "key"))
 		return key_from_base64(out->key, value);
@@ -89,6 +207,16 @@ static int read_word(struct statefile_record *out, const char *key, const char *
 		out->held = true;
 		return strcmp(value, "1") ? -EINVAL : 0;
 	}
+	if (!strcmp(key, "rx"))
+		return read_pair(&out->rx_bytes, &out->rx_packets, value);
+	if (!strcmp(key, "tx"))
+		return read_pair(&out->tx_bytes, &out->tx_packets, value);
+	if (!strcmp(key, "quota"))
+		return read_quota(out, value);
+	if (!strcmp(key, "drops")) {
+		out->drops = drops;
+		return read_drops(drops, value);
+	}
 	if (!strcmp(key, "name")) {
 		if (!tenant_name_valid(value))
 			return -EINVAL;
@@ -98,7 +226,8 @@ static int read_word(struct statefile_record *out, const char *key, const char *
 }
 
 /* Takes the line apart, which is written to. False: a word is none, and *word is it. */
-static bool read_words(struct statefile_record *out, char *line, const char **word)
+static bool read_words(struct statefile_record *out, uint64_t drops[DROP_REASON_COUNT],
+		       char *line, const char **word)
 {
 	char *rest = NULL;
 
@@ -111,7 +240,7 @@ static bool read_words(struct statefile_record *out, char *line, const char **wo
 		if (!value)
 			return false;
 		*value = '\0';
-		if (read_word(out, w, value + 1))
+		if (read_word(out, drops, w, value + 1))
 			return false;
 	}
 	*word = "key";
@@ -141,6 +270,7 @@ struct reading {
 
 static void read_record(const struct reading *r, const char *text, size_t len)
 {
+	uint64_t drops[DROP_REASON_COUNT] = { 0 };
 	struct statefile_record record;
 	char line[STATEFILE_LINE_MAX];
 	const char *word;
@@ -152,7 +282,7 @@ static void read_record(const struct reading *r, const char *text, size_t len)
 	if (len >= sizeof(line) || !is_whole(line, len))
 		fault_warn(r->faults, r->file, r->line,
 			   "torn or damaged: what it says of a tenant is lost");
-	else if (!read_words(&record, line, &word))
+	else if (!read_words(&record, drops, line, &word))
 		fault_warn(r->faults, r->file, r->line,
 			   "'%s' is not what it should be: the line is left out", word);
 	else

@@ -23,7 +23,9 @@
  *      accept_runs        replay window, roaming, key
  *                         confirmation, time stamps                receive.c  worker
  *      deliver            inner header, padding, ECN; the source
- *                         must be the peer's own; MSS of a SYN     receive.c  worker
+ *                         must be the peer's own; MSS of a SYN;
+ *                         then its rate: what is too fast waits,
+ *                         or is dropped                            receive.c  worker
  *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
  *
  * OUTBOUND: TUN → UDP
@@ -38,12 +40,18 @@
  *                         packets of one peer become one group     send.c     worker
  *    fit                  MSS of a SYN; larger than the tenant's
  *                         MTU: ICMP error, or cut and staged       send.c     worker
+ *   limit_groups          the tenant's rate: what is too fast
+ *                         waits, or is dropped                     send.c     worker
  *   hold_back             what must wait behind staged packets     send.c     worker
  *   assign                key and nonces of a group, one atomic
  *                         add; no key: staged, handshake wanted    send.c     worker
  *   aead_seal_burst       AEAD, in place                           crypto/aead
  *   queue_group           to the peer's endpoint                   send.c     worker
  *  udp_flush              runs of equal size: UDP_SEGMENT          udp.c      worker
+ *
+ * Where the rate is asked for, the quota is, too (peer/meter.h). What waits for its rate
+ * (peer/limit.h) is taken up by the peer's home worker, on a timer: deliver_held() and
+ * send_held(). Tenants without a limit have no queue.
  *
  * Everybody may read what stands here; who may write is said at each field.
  */
@@ -53,7 +61,7 @@
 #include "../../crypto/aead.h"
 #include "../../crypto/ratelimit.h"
 #include "../../tun/tun.h"
-#include "../peer/peer.h"
+#include "../peer/learned.h"
 #include "../table/allowedips.h"
 #include "../table/counters.h"
 #include "udp.h"
@@ -137,8 +145,9 @@ struct group {
 	struct endpoint to;
 	unsigned first, last; /* packets, linked by burst.next */
 	unsigned n;
-	uint16_t mtu; /* the peer's own; 0: the device's */
-	bool data;    /* not only a keepalive */
+	uint16_t slot; /* of burst.group_of */
+	uint16_t mtu;  /* the peer's own; 0: the device's */
+	bool data;     /* not only a keepalive */
 };
 
 /*
@@ -174,8 +183,10 @@ static inline void datapath_drop(struct datapath *dp, struct peer *peer, enum dr
 	if (!n)
 		return;
 	counter_add(&dp->drops.n[reason], n);
-	if (peer)
-		peer_count_drop(peer, reason, n);
+	if (!peer)
+		return;
+	peer_count_drop(peer, reason, n);
+	learned_counted(peer);
 }
 
 /* What packets to the peer may be long: its own MTU, but never more than the device's. Any thread. */
@@ -215,6 +226,14 @@ int send_burst(struct queue *q, int ring, size_t bytes);
  * handshake when there is none. True when anything was sent. Worker, RCU turn.
  */
 bool send_staged(struct queue *q, struct peer *peer);
+
+/*
+ * Lets go what waits for the peer's rate and may pass now: receive.c to the TUN device, send.c to
+ * the peer. The peer has a limit. Returns when to come again (monotonic ns), UINT64_MAX when nothing
+ * waits. The peer's home worker and queue, RCU turn.
+ */
+uint64_t deliver_held(struct queue *q, struct peer *peer);
+uint64_t send_held(struct queue *q, struct peer *peer);
 
 /*
  * send.c: sends the handshake message that the handshake thread has left for the peer.

@@ -106,6 +106,8 @@ struct device_peer {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	uint32_t endpoint_changes;
 	uint16_t keepalive;
+	struct limits limits;
+	struct meter_info meter; /* of limits.quota */
 	bool session; /* there are keys that can send */
 	bool silent;  /* timers_is_silent() */
 	bool held;    /* peer_hold(): its key was in use from two places */
@@ -117,6 +119,7 @@ struct device_peer {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations; zero: none */
 	bool removed;                           /* struct device_memory only */
+	bool suspended;                         /* removed by PEER_SUSPEND */
 	const struct event *events;             /* device_get_peer() only; the newest first */
 	unsigned n_events;
 };
@@ -181,13 +184,22 @@ struct device_recalled {
 	struct endpoint endpoint;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN]; /* the greatest of its initiations */
 	bool held;
+	struct saved_counts counts;
 };
 
 /* Called in an RCU turn: neither may ask or change the device. */
 struct device_memory {
 	void *arg;
-	/* Its endpoint, timestamp or being held has changed; or it was removed, and has no endpoint now. */
+	/*
+	 * Its endpoint, its timestamp, that it is held, or what was counted of it has changed; or it
+	 * was removed, which is told once, and has no endpoint now.
+	 */
 	void (*learned)(void *arg, const struct device_peer *peer);
+	/*
+	 * PEER_REMOVE was said of a tenant (change.name is not "") whose public key no peer
+	 * has. suspended: PEER_SUSPEND was, too. May be NULL.
+	 */
+	void (*absent)(void *arg, const uint8_t public_key[NOISE_KEY_LEN], bool suspended);
 	/*
 	 * A peer is about to be added, and found by nobody yet: fills in what is known of
 	 * its public key. name: "" if it has none.
@@ -206,6 +218,15 @@ void device_forget(struct device *dev);
 
 /* Tells memory->learned of all peers that have news; costs nothing when there are none. */
 void device_take_learned(struct device *dev);
+
+/*
+ * Begins the periods of quotas that now (seconds of UTC) lies in. Returns when the next one
+ * begins, INT64_MAX: none does.
+ */
+int64_t device_turn_quotas(struct device *dev, int64_t now);
+
+/* Nothing of the peer's quota is used. False: there is no such peer, or it has no quota. */
+must_check bool device_reset_quota(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 
 /*
  * Begins a handshake with a peer that has no session, by one initiation and no more: if it

@@ -41,8 +41,11 @@ static void take_learned(struct device *dev)
 		item = item->next;
 		/* First: what is learned from here on is news again. */
 		(void)inbox_claim(&peer->to_memory);
-		if (dev->memory.learned) {
+		/* A worker may have counted something at one that was told of as removed. */
+		if (dev->memory.learned && !peer->buried) {
+			device_tell_quota(peer);
 			device_describe(peer, &info);
+			peer->buried = info.removed;
 			dev->memory.learned(dev->memory.arg, &info);
 		}
 		tell_arrival(dev, peer);
@@ -72,6 +75,8 @@ void device_recall(struct device *dev, struct peer *peer, const struct change *c
 	if (c->flags & PEER_HAS_ENDPOINT)
 		known.endpoint = (struct endpoint){ 0 };
 	learned_recall(peer, &known.endpoint, known.timestamp);
+	learned_recall_counts(peer, &known.counts);
+	device_recall_quota(peer, c, &known.counts);
 }
 
 int device_call(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])

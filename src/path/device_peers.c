@@ -216,6 +216,20 @@ static void set_keepalive(struct device *dev, struct peer *peer, uint16_t second
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_LOOK);
 }
 
+static int set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
+{
+	const struct limit *before = rcu_read(&peer->limit);
+	bool waiting, used = before && meter_get(&before->meter).used;
+	int err = peer_set_limits(peer, limits, &waiting);
+
+	/* Another quota may count anew. */
+	if (!err && used)
+		learned_tell(peer);
+	if (!err && waiting)
+		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
+	return err;
+}
+
 static bool is_own_key(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
 {
 	struct identity *id = atomic_load_explicit(&dev->dp.identity, memory_order_relaxed);
@@ -276,6 +290,11 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 	}
 	if (c->flags & PEER_HAS_ENDPOINT)
 		peer_set_endpoint(peer, &c->endpoint);
+	if (c->flags & PEER_HAS_LIMITS) {
+		err = set_limits(dev, peer, &c->limits);
+		if (err)
+			return err;
+	}
 	err = set_prefixes(dev, peer, c);
 	if (err)
 		return err;
@@ -290,6 +309,21 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 	return 0;
 }
 
+/* peer NULL: there is none; but something may be remembered of it. */
+static void remove_known(struct device *dev, struct peer *peer, const struct change *c)
+{
+	bool suspended = c->flags & PEER_SUSPEND;
+
+	if (peer && c->flags & PEER_IF_ABSENT)
+		return;
+	if (peer) {
+		peer->suspended = suspended;
+		remove_peer(dev, peer);
+	} else if (dev->memory.absent && *c->name) {
+		dev->memory.absent(dev->memory.arg, c->key, suspended);
+	}
+}
+
 static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 {
 	struct peer *peer = device_find_peer(dev, c->key);
@@ -298,9 +332,8 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 	if (sodium_is_zero(c->key, NOISE_KEY_LEN))
 		return -EINVAL;
 	if (c->flags & PEER_REMOVE) {
-		if (peer)
-			remove_peer(dev, peer);
-		*removed |= peer != NULL;
+		remove_known(dev, peer, c);
+		*removed |= peer && !(c->flags & PEER_IF_ABSENT);
 		return 0;
 	}
 	if (peer) {
@@ -505,6 +538,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 {
 	struct drop_counters *drops = rcu_read(&peer->drops);
 	struct session *session = rcu_read(&peer->session);
+	const struct limit *limit = rcu_read(&peer->limit);
 
 	*out = (struct device_peer){
 		.name = peer->name,
@@ -521,9 +555,14 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.allowed_ips = peer->allowed_ips,
 		.n_allowed_ips = peer->n_allowed_ips,
 		.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed),
-		.held = peer_is_held(peer)
+		.held = peer_is_held(peer),
+		.suspended = peer->suspended
 	};
 	out->shared_key = sharing_noticed(peer, out->shared_between);
+	if (limit) {
+		out->limits = limit_get(limit);
+		out->meter = meter_get(&limit->meter);
+	}
 	pthread_mutex_lock(&peer->lock);
 	memcpy(out->preshared_key, peer->preshared_key, NOISE_KEY_LEN);
 	out->endpoint = peer->endpoint;

@@ -263,6 +263,7 @@ static void note_received(struct peer *peer, struct session *session,
 	timers_received(&session->timers, now, false);
 	counter_add(&peer->traffic.rx_packets, 1);
 	counter_add(&peer->traffic.rx_bytes, m->len);
+	learned_counted(peer);
 }
 
 /* Derives the keys of the handshake that is complete on our side, and publishes them. */

@@ -261,6 +261,7 @@ static void note_received(struct queue *q, struct session *session, struct sessi
 		handshake_want(dp->handshake, peer, PEER_HANDSHAKE_WANT);
 	counter_add(&peer->traffic.rx_packets, run->accepted);
 	counter_add(&peer->traffic.rx_bytes, run->bytes);
+	learned_counted(peer);
 }
 
 static void accept_runs(struct queue *q, unsigned n)
@@ -313,11 +314,68 @@ static enum drop_reason check_inner(struct queue *q, struct packet *p, struct sp
 	return DROP_REASON_COUNT;
 }
 
-static void deliver(struct queue *q, unsigned n)
+/* Writes the burst's first n spans to the device. */
+static void write_out(struct queue *q, unsigned n)
 {
 	struct tun_write_result result = { 0 };
 	struct burst *b = q->burst;
-	unsigned n_out = 0;
+
+	if (!n)
+		return;
+	if (tun_write_burst(&q->tun, &b->gro, b->spans, n, &result))
+		q->dp->ops->tun_gone(q->dp);
+	datapath_drop(q->dp, NULL, DROP_TUN_WRITE, result.failed);
+	if (result.tcp_off || result.udp_off)
+		log_warning("%s: the kernel refuses merged %s packets (%s): switched off",
+			    q->dp->name, result.tcp_off ? "TCP" : "UDP",
+			    strerror(-result.error));
+}
+
+/*
+ * Takes out of the spans [first, end) what their peer's rate does not let pass now; it waits, or is
+ * dropped. Returns the new end.
+ */
+static unsigned limit_spans(struct queue *q, struct peer *peer, struct limit *limit,
+			    unsigned first, unsigned end)
+{
+	struct burst *b = q->burst;
+	unsigned kept = first, dropped = 0;
+	uint64_t bytes = 0;
+	bool wake = false;
+
+	for (unsigned i = first; i < end; i++)
+		bytes += b->spans[i].len;
+	if (limit_pass(limit, LIMIT_UP, b->now, bytes))
+		return end;
+	for (unsigned i = first; i < end; i++) {
+		const struct span *s = &b->spans[i];
+		enum limit_verdict verdict =
+			limit_packet(limit, LIMIT_UP, b->now, s->data, s->len);
+
+		if (verdict == LIMIT_PASS)
+			b->spans[kept++] = *s;
+		wake |= verdict == LIMIT_FIRST;
+		dropped += verdict == LIMIT_DROP;
+	}
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), dropped);
+	if (wake)
+		q->dp->ops->wake_worker(q->dp, peer, PEER_WORK_RELEASE);
+	return kept;
+}
+
+/* The good packets of one peer are spans [first, end): those that may pass stay. */
+static unsigned end_peer(struct queue *q, struct peer *peer, unsigned first, unsigned end)
+{
+	struct limit *limit = first < end ? rcu_read(&peer->limit) : NULL;
+
+	return likely(!limit) ? end : limit_spans(q, peer, limit, first, end);
+}
+
+static void deliver(struct queue *q, unsigned n)
+{
+	struct burst *b = q->burst;
+	struct peer *peer = NULL;
+	unsigned first = 0, n_out = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct packet *p = &b->packets[i];
@@ -325,21 +383,51 @@ static void deliver(struct queue *q, unsigned n)
 
 		if (p->dead || p->len == MESSAGE_DATA_OVERHEAD)
 			continue;
+		if (p->peer != peer) {
+			n_out = first = end_peer(q, peer, first, n_out);
+			peer = p->peer;
+		}
 		reason = check_inner(q, p, &b->spans[n_out]);
 		if (reason == DROP_REASON_COUNT)
 			n_out++;
 		else
 			datapath_drop(q->dp, p->peer, reason, 1);
 	}
-	if (!n_out)
-		return;
-	if (tun_write_burst(&q->tun, &b->gro, b->spans, n_out, &result))
-		q->dp->ops->tun_gone(q->dp);
-	datapath_drop(q->dp, NULL, DROP_TUN_WRITE, result.failed);
-	if (result.tcp_off || result.udp_off)
-		log_warning("%s: the kernel refuses merged %s packets (%s): switched off",
-			    q->dp->name, result.tcp_off ? "TCP" : "UDP",
-			    strerror(-result.error));
+	write_out(q, end_peer(q, peer, first, n_out));
+}
+
+/* An address may have left its tenant while packets of it waited. */
+static bool still_owns(struct queue *q, struct peer *peer, const struct staged *s)
+{
+	struct inner in;
+
+	return inner_parse(&in, s->data, s->len) &&
+	       datapath_owner(q->dp, in.family, in.src) == peer;
+}
+
+uint64_t deliver_held(struct queue *q, struct peer *peer)
+{
+	struct limit *limit = rcu_read(&peer->limit);
+	struct limit_taken taken;
+	unsigned n = 0, foreign = 0;
+
+	limit_take(limit, LIMIT_UP, q->burst->now, &taken);
+	for (struct staged *s = taken.list; s; s = s->next) {
+		if (!still_owns(q, peer, s)) {
+			foreign++;
+			continue;
+		}
+		q->burst->spans[n++] = (struct span){ .data = s->data, .len = s->len };
+		if (n == BURST_PACKETS) {
+			write_out(q, n);
+			n = 0;
+		}
+	}
+	write_out(q, n);
+	staged_free(taken.list);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), taken.dropped);
+	datapath_drop(q->dp, peer, DROP_SOURCE_NOT_ALLOWED, foreign);
+	return limit_settle(limit, LIMIT_UP);
 }
 
 /* Messages that wait: handshakes, those of nobody, and those of each peer, by themselves. */

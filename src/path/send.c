@@ -41,22 +41,24 @@ static void choose_layout(struct queue *q)
 
 static void reset_groups(struct burst *b)
 {
-	memset(b->group_of, 0, sizeof(b->group_of));
-	b->n_groups = 0;
+	/* Mostly one or two: the whole table is 4 KiB, more than all else a single packet touches. */
+	while (b->n_groups)
+		b->group_of[b->groups[--b->n_groups].slot] = 0;
 }
 
 /* The peer's group, made if need be. Open addressing; the table is never more than half full. */
 static struct group *find_group(struct burst *b, struct peer *peer)
 {
-	size_t slot = hash_pointer(peer);
+	size_t slot = hash_pointer(peer) % ARRAY_SIZE(b->group_of);
 
-	for (;; slot++) {
-		uint16_t *entry = &b->group_of[slot % ARRAY_SIZE(b->group_of)];
+	for (;; slot = (slot + 1) % ARRAY_SIZE(b->group_of)) {
+		uint16_t *entry = &b->group_of[slot];
 
 		if (!*entry) {
 			*entry = (uint16_t)++b->n_groups;
 			b->groups[*entry - 1] = (struct group){
 				.peer = peer,
+				.slot = (uint16_t)slot,
 				.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed)
 			};
 			return &b->groups[*entry - 1];
@@ -96,6 +98,7 @@ static void flush(struct tally *t)
 			continue;
 		counter_add(&g->peer->traffic.tx_packets, b->tx.sent[i]);
 		counter_add(&g->peer->traffic.tx_bytes, run->bytes * b->tx.sent[i] / run->n);
+		learned_counted(g->peer);
 	}
 	udp_tx_reset(&b->tx, t->udp);
 }
@@ -364,6 +367,50 @@ static void route(struct queue *q, unsigned n)
 	}
 }
 
+/* Takes out of a group what the tenant's rate does not let pass now; it waits, or is dropped. */
+static void limit_group(struct queue *q, struct group *g, struct limit *limit)
+{
+	struct group whole = *g;
+	struct burst *b = q->burst;
+	unsigned next, dropped = 0;
+	uint64_t bytes = 0;
+	bool first = false;
+
+	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i])
+		bytes += b->packets[i].len;
+	if (limit_pass(limit, LIMIT_DOWN, b->now, bytes))
+		return;
+	g->n = 0;
+	g->data = false;
+	for (unsigned i = whole.first; i != NO_NEXT; i = next) {
+		const struct packet *p = &b->packets[i];
+		enum limit_verdict verdict =
+			limit_packet(limit, LIMIT_DOWN, b->now, p->data, p->len);
+
+		next = b->next[i];
+		if (verdict == LIMIT_PASS)
+			group_add(b, g, i);
+		first |= verdict == LIMIT_FIRST;
+		dropped += verdict == LIMIT_DROP;
+	}
+	datapath_drop(q->dp, g->peer, limit_reason(limit, LIMIT_DOWN), dropped);
+	if (first)
+		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_RELEASE);
+}
+
+/* Before nonces are given: a drop here leaves no gap in them. */
+static void limit_groups(struct queue *q)
+{
+	struct burst *b = q->burst;
+
+	for (unsigned i = 0; i < b->n_groups; i++) {
+		struct limit *limit = rcu_read(&b->groups[i].peer->limit);
+
+		if (unlikely(limit))
+			limit_group(q, &b->groups[i], limit);
+	}
+}
+
 /* What must wait behind staged packets is staged too; what died meanwhile is dropped. */
 static void hold_back(struct queue *q)
 {
@@ -372,7 +419,9 @@ static void hold_back(struct queue *q)
 	for (unsigned i = 0; i < b->n_groups; i++) {
 		struct group *g = &b->groups[i];
 
-		if (!g->session) {
+		if (!g->n) {
+			continue;
+		} else if (!g->session) {
 			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
 			g->n = 0;
 		} else if (session_is_staging(g->session)) {
@@ -417,6 +466,7 @@ int send_burst(struct queue *q, int ring, size_t bytes)
 	}
 	reset_groups(b);
 	route(q, (unsigned)n);
+	limit_groups(q);
 	hold_back(q);
 	(void)send_groups(q);
 	return n;
@@ -493,6 +543,38 @@ bool send_staged(struct queue *q, struct peer *peer)
 	return total > 0;
 }
 
+/* Sends packets that may now, as if they came from the TUN device. Frees them. */
+static void send_list(struct queue *q, struct peer *peer, struct staged *list)
+{
+	struct session *session = peer_session(peer, q->burst->now);
+
+	while (list && session && rcu_read(&q->udp)) {
+		list = lay_out(q, peer, session, list);
+		hold_back(q);
+		(void)send_groups(q);
+	}
+	if (unlikely(list)) {
+		unsigned n = 0;
+
+		for (struct staged *s = list; s; s = s->next)
+			n++;
+		datapath_drop(q->dp, peer, session ? DROP_SEND_FAILED : DROP_NO_TENANT, n);
+		staged_free(list);
+	}
+}
+
+uint64_t send_held(struct queue *q, struct peer *peer)
+{
+	struct limit *limit = rcu_read(&peer->limit);
+	struct limit_taken taken;
+
+	limit_take(limit, LIMIT_DOWN, q->burst->now, &taken);
+	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_DOWN), taken.dropped);
+	if (taken.list)
+		send_list(q, peer, taken.list);
+	return limit_settle(limit, LIMIT_DOWN);
+}
+
 void send_handshake(struct queue *q, struct peer *peer)
 {
 	struct session *session = rcu_read(&peer->session);
@@ -507,6 +589,7 @@ void send_handshake(struct queue *q, struct peer *peer)
 	} else {
 		counter_add(&peer->traffic.tx_packets, 1);
 		counter_add(&peer->traffic.tx_bytes, out->len);
+		learned_counted(peer);
 	}
 	free(out);
 }

@@ -20,7 +20,8 @@ enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
 	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
 	WORKERS_MAX = 256,
-	SLICE_NS = 100000     /* the shortest there is */
+	SLICE_NS = 100000,    /* the shortest there is */
+	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */
 };
 
 /* A queue on its worker's loop. */
@@ -56,7 +57,8 @@ struct worker {
 	struct inbox peers;
 	_Atomic(struct call *) call; /* one at a time: control waits */
 	struct call *closing;        /* whose handles are being closed */
-	struct wheel wheel;
+	struct wheel wheel; /* of sessions */
+	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
 	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
 	struct burst burst;
@@ -165,6 +167,44 @@ static void on_timer_fired(struct wheel_timer *timer, uint64_t now, void *arg)
 	look(arg, container_of(timer, struct peer, timer));
 }
 
+/* Rates */
+
+static void leave_pace(struct worker *w, struct peer *peer, struct limit *limit)
+{
+	if (!limit->on_wheel)
+		return;
+	wheel_disarm(&w->pace, &limit->timer);
+	limit->on_wheel = false;
+	peer_unref(peer);
+}
+
+/* Lets go what may pass now, and comes again when the next may. */
+static void release(struct worker *w, struct peer *peer)
+{
+	struct limit *limit = rcu_read(&peer->limit);
+	struct queue *q = queue_of(peer);
+	uint64_t up = deliver_held(q, peer);
+	uint64_t next = min(up, send_held(q, peer));
+
+	if (next == UINT64_MAX) {
+		leave_pace(w, peer, limit);
+		return;
+	}
+	if (!limit->on_wheel) {
+		if (!peer_ref(peer))
+			return;
+		limit->on_wheel = true;
+		limit->peer = peer;
+	}
+	wheel_arm(&w->pace, &limit->timer, next);
+}
+
+static void on_pace_fired(struct wheel_timer *timer, uint64_t now, void *arg)
+{
+	(void)now;
+	release(arg, container_of(timer, struct limit, timer)->peer);
+}
+
 static void turn_begin(struct worker *w)
 {
 	rcu_turn_begin();
@@ -176,15 +216,16 @@ static void on_timer(uv_timer_t *timer)
 	struct worker *w = timer->data;
 
 	turn_begin(w);
+	wheel_expire(&w->pace, w->burst.now, on_pace_fired, w);
 	wheel_expire(&w->wheel, w->burst.now, on_timer_fired, w);
 	rcu_turn_end();
 	rearm(w);
 }
 
-/* Sets the loop's one timer to the wheel's next expiry. */
+/* Sets the loop's one timer to the wheels' next expiry. */
 static void rearm(struct worker *w)
 {
-	uint64_t next = wheel_next(&w->wheel), now;
+	uint64_t next = min(wheel_next(&w->wheel), wheel_next(&w->pace)), now;
 
 	if (next == UINT64_MAX) {
 		uv_timer_stop(&w->timer);
@@ -446,9 +487,15 @@ static void serve_peer(struct worker *w, struct peer *peer, unsigned work)
 	bool sent = false;
 
 	if (work & PEER_WORK_GONE) {
+		struct limit *limit = rcu_read(&peer->limit);
+
 		leave_wheel(w, peer);
+		if (limit)
+			leave_pace(w, peer, limit);
 		return;
 	}
+	if (work & PEER_WORK_RELEASE)
+		release(w, peer);
 	if (work & PEER_WORK_SEND)
 		send_handshake(q, peer);
 	if (work & PEER_WORK_FLUSH)
@@ -599,7 +646,8 @@ static int worker_start(struct worker **out, const char *crypto)
 	err = burst_init(&w->burst, crypto);
 	if (err)
 		goto free_burst;
-	wheel_init(&w->wheel, clock_now());
+	wheel_init(&w->wheel, clock_now(), WHEEL_TICK_SHIFT);
+	wheel_init(&w->pace, clock_now(), PACE_TICK_SHIFT);
 	err = uv_loop_init(&w->loop);
 	if (err)
 		goto free_burst;

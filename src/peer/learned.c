@@ -46,3 +46,14 @@ void learned_recall(struct peer *peer, const struct endpoint *endpoint,
 			      memory_order_relaxed);
 	pthread_mutex_unlock(&peer->lock);
 }
+
+void learned_recall_counts(struct peer *peer, const struct saved_counts *counts)
+{
+	counter_add(&peer->traffic.rx_bytes, counts->rx_bytes);
+	counter_add(&peer->traffic.rx_packets, counts->rx_packets);
+	counter_add(&peer->traffic.tx_bytes, counts->tx_bytes);
+	counter_add(&peer->traffic.tx_packets, counts->tx_packets);
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		if (counts->drops[i])
+			peer_count_drop(peer, (enum drop_reason)i, counts->drops[i]);
+}

@@ -87,6 +87,7 @@ static void peer_free(struct rcu_head *rcu)
 	pthread_mutex_destroy(&peer->lock);
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	free(atomic_load_explicit(&peer->drops, memory_order_relaxed));
+	limit_free(atomic_load_explicit(&peer->limit, memory_order_relaxed));
 	free(peer->events);
 	free(peer->sharing);
 	free(peer->allowed_ips);
@@ -160,16 +161,6 @@ static void drop_handshake_index(struct session *session)
 	call_rcu(&receiver->rcu, receiver_free);
 }
 
-static void free_staged(struct staged *staged)
-{
-	while (staged) {
-		struct staged *next = staged->next;
-
-		free(staged);
-		staged = next;
-	}
-}
-
 /* Empties the queue; the packets are the caller's. Under the lock. */
 static struct staged *unstage(struct session *session, unsigned *n)
 {
@@ -191,7 +182,7 @@ static void session_free(struct rcu_head *rcu)
 	unsigned n;
 
 	rcu_grace_passed();
-	free_staged(unstage(session, &n));
+	staged_free(unstage(session, &n));
 	free(session_take_outgoing(session));
 	secret_pool_free(&session->group->sessions, session);
 }
@@ -281,8 +272,25 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 	return dropped;
 }
 
+int peer_set_limits(struct peer *peer, const struct limits *limits, bool *waiting)
+{
+	struct limit *limit = atomic_load_explicit(&peer->limit, memory_order_relaxed);
+
+	*waiting = false;
+	if (!limit && limits_equal(limits, NULL))
+		return 0;
+	if (!limit)
+		limit = limit_new(&peer->group->held_bytes);
+	if (!limit)
+		return -ENOMEM;
+	*waiting = limit_set(limit, limits);
+	rcu_publish(&peer->limit, limit);
+	return 0;
+}
+
 unsigned peer_kill(struct peer *peer)
 {
+	struct limit *limit = atomic_load_explicit(&peer->limit, memory_order_relaxed);
 	unsigned n_staged;
 
 	pthread_mutex_lock(&peer->lock);
@@ -293,7 +301,7 @@ unsigned peer_kill(struct peer *peer)
 	sodium_memzero(peer->preshared_key, sizeof(peer->preshared_key));
 	pthread_mutex_unlock(&peer->lock);
 	learned_tell(peer);
-	return n_staged;
+	return n_staged + (limit ? limit_close(limit) : 0);
 }
 
 unsigned peer_hold(struct peer *peer)
@@ -488,18 +496,6 @@ void peer_clear_endpoint_src(struct peer *peer)
 
 /* Staging */
 
-static struct staged *staged_new(const uint8_t *data, size_t len)
-{
-	struct staged *s = malloc(sizeof(*s) + len);
-
-	if (s) {
-		s->next = NULL;
-		s->len = len;
-		memcpy(s->data, data, len);
-	}
-	return s;
-}
-
 static void pop_staged(struct session *session)
 {
 	struct staged *oldest = session->staged;
@@ -587,7 +583,7 @@ unsigned peer_drop_staged(struct peer *peer, struct session *session)
 	if (is_current(peer, session))
 		staged = unstage(session, &n);
 	pthread_mutex_unlock(&peer->lock);
-	free_staged(staged);
+	staged_free(staged);
 	return n;
 }
 

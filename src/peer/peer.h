@@ -30,6 +30,8 @@
 #include "../table/counters.h"
 #include "../table/index.h"
 #include "../table/peertable.h"
+#include "limit.h"
+#include "staged.h"
 #include "timers.h"
 
 struct datapath;
@@ -43,6 +45,7 @@ struct peer_group {
 	struct secret_pool sessions;
 	struct secret_pool keys;
 	_Atomic size_t staged_bytes; /* in all staging queues together */
+	_Atomic size_t held_bytes;   /* of packets that wait for their rate */
 	struct inbox *learned; /* learned.h; NULL: nobody asks. Constant once there are peers */
 };
 
@@ -59,13 +62,6 @@ struct receiver {
 struct session_key {
 	struct keypair pair;
 	struct receiver receiver;
-};
-
-/* A packet that waits for keys. */
-struct staged {
-	struct staged *next;
-	size_t len;
-	uint8_t data[];
 };
 
 /* A handshake message that is to be sent. */
@@ -99,7 +95,8 @@ enum peer_work {
 	PEER_WORK_FLUSH = 1 << 1,     /* keys are there: send what is staged */
 	PEER_WORK_KEEPALIVE = 1 << 2, /* send a keepalive, unless staged packets went out */
 	PEER_WORK_GONE = 1 << 3,      /* killed: take it off the wheel */
-	PEER_WORK_SEND = 1 << 4       /* a handshake message is outgoing */
+	PEER_WORK_SEND = 1 << 4,      /* a handshake message is outgoing */
+	PEER_WORK_RELEASE = 1 << 5    /* packets wait for their rate */
 };
 
 /* What is wanted of the handshake thread, as flags of peer->to_handshake. */
@@ -125,6 +122,7 @@ struct peer {
 	uint16_t home;                     /* queue whose worker looks after it; constant */
 	_Atomic uint16_t mtu;              /* of packets to it; 0: the device's; control writes */
 	struct traffic_counters traffic;
+	_Atomic(struct limit *) limit; /* made at the first limit, constant from there; NULL: none */
 	_Atomic(struct drop_counters *) drops; /* made at the first drop */
 
 	pthread_mutex_t lock;      /* short holds only, never while sending or computing */
@@ -149,7 +147,9 @@ struct peer {
 	struct prefix *allowed_ips;
 	size_t n_allowed_ips;
 	enum announce announce;
-	bool arrived; /* was found connected, and not away since */
+	bool arrived;   /* was found connected, and not away since */
+	bool suspended; /* removed, but what was counted is kept: it may come back */
+	bool buried;    /* that it was removed has been told */
 	_Atomic bool quarantine; /* hold it when its key is shared; anybody reads */
 	_Atomic bool held;       /* written under lock; anybody reads */
 
@@ -178,9 +178,15 @@ must_check bool peer_ref(struct peer *peer);
 void peer_unref(struct peer *peer);
 
 /*
+ * Its limits from now on. True in *waiting: packets wait for their rate, and the home worker
+ * is to look at once (PEER_WORK_RELEASE). 0 or -ENOMEM. Control thread.
+ */
+must_check int peer_set_limits(struct peer *peer, const struct limits *limits, bool *waiting);
+
+/*
  * First phase of removal: no session, no keys, no endpoint, and none ever
- * again. The caller has taken it out of the tables. Returns how many staged
- * packets end with it. Control thread.
+ * again. The caller has taken it out of the tables. Returns how many packets that waited
+ * end with it. Control thread.
  */
 unsigned peer_kill(struct peer *peer);
 

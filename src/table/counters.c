@@ -19,6 +19,15 @@ const char *drop_name(enum drop_reason reason)
 	return names[reason];
 }
 
+enum drop_reason drop_find(const char *name, size_t len)
+{
+	unsigned i = 0;
+
+	while (i < DROP_REASON_COUNT && (strlen(names[i]) != len || memcmp(names[i], name, len)))
+		i++;
+	return (enum drop_reason)i;
+}
+
 const char *drop_text(enum drop_reason reason)
 {
 	return texts[reason];

@@ -34,14 +34,17 @@
 	X(REPLAYED, "replayed", "data with a counter seen before or too old")                  \
 	X(INNER_MALFORMED, "inner-malformed", "decrypted packet is not IP or is cut short")    \
 	X(SOURCE_NOT_ALLOWED, "source-not-allowed", "inner source is not the tenant's own")    \
+	X(RATE_UP, "rate-up", "tenant sent faster than its RateUp")                            \
 	X(TUN_WRITE, "tun-write", "the TUN device refused the packet")                         \
 	/* either way */                                                                       \
 	X(QUARANTINED, "quarantined", "tenant is held: its key is in use from two places")     \
 	/* from the TUN device */                                                              \
 	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \
 	X(NO_TENANT, "no-tenant", "destination belongs to no tenant")                          \
+	X(QUOTA, "quota", "the tenant's quota is used up")                                     \
 	X(NO_ENDPOINT, "no-endpoint", "tenant has not been heard from yet")                    \
 	X(TOO_BIG, "too-big", "packet is larger than the tenant's MTU")                        \
+	X(RATE_DOWN, "rate-down", "packets came faster than the tenant's RateDown")            \
 	X(STAGING_FULL, "staging-full", "too many packets waited for a handshake")             \
 	X(HANDSHAKE_TIMEOUT, "handshake-timeout", "packets waited for a handshake in vain")    \
 	X(SEND_FAILED, "send-failed", "the network refused the datagram")
@@ -55,6 +58,8 @@ enum drop_reason {
 
 /* "bad-tag" and the like; stable, for programs. */
 const char *drop_name(enum drop_reason reason);
+/* The reason of that name of len characters, or DROP_REASON_COUNT: there is none. */
+enum drop_reason drop_find(const char *name, size_t len);
 /* One short sentence for people. */
 const char *drop_text(enum drop_reason reason);
 
@@ -66,6 +71,14 @@ struct drop_counters {
 /* Bytes are of whole WireGuard messages, as `wg show` counts them. */
 struct traffic_counters {
 	_Atomic uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+
+/* What of both survives a restart, as plain numbers. */
+struct saved_counts {
+	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+	uint64_t drops[DROP_REASON_COUNT];
+	uint64_t quota_used; /* bytes, */
+	int64_t quota_start; /* since this second of UTC; 0: no period, or no quota */
 };
 
 /* Handshakes of a device; those that were refused are drops. */

@@ -54,7 +54,7 @@ static struct config_tenant *parse_tenant(struct file_text *text)
 
 	require(!err == (tenant != NULL));
 	require(err != -EINVAL || faults.n_errors);
-	require(err || !faults.n_errors || tenant->state == TENANT_REVOKED);
+	require(err || !faults.n_errors || tenant->state != TENANT_OK);
 	require(!tenant || tenant->kind == TENANT_TUNNEL || tenant->state == TENANT_REVOKED ||
 		tenant->n_peers == 1);
 	for (size_t i = 0; i < faults.n; i++)

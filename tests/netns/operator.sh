@@ -235,7 +235,7 @@ complete()
 	story_in vps bash -c '. <(berth completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 		_berth; echo "${COMPREPLY[*]}"' bash "$@"
 }
-check "a command is completed" is "$(complete berth re)" revoke
+check "a command is completed" is "$(complete berth rev)" revoke
 check "a tenant's name" is "$(complete berth show ea)" early
 check "an option" is "$(complete berth add x --home)" --home-file
 check "a shell" is "$(complete berth completion z)" zsh

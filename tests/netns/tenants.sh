@@ -170,9 +170,9 @@ refused carol.conf "a bad address" 'carol.conf:3: .*zz'
 printf '[Peer]\nPublicKey = %s\nAllowedIP = %s\n' "${PUB[carol]}" "${PREFIX6}c/128" |
 	lab_file "$D/carol.conf"
 refused carol.conf "an unknown key" 'carol.conf:3: .*AllowedIP'
-printf '[Peer]\nPublicKey = %s\nAllowedIPs = %s\n[Tenant]\nRateLimit = 1mbit\n' \
+printf '[Peer]\nPublicKey = %s\nAllowedIPs = %s\n[Tenant]\nRateLimit = 1mbps\n' \
 	"${PUB[carol]}" "${PREFIX6}c/128" | lab_file "$D/carol.conf"
-refused carol.conf "a key of later" 'carol.conf:5: .*RateLimit.*not (yet )?supported'
+refused carol.conf "a rate that is none" "carol.conf:5: .*RateLimit: '1mbps' .* write 1mbit"
 printf '[Peer]\nPublicKey = %s\nAllowedIPs = 2001:db8:1::1/128\n' "${PUB[carol]}" |
 	lab_file "$D/carol.conf"
 refused carol.conf "an address of somebody else" 'carol.conf:3: .*2001:db8:1::1.*'

@@ -30,6 +30,7 @@ extern const struct command command_completion;             /* completion.c */
 extern const struct command command_keygen, command_pubkey; /* keys.c */
 extern const struct command command_check;                  /* check.c */
 extern const struct command command_list, command_show;     /* tenants.c */
+extern const struct command command_quota;                  /* quota.c */
 extern const struct command command_top;                    /* top.c */
 extern const struct command command_release;                /* release.c */
 extern const struct command command_status;                 /* status.c */

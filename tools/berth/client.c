@@ -21,6 +21,7 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
 					       { "control", required_argument, NULL, 'C' },
 					       { "config", required_argument, NULL, 'c' },
+					       { "reset", no_argument, NULL, 'r' },
 					       { "names", no_argument, NULL, 'n' },
 					       { 0 } };
 	int c;
@@ -30,6 +31,11 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 		switch (c) {
 		case 'j':
 			options->json = true;
+			break;
+		case 'r':
+			if (self != &command_quota)
+				return complain_usage(self, "there is no option '--reset'");
+			options->reset = true;
 			break;
 		case 'n':
 			if (self != &command_list)

@@ -17,6 +17,7 @@
 
 struct client_options {
 	bool json;
+	bool reset;          /* --reset, of quota alone */
 	bool names;          /* --names, of list alone */
 	const char *control; /* NULL: look into the configuration */
 	const char *config;  /* NULL: the default one */

@@ -10,8 +10,9 @@
 
 const struct command *const commands[] = {
 	&command_init,   &command_add,    &command_revoke,     &command_release, &command_list,
-	&command_show,   &command_top,    &command_status,     &command_check,   &command_doctor,
-	&command_trace,  &command_keygen, &command_pubkey, &command_completion, NULL,
+	&command_show,   &command_top,    &command_quota,      &command_status,  &command_check,
+	&command_doctor, &command_trace,  &command_keygen,     &command_pubkey,
+	&command_completion, NULL,
 };
 
 static void print_help(void)

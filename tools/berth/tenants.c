@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../../src/config/limits.h"
 #include "answer.h"
 #include "client.h"
 #include "people.h"
+#include "quota.h"
 
 static enum people_colour colour_of(const char *state)
 {
@@ -195,6 +197,15 @@ static void print_handshake(const json_t *tenant)
 	people_field("handshake", "%s%s", people_age(when, time(NULL), age), when ? " ago" : "");
 }
 
+static void print_rate(const char *name, const json_t *tenant, const char *field)
+{
+	uint64_t rate = answer_number(tenant, field);
+	char text[LIMITS_RATE_STRLEN];
+
+	if (rate)
+		people_field(name, "%s", limits_format_rate(rate, text));
+}
+
 /* "3 min ago    handshake: 192.0.2.1:51820 (30 times in 58 min)" */
 static void print_event(const char *title, const json_t *event, int64_t now)
 {
@@ -220,6 +231,7 @@ static void print_events(const json_t *events)
 static void print_tenant(const json_t *tenant)
 {
 	const char *state = answer_text(tenant, "state");
+	const char *expires = json_string_value(json_object_get(tenant, "expires"));
 	uint64_t keepalive = answer_number(tenant, "keepalive");
 	uint64_t mtu = answer_number(tenant, "mtu");
 
@@ -228,6 +240,10 @@ static void print_tenant(const json_t *tenant)
 		     people_colour(COLOUR_NONE));
 	people_field("public key", "%s", answer_text(tenant, "public_key"));
 	print_strings("addresses", json_object_get(tenant, "allowed_ips"));
+	if (strcmp(state, "expired") == 0) {
+		people_field("expired", "%s", expires);
+		return; /* there is nothing else of it */
+	}
 	print_endpoint(tenant);
 	print_shared_key(tenant);
 	print_handshake(tenant);
@@ -237,6 +253,11 @@ static void print_tenant(const json_t *tenant)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
 	if (mtu)
 		people_field("MTU", "%" PRIu64, mtu);
+	print_rate("rate up", tenant, "rate_up");
+	print_rate("rate down", tenant, "rate_down");
+	quota_print(tenant);
+	if (expires)
+		people_field("expires", "%s", expires);
 	answer_print_counters("dropped", json_object_get(tenant, "drops"));
 	print_events(json_object_get(tenant, "events"));
 }
