@@ -419,13 +419,14 @@ static void hold_back(struct queue *q)
 	for (unsigned i = 0; i < b->n_groups; i++) {
 		struct group *g = &b->groups[i];
 
-		if (!g->n) {
-			continue;
-		} else if (!g->session) {
+		if (!g->session) {
 			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
 			g->n = 0;
 		} else if (session_is_staging(g->session)) {
-			/* The flush asks for a handshake if it finds no key. */
+			/*
+			 * Also when all of it is staged already, as what was cut. The flush asks for
+			 * a handshake if it finds no key.
+			 */
 			stage_group(q, g);
 			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
 		}

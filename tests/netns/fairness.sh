@@ -73,14 +73,14 @@ streams()
 
 	shift 2
 	before=$(transferred)
-	start_streams streams fat $FAT $((SECONDS_EACH + 2)) -P 64 "$@"
+	start_streams "$what-64" fat $FAT $((SECONDS_EACH + 2)) -P 64 "$@"
 	need "$what: 64 streams run" lab_wait 10 "100 MB" gone_by "$before"
-	start_streams one thin $THIN $SECONDS_EACH "$@"
-	need "$what: one stream beside them" end_streams one
-	need "$what: 64 streams come to an end" end_streams streams
+	start_streams "$what-1" thin $THIN $SECONDS_EACH "$@"
+	need "$what: one stream beside them" end_streams "$what-1"
+	need "$what: 64 streams come to an end" end_streams "$what-64"
 	# The fat one was alone for a part of its time: per second.
 	share=$(jq -s '[.[].end.sum_received.bits_per_second] | 100 * .[1] / add | round' \
-		"$(lab_log streams)" "$(lab_log one)")
+		"$(lab_log "$what-64")" "$(lab_log "$what-1")")
 	lab_say "              $share % for the one"
 	check "$what: the one stream has its share" at_least "$share" "$percent"
 }
@@ -92,21 +92,21 @@ flood()
 	local what=$1 fat=("$2" "$3" "$4" "$5") thin=("$6" "$7" "$8" "$9") before
 
 	before=$(transferred)
-	lab_start flood vps "$UDPBLAST" -s 200 -f 8 -r 3000000 -t $((SECONDS_EACH * 1000 + 3000)) \
+	lab_start "$what" vps "$UDPBLAST" -s 200 -f 8 -r 3000000 -t $((SECONDS_EACH * 1000 + 3000)) \
 		"$(lab_ns "${fat[0]}")" "${fat[1]}" "$(lab_ns "${fat[2]}")" "${fat[3]}"
 	need "$what: the flood comes" lab_wait 10 "20 MB" \
 		eval "at_least \"\$(transferred)\" $((before + 20000000))"
 	"$UDPBLAST" -s 200 -r 2000 -t $((SECONDS_EACH * 1000)) "$(lab_ns "${thin[0]}")" \
 		"${thin[1]}" "$(lab_ns "${thin[2]}")" "${thin[3]}" >"$LAB_DIR/thin.json"
-	need "$what: the flood ends" lab_join flood 15
-	lab_say "              lost: $(jq -r '.loss * 1000 | round / 10' "$(lab_log flood)") % of the" \
+	need "$what: the flood ends" lab_join "$what" 15
+	lab_say "              lost: $(jq -r '.loss * 1000 | round / 10' "$(lab_log "$what")") % of the" \
 		"flood, $(jq -r '.loss * 1000 | round / 10' "$LAB_DIR/thin.json") % beside it"
-	check "$what: was too much" at_least "$(jq .loss "$(lab_log flood)")" 0.1
+	check "$what: was too much" at_least "$(jq .loss "$(lab_log "$what")")" 0.1
 	check "$what: the other loses next to nothing" at_most "$(jq .loss "$LAB_DIR/thin.json")" 0.05
 	check "$what: and all in its order" is "$(jq .reordered "$LAB_DIR/thin.json")" 0
 }
 
-flood "flood down" internet $WORLD4 fat $FAT internet $WORLD_THIN thin $THIN
-flood "flood up" fat $FAT internet $WORLD4 thin $THIN internet $WORLD_THIN
-streams "download" 20
-streams "upload" 12 -R
+flood flood-down internet $WORLD4 fat $FAT internet $WORLD_THIN thin $THIN
+flood flood-up fat $FAT internet $WORLD4 thin $THIN internet $WORLD_THIN
+streams download 20
+streams upload 12 -R
