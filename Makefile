@@ -190,6 +190,7 @@ bench: deps
 	$(Q)tools/deps bench
 	$(Q)$(MAKE) --no-print-directory all $(BENCH)
 	$(Q)tools/bench/bench
+	$(Q)PARTS=cost tools/bench/bench-limits
 
 bench-tenants: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale

@@ -11,7 +11,10 @@
 
 /* The key stands first: a search needs no entry around it. */
 struct known_key {
-	struct statefile_record record;
+	uint8_t key[NOISE_KEY_LEN];
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
+	bool held;
+	struct statefile_record *rest; /* NULL: of a revoked one, of which there are many */
 	struct cds_list_head link; /* in named, suspended or revoked */
 };
 
@@ -22,23 +25,31 @@ static int compare(const void *a, const void *b)
 
 static bool is_revoked(const struct known_key *e)
 {
-	return !*e->record.name;
+	return !e->rest;
 }
 
 static struct known_key *find(const struct known *k, const uint8_t key[NOISE_KEY_LEN])
 {
-	struct statefile_record *const *node = tfind(key, &k->tree, compare);
+	struct known_key *const *node = tfind(key, &k->tree, compare);
 
-	return node ? container_of(*node, struct known_key, record) : NULL;
+	return node ? *node : NULL;
+}
+
+static void free_rest(struct known_key *e)
+{
+	if (e->rest)
+		statefile_release(e->rest);
+	free(e->rest);
+	e->rest = NULL;
 }
 
 static void drop(struct known *k, struct known_key *e)
 {
-	tdelete(&e->record, &k->tree, compare);
+	tdelete(e, &k->tree, compare);
 	cds_list_del(&e->link);
 	k->n_revoked -= is_revoked(e);
 	k->n--;
-	statefile_release(&e->record);
+	free_rest(e);
 	free(e);
 }
 
@@ -72,73 +83,86 @@ static void list(struct known *k, struct known_key *e)
 		drop(k, cds_list_first_entry(&k->revoked, struct known_key, link));
 }
 
+/* As it is written down; its drops stay the entry's. */
+static struct statefile_record record_of(const struct known_key *e)
+{
+	struct statefile_record r = { 0 };
+
+	if (e->rest)
+		r = *e->rest;
+	memcpy(r.key, e->key, sizeof(r.key));
+	memcpy(r.timestamp, e->timestamp, sizeof(r.timestamp));
+	r.held = e->held;
+	return r;
+}
+
 bool known_take(struct known *k, const uint8_t key[NOISE_KEY_LEN], struct statefile_record *out)
 {
 	struct known_key *e = find(k, key);
 
-	*out = (struct statefile_record){ 0 };
-	memcpy(out->key, key, NOISE_KEY_LEN);
-	if (!e)
+	if (!e) {
+		*out = (struct statefile_record){ 0 };
+		memcpy(out->key, key, NOISE_KEY_LEN);
 		return false;
-	*out = e->record;
-	e->record.drops = NULL; /* out has them */
+	}
+	*out = record_of(e);
+	if (e->rest)
+		e->rest->drops = NULL; /* out has them */
 	drop(k, e);
 	return true;
 }
 
-/* What is left of a revoked one. */
-static void strip(struct statefile_record *r)
+static bool says_nothing(const struct known_key *e)
 {
-	r->name[0] = '\0';
-	r->endpoint = (struct endpoint){ 0 };
-	statefile_clear_counts(r);
+	return !e->held && sodium_is_zero(e->timestamp, sizeof(e->timestamp)) &&
+	       (!e->rest || (!endpoint_is_set(&e->rest->endpoint) &&
+			     !statefile_has_counts(e->rest)));
 }
 
-static bool says_nothing(const struct statefile_record *r)
+/* All of a record but what an entry has itself. 0 or -ENOMEM. */
+static int keep_rest(struct known_key *e, const struct statefile_record *record)
 {
-	return !endpoint_is_set(&r->endpoint) && !r->held && !statefile_has_counts(r) &&
-	       sodium_is_zero(r->timestamp, sizeof(r->timestamp));
+	e->rest = calloc(1, sizeof(*e->rest));
+	return e->rest ? statefile_copy(e->rest, record) : -ENOMEM;
 }
 
 int known_put(struct known *k, const struct statefile_record *record)
 {
 	struct statefile_record old;
 	struct known_key *e;
+	int err = 0;
 
 	(void)!known_take(k, record->key, &old);
 	statefile_release(&old);
 	e = calloc(1, sizeof(*e));
-	if (!e || statefile_copy(&e->record, record))
-		goto no_memory;
-	if (tai64n_after(old.timestamp, record->timestamp))
-		memcpy(e->record.timestamp, old.timestamp, sizeof(old.timestamp));
-	if (!*record->name)
-		strip(&e->record);
-	if (says_nothing(&e->record)) {
-		statefile_release(&e->record);
-		free(e);
-		return 0;
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->key, record->key, sizeof(e->key));
+	memcpy(e->timestamp, tai64n_after(old.timestamp, record->timestamp) ?
+				     old.timestamp : record->timestamp, sizeof(e->timestamp));
+	e->held = record->held;
+	if (*record->name)
+		err = keep_rest(e, record);
+	if (!err && !says_nothing(e)) {
+		if (tsearch(e, &k->tree, compare)) {
+			k->n++;
+			list(k, e);
+			return 0;
+		}
+		err = -ENOMEM;
 	}
-	if (!tsearch(&e->record, &k->tree, compare))
-		goto no_memory;
-	k->n++;
-	list(k, e);
-	return 0;
-
-no_memory:
-	if (e)
-		statefile_release(&e->record);
+	free_rest(e);
 	free(e);
-	return -ENOMEM;
+	return err;
 }
 
 /* One with a name. */
 static void revoke(struct known *k, struct known_key *e)
 {
 	cds_list_del(&e->link);
-	strip(&e->record);
+	free_rest(e);
 	list(k, e);
-	if (says_nothing(&e->record))
+	if (says_nothing(e))
 		drop(k, e);
 }
 
@@ -160,7 +184,8 @@ bool known_revoke(struct known *k, const uint8_t key[NOISE_KEY_LEN], struct stat
 		return false;
 	*out = (struct statefile_record){ 0 };
 	memcpy(out->key, key, NOISE_KEY_LEN);
-	memcpy(out->timestamp, e->record.timestamp, sizeof(out->timestamp));
+	memcpy(out->timestamp, e->timestamp, sizeof(out->timestamp));
+	out->held = e->held;
 	revoke(k, e);
 	return true;
 }
@@ -177,12 +202,14 @@ bool known_settle(struct known *k)
 void known_each(const struct known *k,
 		void (*fn)(void *arg, const struct statefile_record *record), void *arg)
 {
+	const struct cds_list_head *const lists[] = { &k->revoked, &k->suspended, &k->named };
 	const struct known_key *e;
 
-	cds_list_for_each_entry(e, &k->revoked, link)
-		fn(arg, &e->record);
-	cds_list_for_each_entry(e, &k->suspended, link)
-		fn(arg, &e->record);
-	cds_list_for_each_entry(e, &k->named, link)
-		fn(arg, &e->record);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		cds_list_for_each_entry(e, lists[i], link) {
+			struct statefile_record r = record_of(e);
+
+			fn(arg, &r);
+		}
+	}
 }

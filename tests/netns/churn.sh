@@ -16,7 +16,8 @@ CHURN=$(dirname "$BERTHD")/bench/churn
 GW=$(lab_if gw)
 D=$LAB_DIR/gw.d
 CONTROL=$LAB_DIR/gw.control
-STAY=100 WARM=${WARM:-300} ROUNDS=${ROUNDS:-1000}
+# In the rounds before those that count, all buffers are used once.
+STAY=100 WARM=${WARM:-1200} ROUNDS=${ROUNDS:-1000}
 
 # status FIELD: of the gateway.
 status()

@@ -234,10 +234,13 @@ lab_stop load INT
 
 # ---- the clock goes backwards -------------------------------------------------------------------
 
+# Until the kernel has done away with the namespace, the container's interface answers in it.
 restart_box()
 {
+	lab_mark home
 	ip netns delete "$BOX"
 	ip netns add "$BOX"
+	lab_wait_log home "wg0 is up in namespace $BOX" 5
 }
 
 touch "$LAB_DIR/ahead"

@@ -200,8 +200,11 @@ busy_restarts()
 	for ((i = 0; i < $1; i++)); do
 		lab_start "busy$i" box ping -n -q -i 0.002 $WORLD6
 		lab_wait 5 "busy$i to move in" grep -q ping "/proc/${lab_pid[busy$i]}/comm"
+		lab_mark home
 		ip netns delete "$BOX"
 		ip netns add "$BOX"
+		# Until then it answers where it was.
+		lab_wait_log home "wg0 is up in namespace $BOX" 5 || return 1
 		answers $A6 || return 1
 		not nsenter -t "${lab_pid[busy$i]}" -n ip link show wg0 || return 1
 		lab_stop "busy$i" INT

@@ -10,6 +10,7 @@
 #include "../../crypto/replay.h"
 #include "../../crypto/tai64n.h"
 #include "../../src/base/rcu.h"
+#include "../../src/peer/limit.h"
 #include "../../src/table/allowedips.h"
 #include "../../tun/checksum.h"
 #include "../../tun/gro.h"
@@ -46,6 +47,9 @@ struct fixture {
 	uint32_t next;
 	struct replay replay;
 	uint64_t counter;
+	struct limit *limit;
+	_Atomic size_t held;
+	uint64_t now;
 
 	struct noise_local us, them;
 	struct noise_remote to_us, to_them;          /* theirs for us, ours for them */
@@ -247,6 +251,27 @@ static void check_replay(struct fixture *f, size_t unused)
 		sink = replay_check(&f->replay, f->counter++);
 }
 
+/* What a limit adds to a burst that is within it: a sum, and one look at the bucket. */
+static void check_limit(struct fixture *f, size_t n)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += f->in_flow[i].len;
+	f->now += NSEC_PER_MSEC;
+	sink = limit_pass(f->limit, LIMIT_DOWN, f->now, bytes);
+}
+
+static void set_up_limit(struct fixture *f)
+{
+	const struct limits far_above = { .rate_down = UINT64_C(100000000000) };
+
+	f->limit = limit_new(&f->held);
+	if (!f->limit)
+		abort();
+	(void)!limit_set(f->limit, &far_above);
+}
+
 /* ---- handshake ----------------------------------------------------------------------- */
 
 static struct noise_remote *find_them(void *arg, const uint8_t public_key[NOISE_KEY_LEN])
@@ -379,6 +404,8 @@ static const struct operation operations[] = {
 	{ "allowedips, host of 10,000", lookup_host, 0, 1, 20000 },
 	{ "allowedips, prefix of 10,000", lookup_trie, 0, 1, 20000 },
 	{ "replay, in order", check_replay, 0, BURST, 100 },
+	{ "limit, burst of 1", check_limit, 1, 1, 100 },
+	{ "limit, burst of 32", check_limit, BURST, 1, 100 },
 	{ "mac1, good", check_mac1, 0, 1, 200 },
 	{ "mac1, bad", check_bad_mac1, 0, 1, 200 },
 	{ "x25519", x25519, 0, 1, 2 },
@@ -400,12 +427,14 @@ struct fixture *micro_begin(void)
 	set_up_offload(f);
 	set_up_table(f);
 	replay_init(&f->replay);
+	set_up_limit(f);
 	set_up_noise(f);
 	return f;
 }
 
 void micro_end(struct fixture *f)
 {
+	limit_free(f->limit);
 	allowedips_free(&f->table);
 	gro_free(&f->gro);
 	aead_free(f->ipsecmb);
