@@ -58,7 +58,7 @@ end_streams()
 
 transferred()
 {
-	wg show "$GW" transfer | awk '{ sum += $2 + $3 } END { print sum + 0 }'
+	wg show "$GW" transfer | awk '{ sum += $2 + $3 } END { printf "%.0f\n", sum }'
 }
 
 gone_by()
