@@ -84,6 +84,7 @@ static int make_device(struct tunnel *t, int netns)
 					  .netns = -1,
 					  .tun_fd = -1,
 					  .n_queues = 1, /* one tenant, one worker */
+					  .n_rings = 1,  /* nobody else to be fair to */
 					  .mtu = tunnel_mtu_first(t->conf->tunnel),
 					  .offload = t->ts->offload,
 					  .observer = { .arg = t,
