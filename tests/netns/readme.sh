@@ -260,7 +260,7 @@ chapter_ends()
 {
 	case $1 in
 	'By hand')
-		need "home calls again" story_in home systemctl restart berthd
+		need "home calls again" story_in home systemctl restart berthd-home
 		check "blog is reached by the file that was written" \
 			story_reached 2001:db8:beef:0:daaf:f4b0:fba5:8ce3
 		;;
