@@ -205,7 +205,7 @@ static void each_of(const struct cds_list_head *list,
 	const struct known_key *e;
 
 	cds_list_for_each_entry(e, list, link) {
-		/* cppcheck-suppress uninitvar ; the list is of whole entries */
+		/* cppcheck-suppress uninitvar ; the macro sets it */
 		struct statefile_record r = record_of(e);
 
 		fn(arg, &r);
