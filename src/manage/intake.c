@@ -209,10 +209,10 @@ void intake_settle(struct intake *in)
 		log_error("no memory to bring %zu tenants into force: they wait", n);
 		return;
 	}
-	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
+	cds_list_for_each_entry(e, &in->entries.waiting, waiting) {
+		check_date(e->wanted);
 		batch[i++] = e;
-	for (i = 0; i < n; i++)
-		check_date(batch[i]->wanted);
+	}
 	settle_claims(in->enforce.claims, batch, n);
 	enforce(&in->enforce, batch, n);
 	for (i = 0; i < n; i++)
