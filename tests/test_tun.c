@@ -114,9 +114,8 @@ static void play(const struct script_read *s, size_t n)
 
 static int read_burst(struct tun_queue *q, size_t arena_len, size_t max_segs)
 {
-	int fd = q->ops == &fakes ? 0 : q->fd;
-
-	return tun_read_burst(q, fd, &reader, &tunnel, arena, arena_len, segs, max_segs, &used);
+	return tun_read_burst(q, q->ops == &fakes ? 0 : q->fd, &reader, &tunnel, arena, arena_len,
+			      segs, max_segs, &used);
 }
 
 /* A TCP super-packet with its virtio_net_hdr in @out, @len bytes of payload; returns the length. */

@@ -40,7 +40,7 @@ HOME_KEY=''			# the public key of blog's home
 machine()
 {
 	story_in "$1" mount -t tmpfs local /usr/local
-	story_in "$1" mkdir -p /usr/local/bin /usr/local/sbin /run/work
+	story_in "$1" mkdir -p /usr/local/bin /usr/local/sbin /run/typed
 	story_in "$1" ln -s "$LAB_DIR/systemctl" /usr/local/bin/systemctl
 }
 
@@ -107,7 +107,7 @@ on()
 # typed WHERE FILE: the block in one shell; OUT is what it printed.
 typed()
 {
-	local status=0 folder=/run/work
+	local status=0 folder=/run/typed
 
 	[ "$1" != internet ] || folder=/
 	! grep -q '^make ' "$2" || folder=$ROOT
@@ -227,7 +227,7 @@ old_world()
 	END
 	story_in vps systemctl enable --now wg-quick@wg0 ndppd
 	need "home as it was" story_in home bash -ec "
-		umask 077; cd /run/work; echo $home >key
+		umask 077; cd /run/typed; echo $home >key
 		ip netns add blog
 		ip -n blog link set lo up
 		wireguard-go wg-blog
@@ -245,7 +245,7 @@ old_world()
 drop_in_files()
 {
 	story_in vps bash -c 'umask 077
-		printf "[Interface]\nPrivateKey = %s\n" "$(wg genkey)" | tee /run/work/wg0.conf >/etc/wireguard/wg1.conf'
+		printf "[Interface]\nPrivateKey = %s\n" "$(wg genkey)" | tee /run/typed/wg0.conf >/etc/wireguard/wg1.conf'
 }
 
 chapter_begins()
