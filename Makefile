@@ -124,6 +124,21 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
 
+# ---- fuzzing: libFuzzer harnesses (tests/fuzz), each with all of berth behind it ----
+
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FAKES_fuzz_message := $(LAB)
+
+# In a build of its own: what is fuzzed tells the fuzzer where it has been.
+IN_FUZZ = $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
+	SANITIZE=fuzzer-no-link,address,undefined
+
+fuzzers: $(FUZZERS)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $$(call fakes-of,fuzz_$$*) \
+		$(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
 ifeq ($(BUILD),build)
 build/asan/%: FORCE
 	$(Q)$(MAKE) BUILD=build/asan SANITIZE=address,undefined $@
@@ -155,8 +170,9 @@ demo: deps
 
 check: deps
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
-		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
+	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net check-fuzz; do \
+		$(MAKE) --no-print-directory $$t || s=1; done; \
+		tests/sum-up $(BUILD)/log unit net fuzz; exit $$s
 
 check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
@@ -167,6 +183,21 @@ PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
+# A short run in `make check`, a long one by itself.
+check-fuzz: FUZZ_SECONDS ?= 2
+fuzz: FUZZ_SECONDS ?= 1800
+check-fuzz fuzz:
+	$(Q)tools/deps fuzz
+	$(Q)$(IN_FUZZ) fuzzers
+	$(Q)LOGS=$(BUILD)/$(if $(filter check-fuzz,$@),,fuzz/)log FUZZ_SECONDS=$(FUZZ_SECONDS) \
+		JOBS=$(if $(filter check-fuzz,$@),2,1) \
+		tests/run-fuzz $(FUZZERS:$(BUILD)/%=$(BUILD)/fuzz/%)
+
+# After a long run: the corpus in git becomes the smallest that reaches as much.
+fuzz-keep:
+	$(Q)$(IN_FUZZ) fuzzers
+	$(Q)LOGS=$(BUILD)/fuzz/log tests/run-fuzz --keep $(FUZZERS:$(BUILD)/%=$(BUILD)/fuzz/%)
+
 levels:
 	$(Q)tools/levels
 
@@ -174,7 +205,7 @@ asan tsan: deps
 	$(Q)rm -f build/$@/log/*.sum; s=0; for t in check-unit check-net; do \
 		$(MAKE) --no-print-directory BUILD=build/$@ SANITIZE=$(SANITIZE_$@) \
 		LAB_SLOW=3 QUICK=1 ONLY="$(or $(ONLY),$(SAN_NET))" $$t || s=1; done; \
-		tests/sum-up build/$@/log; exit $$s
+		tests/sum-up build/$@/log unit net; exit $$s
 SANITIZE_asan := address,undefined
 SANITIZE_tsan := thread
 
@@ -275,10 +306,10 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
+.PHONY: FORCE all deps tests demo check check-unit check-net check-fuzz fuzz fuzzers fuzz-keep levels asan tsan lint bench benches \
 	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor
 # folders of the package (sysctl.d).
--include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/fuzz' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)

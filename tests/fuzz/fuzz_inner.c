@@ -3,15 +3,11 @@
  * libFuzzer: the MSS of anything, and anything cut to pieces. The input is an MTU (2
  * bytes) and a packet.
  *
- *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *		tests/fuzz/fuzz_mss.c src/path/mss.c src/path/fragment.c tun/checksum.c
+ * Length: 2000
  */
-#include <stdlib.h>
-
 #include "../../src/path/fragment.h"
 #include "../../src/path/mss.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 /* Of two bytes each at most 15 options, and the checksum, may differ. */
 static void check_clamp(const struct inner *in, uint8_t *packet, const uint8_t *before,
