@@ -22,6 +22,9 @@ LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
+else ifdef COVERAGE
+CFLAGS += -Og --coverage -fprofile-update=atomic
+LDFLAGS += --coverage
 else
 CFLAGS += -fstack-protector-strong -fstack-clash-protection
 CPPFLAGS += -D_FORTIFY_SOURCE=2
@@ -128,9 +131,10 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FAKES_fuzz_message := $(LAB)
+FAKES_fuzz_answer := $(addprefix tools/berth/,answer.c people.c quota.c release.c status.c tenants.c)
 
 # In a build of its own: what is fuzzed tells the fuzzer where it has been.
-IN_FUZZ = $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang CFLAGS='-O1 -g' \
+IN_FUZZ = $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
 	SANITIZE=fuzzer-no-link,address,undefined
 
 fuzzers: $(FUZZERS)
@@ -208,6 +212,21 @@ asan tsan: deps
 		tests/sum-up build/$@/log unit net; exit $$s
 SANITIZE_asan := address,undefined
 SANITIZE_tsan := thread
+
+# ONLY='ndp uapi': those network tests, too.
+coverage:
+	$(Q)tools/deps coverage
+	$(Q)find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null || :
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 check-unit $(if $(ONLY),check-net)
+	$(Q)tests/coverage $(BUILD)/coverage
+
+# Twenty times as slow; ONLY='noise peer' picks unit tests.
+valgrind: tests
+	$(Q)tools/deps lint
+	$(Q)LOGS=$(BUILD)/valgrind LIMIT=600 CK_TIMEOUT_MULTIPLIER=50 UNDER='valgrind -q --leak-check=full \
+		--errors-for-leak-kinds=definite --show-leak-kinds=definite --error-exitcode=99 \
+		--suppressions=tests/valgrind.supp --gen-suppressions=all' tests/run-unit \
+		$(or $(ONLY:%=$(BUILD)/tests/test_%),$(filter-out $(NOT_VALGRIND:%=$(BUILD)/tests/test_%),$(TESTS)))
 
 lint: levels
 	$(Q)tools/deps lint
@@ -292,8 +311,10 @@ clean:
 help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
-	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
+	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
+	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
@@ -306,10 +327,11 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net check-fuzz fuzz fuzzers fuzz-keep levels asan tsan lint bench benches \
+.PHONY: FORCE all deps tests demo check check-unit check-net check-fuzz fuzz fuzzers fuzz-keep \
+	levels coverage valgrind asan tsan lint bench benches \
 	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor
 # folders of the package (sysctl.d).
--include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/fuzz' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/fuzz' -o -path '$(BUILD)/coverage' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)

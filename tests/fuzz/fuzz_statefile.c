@@ -21,7 +21,14 @@ static void expect_same(void *arg, const struct statefile_record *b)
 	must(!memcmp(a->key, b->key, sizeof(a->key)));
 	must(!memcmp(a->timestamp, b->timestamp, sizeof(a->timestamp)));
 	must(!strcmp(a->name, b->name));
-	must(endpoint_same_remote(&a->endpoint, &b->endpoint));
+	must(endpoint_same_remote(&a->endpoint, &b->endpoint) && a->held == b->held);
+	/* Bytes of no packets, and a period in which nothing was used, are not written. */
+	must(a->rx_packets == b->rx_packets && (!a->rx_packets || a->rx_bytes == b->rx_bytes));
+	must(a->tx_packets == b->tx_packets && (!a->tx_packets || a->tx_bytes == b->tx_bytes));
+	must(a->quota_used == b->quota_used);
+	must(!a->quota_used || a->quota_start == b->quota_start);
+	for (size_t i = 0; i < DROP_REASON_COUNT; i++)
+		must((a->drops ? a->drops[i] : 0) == (b->drops ? b->drops[i] : 0));
 }
 
 static void write_and_read(void *arg, const struct statefile_record *record)
