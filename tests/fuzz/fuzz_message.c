@@ -6,7 +6,8 @@
  * changes a message it does so before mac1 or the tag is made, or behind it, as it likes.
  *
  * What comes out of the gate's TUN device must have been sealed for it under home's key, from an
- * address of home's, and comes out once. A response is for an initiation by home's key alone.
+ * address of home's, and comes out once; nothing else moves home's endpoint. A response is for an
+ * initiation by home's key alone, and a later one than before.
  *
  * Length: 600
  */
@@ -142,21 +143,36 @@ static void add_mac(uint8_t *msg, size_t len, const struct side *to)
 		cookie_add_macs(&maker, msg, len, 0);
 }
 
+/* Where the gate thinks that home is. */
+static struct endpoint home_is_at(void)
+{
+	struct endpoint at;
+
+	if (peer_get_endpoint(lab.gate.peer, &at))
+		memset(&at, 0, sizeof(at));
+	return at;
+}
+
 /* Hands one message of a side to the other, perhaps tampered with. */
 static void forward(struct side *from, struct side *to, struct fake_packet *p, bool may_tamper)
 {
 	uint8_t how = may_tamper ? take_u8(&in) : 0, msg[MESSAGE_MAX] = { 0 };
 	size_t len = min(p->len, (size_t)MESSAGE_MAX);
-	bool touched;
+	struct endpoint before = home_is_at(), after;
+	bool touched, has_mac = false;
 
 	memcpy(msg, p->data, len);
 	if (how & 4)
 		len = tamper(msg, len, 0);
-	if (how & 8 && len && (msg[0] == MESSAGE_INITIATION || msg[0] == MESSAGE_RESPONSE))
+	if (how & 8 && len && (msg[0] == MESSAGE_INITIATION || msg[0] == MESSAGE_RESPONSE)) {
 		add_mac(msg, len, to);
+		has_mac = true;
+	}
 	touched = len != p->len || memcmp(msg, p->data, len);
 	lab_deliver(&lab, to, place(how, from), how >> 4 & 3, msg, len);
 	if (to == &lab.gate) {
+		after = home_is_at();
+		must(!touched || has_mac || endpoint_same_remote(&before, &after));
 		take_out(!touched);
 		if (!touched)
 			keep(old, &n_old, msg, len);
@@ -275,12 +291,15 @@ static void pass_time(void)
 static void replay(void)
 {
 	uint8_t which = take_u8(&in), how = take_u8(&in);
+	struct endpoint before = home_is_at(), after;
 	size_t end = min(n_old, (size_t)KEPT);
 
 	if (!end)
 		return;
 	lab_deliver(&lab, &lab.gate, place(how, &lab.home), 0, old[which % end].data,
 		    old[which % end].len);
+	after = home_is_at();
+	must(endpoint_same_remote(&before, &after));
 	take_out(0);
 	carry(0);
 }
