@@ -105,6 +105,7 @@ FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
+FAKES_device := $(LAB)
 FAKES_roaming := $(LAB)
 FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
