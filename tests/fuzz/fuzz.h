@@ -66,16 +66,17 @@ static inline uint8_t *take_copy(struct input *in, size_t len, size_t *got)
 	return copy;
 }
 
-/* The same with a NUL behind it, for what takes text; it ends at the first NUL of the input. */
-static inline char *take_text(struct input *in)
+/* The same up to the first byte last, which is taken, too, and with a NUL in its place. */
+static inline char *take_text(struct input *in, char last, size_t *len)
 {
-	const uint8_t *end = in->size ? memchr(in->data, 0, in->size) : NULL;
-	size_t len = end ? (size_t)(end - in->data) : in->size;
-	char *text = malloc(len + 1);
+	const uint8_t *end = in->size ? memchr(in->data, last, in->size) : NULL;
+	char *text;
 
+	*len = end ? (size_t)(end - in->data) : in->size;
+	text = malloc(*len + 1);
 	must(text);
-	take_bytes(in, text, len);
-	text[len] = '\0';
+	take_bytes(in, text, *len);
+	text[*len] = '\0';
 	if (end)
 		(void)take_u8(in);
 	return text;

@@ -156,15 +156,9 @@ static int status(void *arg, json_t *answer)
 
 static void ask(struct asked *asked, struct input *in)
 {
-	const uint8_t *end = memchr(in->data, '\n', in->size);
-	size_t len = end ? (size_t)(end - in->data) : in->size;
-	char *text = malloc(len + 1);
+	size_t len;
+	char *text = take_text(in, '\n', &len);
 
-	must(text);
-	take_bytes(in, text, len);
-	text[len] = '\0';
-	if (end)
-		(void)take_u8(in);
 	must(server.ops.request(server.arg, text, len, &asked->answer));
 	if (!asked->left) {
 		check_answer(&asked->answer);

@@ -253,7 +253,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 							   try_dates };
 	struct input in = { data, size };
 	uint8_t kind = take_u8(&in);
-	char *text = take_text(&in);
+	size_t len;
+	char *text = take_text(&in, '\0', &len);
 
 	tries[kind % ARRAY_SIZE(tries)](text);
 	free(text);
