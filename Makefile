@@ -188,14 +188,15 @@ PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
-# A short run in `make check`, a long one by itself.
+# A short run of all in `make check`, a long one by itself.
 check-fuzz: FUZZ_SECONDS ?= 2
 fuzz: FUZZ_SECONDS ?= 1800
 check-fuzz fuzz:
 	$(Q)tools/deps fuzz
 	$(Q)$(IN_FUZZ) fuzzers
+	$(Q)$(if $(filter check-fuzz,$@),rm -rf $(BUILD)/corpus)
 	$(Q)LOGS=$(BUILD)/$(if $(filter check-fuzz,$@),,fuzz/)log FUZZ_SECONDS=$(FUZZ_SECONDS) \
-		JOBS=$(if $(filter check-fuzz,$@),2,1) \
+		JOBS=$(if $(filter check-fuzz,$@),2,1) ONLY='$(if $(filter fuzz,$@),$(ONLY))' \
 		tests/run-fuzz $(FUZZERS:$(BUILD)/%=$(BUILD)/fuzz/%)
 
 # After a long run: the corpus in git becomes the smallest that reaches as much.
