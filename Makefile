@@ -319,7 +319,7 @@ help:
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
 	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
-	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
+	@echo 'make lint         gcc and clang with -Werror, gcc'"'"'s analyser, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
