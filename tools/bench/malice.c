@@ -9,10 +9,10 @@
  *	                         hexadecimal, is sent as an inner packet, exactly as it is
  *	malice files N FOLDER    writes the files of tenants 1 to N
  *	malice crowd N MS NETNS ADDRESS GATEWAY KEY WORLD
- *	                         sessions for tenants 1 to N, and round trips of each to WORLD
- *	                         for MS; then the same for tenants 1 to N less NEWCOMERS while
- *	                         tenant N sends all that it can, and the NEWCOMERS in front
- *	                         of it begin sessions anew. One line of JSON for either
+ *	                         sessions for tenants 1 to N but the NEWCOMERS in front of N, and
+ *	                         round trips of each but N to WORLD for MS; then the same while
+ *	                         tenant N sends all that it can, and the NEWCOMERS begin theirs.
+ *	                         One line of JSON for either
  *
  * GATEWAY and WORLD are IPv4 addresses; the gateway listens on port 51820, KEY is its public key.
  */
@@ -243,9 +243,8 @@ static void *send_all(void *arg)
 	struct crowd *c = f->crowd;
 	struct member *m = &c->members[c->n];
 
-	crowd_lay(&b, m, CROWD_BURST, 1024, c->world, 9);
 	while (!atomic_load(&f->over)) {
-		/* Sealing is in place: only the headers matter, and are laid out anew. */
+		/* Sealing is in place: what was sealed is no packet any more. */
 		crowd_lay(&b, m, CROWD_BURST, 1024, c->world, 9);
 		f->sent += crowd_send(&b, m, c->flood, f->aead);
 	}
@@ -268,11 +267,17 @@ static void *meet_anew(void *arg)
 	return NULL;
 }
 
+static bool is_newcomer(const struct crowd *c, unsigned number)
+{
+	return number >= c->n - NEWCOMERS && number < c->n;
+}
+
 static void meet_all(struct crowd *c, const uint8_t *key)
 {
 	for (unsigned i = 1; i <= c->n; i++) {
 		crowd_member(&c->members[i], i, key, NULL);
-		if (!crowd_meet(&c->members[i], i == c->n ? c->flood : c->fd, c->aead, 10, 500,
+		if (!is_newcomer(c, i) &&
+		    !crowd_meet(&c->members[i], i == c->n ? c->flood : c->fd, c->aead, 10, 500,
 				NULL)) {
 			errno = ETIMEDOUT;
 			load_die("handshake");
