@@ -235,8 +235,29 @@ START_TEST(own_addresses)
 	give(&other, "2001:db8:7:7::/64");
 	len = build(packet, "2001:db8:7:7::1", "2001:db8:1::1");
 	expect_fate(3, fate(&other, packet, len), DROP_SOURCE_NOT_ALLOWED);
-	/* And he in whose prefix the other one's lies, when that one is gone. */
+	/* And it in whose prefix the other one's lies, when that one is gone. */
 	expect_fate(4, fate(&tenant, packet, len), DROP_SOURCE_NOT_ALLOWED);
+}
+END_TEST
+
+/* However many they are, each is found, and no other. */
+START_TEST(many_own_addresses)
+{
+	static struct prefix list[3000];
+	uint64_t state = 3;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i++) {
+		uint8_t addr[16] = { 0x20, 0x01 };
+
+		fill_random(&state, addr + 2, i % 2 ? 2 : 14);
+		list[i] = prefix_host(i % 2 ? AF_INET : AF_INET6, addr);
+	}
+	ck_assert_int_eq(border_set_own(&dp, list, ARRAY_SIZE(list)), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i++) {
+		expect(border_is_own(&dp, list[i].family, list[i].addr));
+		list[i].addr[0] = 0x30;
+		expect(!border_is_own(&dp, list[i].family, list[i].addr));
+	}
 }
 END_TEST
 
@@ -415,6 +436,7 @@ int main(void)
 	tcase_add_loop_test(tc, destination, 0, ARRAY_SIZE(destinations));
 	tcase_add_loop_test(tc, source, 0, ARRAY_SIZE(sources));
 	tcase_add_test(tc, own_addresses);
+	tcase_add_test(tc, many_own_addresses);
 	tcase_add_loop_test(tc, chain, 0, ARRAY_SIZE(chains));
 	tcase_add_loop_test(tc, packet4, 0, ARRAY_SIZE(packets4));
 	tcase_add_test(tc, header_length4);

@@ -9,7 +9,7 @@
 #include <netinet/ip_icmp.h>
 #include <stdlib.h>
 
-/* The machine's own addresses. Immutable once published. */
+/* The machine's own addresses, sorted. Immutable once published. */
 struct own_addresses {
 	struct rcu_head rcu;
 	size_t n;
@@ -173,15 +173,21 @@ static enum drop_reason check4(const uint8_t *p, size_t len)
 
 /* Sources */
 
+static int compare_hosts(const void *x, const void *y)
+{
+	const struct prefix *a = x, *b = y;
+
+	return a->family == b->family ? memcmp(a->addr, b->addr, sizeof(a->addr))
+				      : a->family - b->family;
+}
+
+/* There may be thousands: somebody who forges each packet must not have us go through them all. */
 bool border_is_own(const struct datapath *dp, uint8_t family, const uint8_t *addr)
 {
 	const struct own_addresses *own = rcu_read(&dp->own);
-	size_t len = family == AF_INET ? 4 : 16;
+	struct prefix host = prefix_host(family, addr);
 
-	for (size_t i = 0; own && i < own->n; i++)
-		if (own->v[i].family == family && !memcmp(own->v[i].addr, addr, len))
-			return true;
-	return false;
+	return own && bsearch(&host, own->v, own->n, sizeof(host), compare_hosts);
 }
 
 static bool is_nobodys(uint8_t family, const uint8_t *addr)
@@ -287,6 +293,7 @@ int border_set_own(struct datapath *dp, const struct prefix *own, size_t n)
 			return -ENOMEM;
 		new->n = n;
 		memcpy(new->v, own, n * sizeof(new->v[0]));
+		qsort(new->v, n, sizeof(new->v[0]), compare_hosts);
 	}
 	rcu_publish(&dp->own, new);
 	for (size_t i = 0; i < n; i++)
