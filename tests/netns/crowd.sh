@@ -14,7 +14,7 @@ MALICE=$(dirname "$BERTHD")/bench/malice
 [ -x "$MALICE" ] || lab_die "$MALICE is not there: make check-net makes it"
 
 GW=$(lab_if gw)
-N=1021 SECONDS_EACH=4
+N=1021 SECONDS_EACH=4 RATE=${RATE:-200000}
 SERVED=$((N - 21)) # the flood and the newcomers take no part
 
 lab_world
@@ -26,7 +26,7 @@ lab_route internet 10.8.0.0/16 via $VPS4
 need "the gateway starts" lab_gateway gw vps "$GW"
 need "the files are read" lab_wait 10 "the last tenant" lab_has_peer "$GW" "$("$MALICE" key $N)"
 
-lab_start crowd crowd "$MALICE" crowd $N $((SECONDS_EACH * 1000)) "$(lab_ns crowd)" 10.97.0.2 $VPS4 \
+lab_start crowd crowd "$MALICE" crowd $N $((SECONDS_EACH * 1000)) "$RATE" "$(lab_ns crowd)" 10.97.0.2 $VPS4 \
 	"${PUB[gw]}" $WORLD4
 need "all have met, asked, and asked again" lab_join crowd 60
 for row in "alone" "beside the flood"; do

@@ -8,11 +8,11 @@
  *	                         a session of tenant N; then each line of standard input, in
  *	                         hexadecimal, is sent as an inner packet, exactly as it is
  *	malice files N FOLDER    writes the files of tenants 1 to N
- *	malice crowd N MS NETNS ADDRESS GATEWAY KEY WORLD
+ *	malice crowd N MS RATE NETNS ADDRESS GATEWAY KEY WORLD
  *	                         sessions for tenants 1 to N but the NEWCOMERS in front of N, and
  *	                         round trips of each but N to WORLD for MS; then the same while
- *	                         tenant N sends all that it can, and the NEWCOMERS begin theirs.
- *	                         One line of JSON for either
+ *	                         tenant N sends RATE packets of 1,024 bytes a second, and the
+ *	                         NEWCOMERS begin theirs. One line of JSON for either
  *
  * GATEWAY and WORLD are IPv4 addresses; the gateway listens on port 51820, KEY is its public key.
  */
@@ -58,6 +58,7 @@ struct crowd {
 struct flood {
 	struct crowd *crowd;
 	struct aead *aead;
+	unsigned rate; /* packets a second */
 	_Atomic bool over;
 	uint64_t sent;
 };
@@ -236,14 +237,19 @@ static void print(const struct crowd *c, unsigned upto, const struct flood *f, d
 	fflush(stdout);
 }
 
-static void *send_all(void *arg)
+static void *send_many(void *arg)
 {
 	static struct crowd_burst b;
 	struct flood *f = arg;
 	struct crowd *c = f->crowd;
 	struct member *m = &c->members[c->n];
+	uint64_t begin = load_now();
 
-	while (!atomic_load(&f->over)) {
+	for (unsigned n = 0; !atomic_load(&f->over); n++) {
+		uint64_t due = begin + n * (CROWD_BURST * NSEC_PER_SEC / f->rate);
+
+		while (load_now() < due)
+			nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
 		/* Sealing is in place: what was sealed is no packet any more. */
 		crowd_lay(&b, m, CROWD_BURST, 1024, c->world, 9);
 		f->sent += crowd_send(&b, m, c->flood, f->aead);
@@ -296,20 +302,21 @@ static int run_crowd(char **argv)
 	uint64_t begin;
 
 	c.n = number_of(argv[0], CROWD_MAX);
+	flood.rate = number_of(argv[2], 10000000);
 	upto = c.n - 1 - NEWCOMERS;
 	c.aead = new_aead();
-	crowd_key(key, argv[5]);
-	if (inet_pton(AF_INET, argv[6], &c.world) != 1)
-		load_die(argv[6]);
-	c.fd = crowd_socket(argv[2], argv[3], PORT, argv[4]);
-	c.newcomers = crowd_socket(argv[2], argv[3], PORT + 1, argv[4]);
-	c.flood = crowd_socket(argv[2], argv[3], PORT + 2, argv[4]);
+	crowd_key(key, argv[6]);
+	if (inet_pton(AF_INET, argv[7], &c.world) != 1)
+		load_die(argv[7]);
+	c.fd = crowd_socket(argv[3], argv[4], PORT, argv[5]);
+	c.newcomers = crowd_socket(argv[3], argv[4], PORT + 1, argv[5]);
+	c.flood = crowd_socket(argv[3], argv[4], PORT + 2, argv[5]);
 	meet_all(&c, key);
 	ask_for(&c, upto, ms);
 	print(&c, upto, &flood, 1, 0);
 
 	begin = load_now();
-	errno = pthread_create(&threads[0], NULL, send_all, &flood);
+	errno = pthread_create(&threads[0], NULL, send_many, &flood);
 	if (!errno)
 		errno = pthread_create(&threads[1], NULL, meet_anew, &newcomers);
 	if (errno)
@@ -332,7 +339,7 @@ int main(int argc, char **argv)
 		return run_send(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "files"))
 		return run_files(argv + 2);
-	if (argc == 9 && !strcmp(argv[1], "crowd"))
+	if (argc == 10 && !strcmp(argv[1], "crowd"))
 		return run_crowd(argv + 2);
 	(void)fprintf(stderr, "malice: key, send, files or crowd, see tools/bench/malice.c\n");
 	return 2;
