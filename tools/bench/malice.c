@@ -230,10 +230,10 @@ static void print(const struct crowd *c, unsigned upto, const struct flood *f, d
 		  unsigned met)
 {
 	printf("{\"asked\":%llu,\"answered\":%llu,\"loss\":%.5f,\"unserved\":%u,"
-	       "\"flood_packets_per_s\":%.0f,\"newcomers\":%d,\"met\":%u}\n",
+	       "\"flood_sent\":%llu,\"flood_packets_per_s\":%.0f,\"newcomers\":%d,\"met\":%u}\n",
 	       (unsigned long long)c->asked, (unsigned long long)c->answers,
 	       1 - (double)c->answers / (double)c->asked, count_unserved(c, upto),
-	       (double)f->sent / seconds, NEWCOMERS, met);
+	       (unsigned long long)f->sent, (double)f->sent / seconds, NEWCOMERS, met);
 	fflush(stdout);
 }
 
