@@ -103,6 +103,14 @@ check "and of what happened" has "$("$BERTH" show alice --control "$CONTROL")" '
 check "berth trace says so" has "$(lab_in vps "$BERTH" trace -c "$LAB_DIR/gw.conf" $A6)" \
 	'isolated +from the world'
 
+# What bob's side has received that somebody sent him unasked. His answers to it would be
+# dropped and counted as well, so that the counter alone does not say that it never came.
+arrived()
+{
+	lab_in bob nstat -asz UdpNoPorts Udp6NoPorts IcmpInEchos Icmp6InEchos |
+		awk '{ sum += $2 } END { print sum + 0 }'
+}
+
 # By way of the gateway: the host gives the packet another destination.
 lab_in vps nft -f - <<-END
 	table inet detour {
@@ -113,22 +121,26 @@ lab_in vps nft -f - <<-END
 		}
 	}
 END
-b=$(isolated bob)
+b=$(isolated bob) before=$(arrived)
 counted_for_bob()
 {
 	[ "$(isolated bob)" -ge $((b + $1)) ]
 }
 lab_in alice bash -c 'echo x >/dev/udp/10.77.0.1/7; echo x >/dev/udp/fd00:1::1/7'
 check "nor by way of the gateway" lab_wait 5 "both on their way to bob" counted_for_bob 2
+check "and nothing has come to him" is "$(arrived)" "$before"
 lab_in vps nft delete table inet detour
 
 # Somebody outside says that he is alice: bob does not get that either, and she hears nothing.
 lab_sysctl vps net/ipv4/conf/all/rp_filter=0 net/ipv4/conf/eth0/rp_filter=0
 lab_in internet ip address add $A4/32 dev lo
-b=$(isolated bob)
+b=$(isolated bob) before=$(arrived)
 lab_in internet ping -n -c 2 -i 0.1 -W 1 -I $A4 $B4 >/dev/null 2>&1 || :
 lab_in internet ip address del $A4/32 dev lo
 check "nor does who pretends to be her" lab_wait 5 "both to be dropped" counted_for_bob 2
+check "and of that nothing has come either" is "$(arrived)" "$before"
+check "it would have been seen" lab_ping internet $B4 1
+check "by its count" is "$(arrived)" $((before + 1))
 
 lab_tenant gw alice "$A6/128, $A4/32"
 need "her file says nothing of it" lab_wait 5 "the change" is_isolated alice false
