@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker)
+	tenants tenants-null micro revoke churn scale asker flood)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -74,6 +74,7 @@ $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
+$(BUILD)/bench/flood: $(call bench-obj,flood flood_kinds crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
@@ -162,7 +163,7 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale flood)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
