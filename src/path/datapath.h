@@ -159,6 +159,8 @@ struct burst {
 	struct aead *aead;
 	struct gro gro;
 	struct ratelimit sources; /* handshakes by source, under load */
+	/* Of who was asked for cookies last. Not locked: of use to nobody after four minutes. */
+	struct cookie_epochs epochs;
 	struct ratelimit icmp;    /* ICMP errors by sender */
 	struct udp_rx rx;
 	struct udp_tx tx;

@@ -41,7 +41,8 @@ static void send_cookie(struct queue *q, const struct identity *id, const struct
 {
 	struct message_cookie_reply reply;
 
-	cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, &reply);
+	cookie_make_reply(&id->checker, &q->burst->epochs, p->data, p->len, addr, addr_len,
+			  q->burst->now, &reply);
 	(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
 }
 
@@ -54,7 +55,8 @@ static enum drop_reason check_macs(struct queue *q, const struct identity *id,
 	size_t addr_len = endpoint_cookie_bytes(from, addr), source_len;
 	const uint8_t *source;
 
-	switch (cookie_check(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, load)) {
+	switch (cookie_check(&id->checker, &q->burst->epochs, p->data, p->len, addr, addr_len,
+			     q->burst->now, load)) {
 	case COOKIE_INVALID:
 		return DROP_BAD_MAC1;
 	case COOKIE_MAC1:

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -632,6 +633,7 @@ static int burst_init(struct burst *b, const char *crypto)
 /* Also of a burst that was initialised half. */
 static void burst_free(struct burst *b)
 {
+	sodium_memzero(&b->epochs, sizeof(b->epochs));
 	free(b->arena);
 	ratelimit_free(&b->icmp);
 	ratelimit_free(&b->sources);

@@ -8,6 +8,7 @@
  *	-n NETNS -i IFNAME	the link, as seen from its other end
  *	-v MAC			hardware address of the victim
  *	-a ADDRESS -p PORT	where datagrams go; the family is that of all packets
+ *	-l PORT			where the gateway listens, for kinds that look for live sessions
  *	-k KEY			the gateway's public key
  *	-t NUMBER		a tenant of tools/bench/scale
  *	-x PREFIX -g N		addresses inside it: so many
@@ -186,7 +187,7 @@ static uint32_t index_of(const struct flood *f, const uint8_t *frame, size_t len
 	uint8_t proto = frame[ETHER_HEADER_LEN + (headers == 40 ? 6 : 9)];
 
 	if (len < ETHER_HEADER_LEN + headers + UDP_HEADER_LEN + MESSAGE_DATA_OVERHEAD ||
-	    proto != IPPROTO_UDP || load_be16(udp + 2) != f->port ||
+	    proto != IPPROTO_UDP || load_be16(udp + 2) != f->listens ||
 	    load_le32(msg) != MESSAGE_DATA)
 		return 0;
 	return load_le32(msg + offsetof(struct message_data, receiver_index));
@@ -227,8 +228,9 @@ void flood_listen(struct flood *f)
 
 static int usage(void)
 {
-	fputs("usage: flood KIND -n NETNS -i IFNAME -v MAC -a ADDRESS [-p PORT] [-k KEY]\n"
-	      "             [-t TENANT] [-x PREFIX] [-g N] [-s SOURCES] [-b BYTES] [-r RATE] [-m MS]\n"
+	fputs("usage: flood KIND -n NETNS -i IFNAME -v MAC -a ADDRESS [-p PORT] [-l PORT]\n"
+	      "             [-k KEY] [-t TENANT] [-x PREFIX] [-g N] [-s SOURCES] [-b BYTES] [-r RATE]\n"
+	      "             [-m MS]\n"
 	      "kinds:\n", stderr);
 	for (size_t i = 0; i < flood_n_kinds; i++)
 		(void)fprintf(stderr, "  %-12s %s\n", flood_kinds[i].name, flood_kinds[i].what);
@@ -279,6 +281,9 @@ static bool take_option(struct flood *f, int c, const char *arg)
 	case 'p':
 		f->port = (uint16_t)number(arg, 1, UINT16_MAX);
 		return true;
+	case 'l':
+		f->listens = (uint16_t)number(arg, 1, UINT16_MAX);
+		return true;
 	case 'k':
 		return !key_from_base64(f->key, arg);
 	case 't':
@@ -309,7 +314,9 @@ static const struct flood_kind *find_kind(const char *name)
 
 int main(int argc, char **argv)
 {
-	static struct sender s = { .f = { .port = 51820, .sources = 1, .targets = 1, .size = 128 } };
+	static struct sender s = { 
+		.f = { .port = 51820, .listens = 51820, .sources = 1, .targets = 1, .size = 128 }
+	};
 	struct load load = { &s, send_frames, receive_nothing };
 	unsigned rate = 50000, ms = 1000;
 	struct flood *f = &s.f;
@@ -322,7 +329,7 @@ int main(int argc, char **argv)
 	if (!f->kind)
 		return usage();
 	optind = 2;
-	while ((c = getopt(argc, argv, "n:i:v:a:p:k:t:x:g:s:b:r:m:")) != -1) {
+	while ((c = getopt(argc, argv, "n:i:v:a:p:l:k:t:x:g:s:b:r:m:")) != -1) {
 		if (c == 'r')
 			rate = number(optarg, 1, 10000000);
 		else if (c == 'm')

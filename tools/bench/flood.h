@@ -44,7 +44,7 @@ struct flood {
 	bool ipv6;
 	uint8_t to[16];     /* network order; IPv4: the first 4 bytes */
 	uint8_t prefix[16]; /* likewise */
-	uint16_t port;
+	uint16_t port, listens; /* sent to; the gateway's */
 	uint32_t sources, targets, tenant;
 	size_t size;        /* of datagrams whose length is free */
 	uint8_t key[NOISE_KEY_LEN];
@@ -79,7 +79,7 @@ static inline size_t flood_headers_len(const struct flood *f)
 }
 
 /*
- * Takes the receiver indices of data messages to the port from what passes on the interface,
+ * Takes the receiver indices of data messages to the gateway from what passes on the interface,
  * as somebody on the way would. Exits with a message when none comes within three seconds.
  */
 void flood_listen(struct flood *f);

@@ -75,9 +75,13 @@ static void prepare_replay(struct flood *f)
 	memcpy(f->pool[f->n_pool++], &msg, sizeof(msg));
 }
 
+/* Its mac2 is wrong, not missing: that is to be found out first. */
 static size_t initiation(struct flood *f, uint8_t *out)
 {
-	return send_pool(f, out, sizeof(struct message_initiation));
+	size_t len = send_pool(f, out, sizeof(struct message_initiation));
+
+	flood_random_bytes(f, out + len - MAC_LEN, MAC_LEN);
+	return len;
 }
 
 static size_t response(struct flood *f, uint8_t *out)
