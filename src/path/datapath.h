@@ -118,6 +118,7 @@ struct datapath {
 
 enum {
 	BURST_PACKETS = 1024, /* as udp_rx yields, and tun_read_burst is asked for */
+	BURST_REPLIES = 64,   /* cookie replies that leave at once */
 	/* The send buffer: five super-packets. More would leave the second-level cache. */
 	BURST_ARENA = 384 << 10,
 	/* What each ring may send of that at once when many have something: a super-packet. */
@@ -164,6 +165,8 @@ struct burst {
 	struct ratelimit icmp;    /* ICMP errors by sender */
 	struct udp_rx rx;
 	struct udp_tx tx;
+	unsigned n_replies; /* in tx, while handshake messages are looked at */
+	struct message_cookie_reply replies[BURST_REPLIES];
 	struct packet packets[BURST_PACKETS];
 	struct aead_op ops[BURST_PACKETS];
 	uint16_t op_packet[BURST_PACKETS]; /* op → packet */

@@ -19,7 +19,7 @@
 
 enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
-	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
+	RATE_ICMP = 64,       /* ICMP errors by sender; in all 1,280 a second at the most */
 	WORKERS_MAX = 256,
 	SLICE_NS = 100000,    /* the shortest there is */
 	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */

@@ -26,7 +26,7 @@ floods_world()
 {
 	local tool
 
-	for tool in flood scale; do
+	for tool in flood scale asker; do
 		[ -x "$FLOODS_BENCH/$tool" ] || lab_die "$FLOODS_BENCH/$tool is not there: make check-net"
 	done
 	GW=$(lab_if gw) ALICE=$(lab_if al) CONTROL=$LAB_DIR/gw.control
@@ -34,7 +34,7 @@ floods_world()
 	lab_house alice 46
 	lab_house bob 47
 	lab_keys gw alice
-	lab_gateway_conf gw "$GW" "Prefix = $ROUTED6/64" "$@"
+	lab_gateway_conf gw "$GW" "Prefix = $ROUTED6/64"
 	lab_tenant gw alice "$ALICE4/32, ${ROUTED6}a1/128"
 	"$FLOODS_BENCH/scale" write "$LAB_DIR/gw.d" 1 $FLOODS_CROWD
 	lab_gateway gw vps "$GW"
@@ -57,28 +57,35 @@ floods_world()
 		}
 	END
 	LOG_LEVEL=error lab_dropin alice alice "$ALICE"
-	wg set "$ALICE" private-key "$LAB_DIR/alice.key" peer "${PUB[gw]}" \
-		endpoint "$(lab_endpoint 4)" allowed-ips ::/0,0.0.0.0/0
+	wg set "$ALICE" private-key "$LAB_DIR/alice.key"
+	floods_tenant
 	lab_tunnel_up alice "$ALICE" "$ALICE4/32,${ROUTED6}a1/128"
 }
 
-# floods_flood KIND FAMILY SOURCES RATE MS PORT: the report in KIND.json.
+# Alice knows her gateway, and has no session with it.
+floods_tenant()
+{
+	wg set "$ALICE" peer "${PUB[gw]}" endpoint "$(lab_endpoint 4)" allowed-ips ::/0,0.0.0.0/0
+}
+
+# floods_flood KIND FAMILY SOURCES RATE MS PORT: the report in KIND.json. The addresses of nobody
+# lie in the routed prefix (unknown), or in the one that is on-link (on-link).
 floods_flood()
 {
-	local kind=$1 family=$2 sources=$3 rate=$4 ms=$5 port=$6 to=$VPS4 prefix=203.0.113.0
+	local kind=$1 name=$1 family=$2 sources=$3 rate=$4 ms=$5 port=$6 to=$VPS4 prefix=203.0.113.0
 
 	if [ "$family" = 6 ]; then
 		to=$VPS6 prefix=$PREFIX6
 		[ "$kind" != unknown ] || prefix=$ROUTED6
+		[ "$kind" != on-link ] || kind=unknown
 	fi
-	# Neighbours ask as what they are; and of 100,000 addresses.
 	"$FLOODS_BENCH/flood" "$kind" -n "$(lab_ns internet)" -i cable -v "$VPS_MAC" -a "$to" \
 		-p "$port" -k "${PUB[gw]}" -t $FLOODS_CROWD -x "$prefix" \
 		-g "$([ "$kind" = unknown ] && echo 100000 || echo $FLOODS_CROWD)" \
-		-s "$sources" -r "$rate" -m "$ms" >"$LAB_DIR/$kind.json"
+		-s "$sources" -r "$rate" -m "$ms" >"$LAB_DIR/$name.json"
 }
 
-# Bytes that came back to the sources.
+# Bytes that came back to the sources, of IP packets.
 floods_replied()
 {
 	lab_in internet nft -j list counters table inet floods |
@@ -94,11 +101,14 @@ floods_carried()
 # What the gateway's kernel and the gateway have dropped, as JSON.
 floods_counts()
 {
-	local kernel
+	local kernel tun
 
-	kernel=$(lab_in vps awk '/^Udp: [0-9]/ { print $6; exit }' /proc/net/snmp)
-	lab_control "$CONTROL" '{"do":"status"}' | jq -c --argjson k "$kernel" \
-		'.status.drops + { "socket-full": $k }'
+	# RcvbufErrors, of IPv4 and of IPv6.
+	kernel=$(lab_in vps awk '/^Udp: [0-9]/ { n += $6 } /^Udp6RcvbufErrors/ { n += $2 }
+		END { print n }' /proc/net/snmp /proc/net/snmp6)
+	tun=$(lab_ip vps -s -j link show dev "$GW" | jq '.[0].stats64.tx.dropped')
+	lab_control "$CONTROL" '{"do":"status"}' | jq -c --argjson k "$kernel" --argjson t "$tun" \
+		'.status.drops + { "socket-full": $k, "tun-full": $t }'
 }
 
 # Resident memory of the gateway, KiB.
