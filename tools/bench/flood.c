@@ -136,7 +136,7 @@ static unsigned send_frames(void *arg, unsigned n)
 {
 	struct sender *s = arg;
 	struct mmsghdr msgs[BATCH] = { 0 };
-	struct iovec iov[BATCH];
+	struct iovec iov[BATCH] = { 0 };
 	int sent;
 
 	n = min(n, (unsigned)BATCH);
