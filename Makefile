@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker malice)
+	tenants tenants-null micro revoke churn scale asker malice flood)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -75,6 +75,7 @@ $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/malice: $(call bench-obj,malice crowd load)
+$(BUILD)/bench/flood: $(call bench-obj,flood flood_kinds crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
@@ -164,7 +165,7 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
@@ -201,6 +202,10 @@ bench-tenants: deps
 bench-ndp: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
 	$(Q)tools/bench/bench-ndp
+
+bench-floods: deps
+	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,flood scale asker)
+	$(Q)tools/bench/bench-floods
 
 bench-limits: deps
 	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,berthd-police delay)
@@ -269,6 +274,7 @@ help:
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
+	@echo 'make bench-floods what floods of each kind leave a tenant (root)'
 	@echo 'make bench-limits what a limit does to TCP, by a queue and by dropping (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
@@ -278,7 +284,8 @@ help:
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
+	bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count install deb \
+	check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor

@@ -128,6 +128,7 @@ struct datapath {
 
 enum {
 	BURST_PACKETS = 1024, /* as udp_rx yields, and tun_read_burst is asked for */
+	BURST_REPLIES = 64,   /* cookie replies that leave at once */
 	/* The send buffer: five super-packets. More would leave the second-level cache. */
 	BURST_ARENA = 384 << 10,
 	/* What each ring may send of that at once when many have something: a super-packet. */
@@ -169,9 +170,13 @@ struct burst {
 	struct aead *aead;
 	struct gro gro;
 	struct ratelimit sources; /* handshakes by source, under load */
+	/* Of who was asked for cookies last. Not locked: of use to nobody after four minutes. */
+	struct cookie_epochs epochs;
 	struct ratelimit icmp;    /* ICMP errors by sender */
 	struct udp_rx rx;
 	struct udp_tx tx;
+	unsigned n_replies; /* in tx, while handshake messages are looked at */
+	struct message_cookie_reply replies[BURST_REPLIES];
 	struct packet packets[BURST_PACKETS];
 	struct aead_op ops[BURST_PACKETS];
 	uint16_t op_packet[BURST_PACKETS]; /* op → packet */

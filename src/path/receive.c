@@ -37,14 +37,29 @@ static enum drop_reason check_cookie(struct queue *q, const uint8_t *msg)
 	return session_takes_cookie(session, q->burst->now) ? DROP_REASON_COUNT : DROP_SOURCE_RATE;
 }
 
+/* Replies of a burst leave together: on its own each would cost as much again. */
+static void flush_cookies(struct queue *q)
+{
+	if (q->burst->n_replies)
+		udp_flush(rcu_read(&q->udp), &q->burst->tx);
+	q->burst->n_replies = 0;
+}
+
 /* Under load: an answer that only who receives at that address can use (§5.4.7). */
 static void send_cookie(struct queue *q, const struct identity *id, const struct udp_packet *p,
 			const struct endpoint *from, const uint8_t *addr, size_t addr_len)
 {
-	struct message_cookie_reply reply;
+	struct burst *b = q->burst;
+	struct message_cookie_reply *reply;
 
-	cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, &reply);
-	(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
+	if (!b->n_replies)
+		udp_tx_reset(&b->tx, rcu_read(&q->udp));
+	reply = &b->replies[b->n_replies++];
+	cookie_make_reply(&id->checker, &b->epochs, p->data, p->len, addr, addr_len, b->now,
+			  reply);
+	(void)udp_tx_add(&b->tx, from, 0, reply, sizeof(*reply));
+	if (b->n_replies == BURST_REPLIES)
+		flush_cookies(q);
 }
 
 /* mac1, and under load a proven address with a rate of its own (§5.3). */
@@ -56,7 +71,8 @@ static enum drop_reason check_macs(struct queue *q, const struct identity *id,
 	size_t addr_len = endpoint_cookie_bytes(from, addr), source_len;
 	const uint8_t *source;
 
-	switch (cookie_check(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, load)) {
+	switch (cookie_check(&id->checker, &q->burst->epochs, p->data, p->len, addr, addr_len,
+			     q->burst->now, load)) {
 	case COOKIE_INVALID:
 		return DROP_BAD_MAC1;
 	case COOKIE_MAC1:
@@ -137,6 +153,7 @@ static unsigned classify(struct queue *q, unsigned n)
 			datapath_drop(q->dp, NULL, DROP_MALFORMED, 1);
 		}
 	}
+	flush_cookies(q);
 	return n_data;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 
 enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
-	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
+	RATE_ICMP = 64,       /* ICMP errors by sender; in all 1,280 a second at the most */
 	WORKERS_MAX = 256,
 	SLICE_NS = 100000,    /* the shortest there is */
 	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */
@@ -632,6 +633,7 @@ static int burst_init(struct burst *b, const char *crypto)
 /* Also of a burst that was initialised half. */
 static void burst_free(struct burst *b)
 {
+	sodium_memzero(&b->epochs, sizeof(b->epochs));
 	free(b->arena);
 	ratelimit_free(&b->icmp);
 	ratelimit_free(&b->sources);
