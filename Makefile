@@ -162,7 +162,13 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
+DIFFERENTIAL := $(BUILD)/tests/differential/differential
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale) $(DIFFERENTIAL)
+
+$(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
+		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
