@@ -16,6 +16,7 @@ extern const struct kind data_cases[];      /* cases_data.c: counters, lengths, 
 extern const struct kind inner_cases[];     /* cases_inner.c: what the packets claim */
 extern const struct kind responder_cases[]; /* cases_responder.c: handshakes that we begin */
 extern const struct kind initiator_cases[]; /* cases_initiator.c: and that the target begins */
+extern const struct kind roaming_cases[];   /* cases_roaming.c: and what comes from elsewhere */
 /* Those of five seconds: one of each, first of all. The share is not used. */
 extern const struct kind slow_cases[];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where berthd and Debian's wireguard-go differ, and who is right. A case asks deviates() for
- * each; a row that no case meets, and a target that changes, fail the test.
+ * each; a target that changes, and a row that none of 2,000 cases meets, fail the test.
  */
 #ifndef BERTH_TESTS_DIFFERENTIAL_KNOWN_H
 #define BERTH_TESTS_DIFFERENTIAL_KNOWN_H

@@ -24,6 +24,15 @@ enum {
 
 static const char fence_mark[8] = "a fence";
 
+/* Seconds since 1970. */
+static uint64_t wall_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
 /* Texts */
 
 static void add(struct list *l, const char *text)
@@ -32,16 +41,26 @@ static void add(struct list *l, const char *text)
 		snprintf(l->entry[l->n++], ENTRY_LEN, "%s", text);
 }
 
-/* Names bytes: what they are, how many, and a hash of them. */
-static void add_bytes(struct list *l, const char *what, const void *data, size_t len)
+/* Names bytes: what they are, how many, a hash of them, and where they came. */
+static void add_bytes(struct list *l, const char *what, const void *data, size_t len,
+		      const char *where)
 {
 	char text[ENTRY_LEN], hex[33];
 	uint8_t hash[16];
 
 	crypto_generichash(hash, sizeof(hash), data, len, NULL, 0);
-	snprintf(text, sizeof(text), "%s %zu %s", what, len,
-		 sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash)));
+	snprintf(text, sizeof(text), "%s %zu %s%s", what, len,
+		 sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash)), where);
 	add(l, text);
+}
+
+/* Came by UDP. */
+static void add_got(struct play *p, const char *what)
+{
+	char text[ENTRY_LEN];
+
+	snprintf(text, sizeof(text), "%s%s", what, p->elsewhere ? " elsewhere" : "");
+	add(&p->got_udp, text);
 }
 
 static void say(const struct play *p, const char *what, const void *data, size_t len)
@@ -80,7 +99,7 @@ bool must(struct play *p, bool good, const char *what)
 
 void want_tun(struct play *p, const void *packet, size_t len)
 {
-	add_bytes(&p->want_tun, "packet", packet, len);
+	add_bytes(&p->want_tun, "packet", packet, len, "");
 }
 
 void want_udp(struct play *p, const char *what)
@@ -88,13 +107,23 @@ void want_udp(struct play *p, const char *what)
 	add(&p->want_udp, what);
 }
 
-void want_data(struct play *p, const void *packet, size_t len)
+static void want_padded(struct play *p, const void *packet, size_t len, const char *where)
 {
 	uint8_t padded[MTU + PADDING_MULTIPLE] = { 0 };
 
 	memcpy(padded, packet, len);
 	add_bytes(&p->want_udp, "data", padded,
-		  max(len, min(ALIGN_UP(len, (size_t)PADDING_MULTIPLE), (size_t)MTU)));
+		  max(len, min(ALIGN_UP(len, (size_t)PADDING_MULTIPLE), (size_t)MTU)), where);
+}
+
+void want_data(struct play *p, const void *packet, size_t len)
+{
+	want_padded(p, packet, len, "");
+}
+
+void want_data_elsewhere(struct play *p, const void *packet, size_t len)
+{
+	want_padded(p, packet, len, " elsewhere");
 }
 
 /* What the target says */
@@ -118,11 +147,11 @@ static void took_response(struct play *p, const uint8_t *data)
 		m->second = msg;
 		m->answered = true;
 		m->peer->busy_until = load_now() + FLOOD_MS * NSEC_PER_MSEC;
-		add(&p->got_udp, "response");
+		add_got(p, "response");
 		return;
 	}
 	/* No timer sends one: a verdict of this case or one before was wrong. */
-	add(&p->got_udp, "response to nobody");
+	add_got(p, "response to nobody");
 }
 
 static void took_call(struct play *p, const uint8_t *data, size_t len)
@@ -139,7 +168,7 @@ static void took_call(struct play *p, const uint8_t *data, size_t len)
 	}
 	memcpy(&p->call, data, len);
 	p->calls++;
-	add(&p->got_udp, "initiation");
+	add_got(p, "initiation");
 }
 
 static void took_data(struct play *p, uint8_t *data, size_t len)
@@ -159,11 +188,12 @@ static void took_data(struct play *p, uint8_t *data, size_t len)
 	op.key = m->session.recv_key;
 	aead_open_burst(p->aead, &op, 1);
 	if (!op.ok)
-		add(&p->got_udp, "data that cannot be opened");
+		add_got(p, "data that cannot be opened");
 	else if (len == MESSAGE_DATA_OVERHEAD)
-		add(&p->got_udp, "keepalive");
+		add_got(p, "keepalive");
 	else
-		add_bytes(&p->got_udp, "data", op.data, len - MESSAGE_DATA_OVERHEAD);
+		add_bytes(&p->got_udp, "data", op.data, len - MESSAGE_DATA_OVERHEAD,
+			  p->elsewhere ? " elsewhere" : "");
 }
 
 static void took_datagram(struct play *p, uint8_t *data, size_t len)
@@ -176,11 +206,11 @@ static void took_datagram(struct play *p, uint8_t *data, size_t len)
 	else if (type == MESSAGE_INITIATION && len == sizeof(struct message_initiation))
 		took_call(p, data, len);
 	else if (type == MESSAGE_COOKIE_REPLY && len == sizeof(struct message_cookie_reply))
-		add(&p->got_udp, "cookie");
+		add_got(p, "cookie");
 	else if (type == MESSAGE_DATA && len >= MESSAGE_DATA_OVERHEAD)
 		took_data(p, data, len);
 	else
-		add_bytes(&p->got_udp, "nonsense", data, len);
+		add_bytes(&p->got_udp, "nonsense", data, len, "");
 }
 
 static void took_packet(struct play *p, const uint8_t *data, size_t len)
@@ -190,7 +220,7 @@ static void took_packet(struct play *p, const uint8_t *data, size_t len)
 		return;
 	}
 	say(p, "<- tun", data, len);
-	add_bytes(&p->got_tun, "packet", data, len);
+	add_bytes(&p->got_tun, "packet", data, len, "");
 }
 
 /* Takes all that is there; waits at most ms for something. */
@@ -201,8 +231,11 @@ static void pump(struct play *p, int ms)
 	side_wait(p->side, ms);
 	while ((len = side_tapped(p->side, p->buf.data)))
 		took_packet(p, p->buf.data, len);
-	while ((len = side_received(p->side, p->buf.data)))
-		took_datagram(p, p->buf.data, len);
+	for (unsigned i = 0; i < 2; i++) {
+		p->elsewhere = i;
+		while ((len = side_received(p->side, i, p->buf.data)))
+			took_datagram(p, p->buf.data, len);
+	}
 }
 
 /* Pumps until *flag or the patience ends. */
@@ -210,13 +243,24 @@ static void pump(struct play *p, int ms)
 	({                                                                             \
 		uint64_t end_ = load_now() + (p)->patience * PATIENCE_MS * NSEC_PER_MSEC; \
 		while (!(condition) && load_now() < end_)                              \
-			pump(p, 50);                                                   \
+			pump(p, 10);                                                   \
 		(condition);                                                           \
 	})
 
 bool await_udp(struct play *p, unsigned n)
 {
 	return pump_until(p, p->got_udp.n >= n);
+}
+
+static bool is_counted(struct play *p)
+{
+	side_counts(p->side, p->peer->local.public_key, &p->after);
+	return p->after.rx - p->before.rx >= p->want_rx;
+}
+
+void await_counted(struct play *p)
+{
+	must(p, pump_until(p, is_counted(p)), "not counted");
 }
 
 /* Handshakes */
@@ -292,11 +336,21 @@ void send_initiation(struct play *p, struct meeting *m)
 	post_bytes(p, &m->first, sizeof(m->first));
 }
 
-bool await_response(struct play *p, struct meeting *m)
+static bool await_answer(struct play *p, struct meeting *m, const char *what)
 {
-	want_udp(p, "response");
+	want_udp(p, what);
 	p->want_rx += sizeof(m->first);
 	return must(p, pump_until(p, m->answered), "no response");
+}
+
+bool await_response(struct play *p, struct meeting *m)
+{
+	return await_answer(p, m, "response");
+}
+
+bool await_response_elsewhere(struct play *p, struct meeting *m)
+{
+	return await_answer(p, m, "response elsewhere");
 }
 
 bool take_response(struct meeting *m, const struct noise_local *local)
@@ -550,8 +604,6 @@ void play_peer_words(const struct peer_keys *keys, uint16_t port, char out[1024]
 
 void play_init(struct play *p, struct side *side, const struct noise_local *target)
 {
-	struct timespec now;
-
 	memset(p, 0, sizeof(*p));
 	p->side = side;
 	memcpy(p->target_key, target->public_key, NOISE_KEY_LEN);
@@ -559,8 +611,7 @@ void play_init(struct play *p, struct side *side, const struct noise_local *targ
 	if (aead_new("libsodium", &p->aead))
 		load_die("libsodium");
 	cookie_maker_init(&p->macs, p->target_key);
-	clock_gettime(CLOCK_REALTIME, &now);
-	p->stamp = (uint64_t)now.tv_sec * NSEC_PER_SEC;
+	p->stamp = wall_clock() * NSEC_PER_SEC;
 	for (unsigned i = 0; i < PEERS + FENCES; i++)
 		play_keys(&p->peers[i], i);
 }
@@ -575,6 +626,7 @@ void play_clear(struct play *p)
 
 void play_begin(struct play *p, uint64_t seed, unsigned turn)
 {
+	p->begun = wall_clock();
 	p->random = seed;
 	p->turn = turn;
 	p->peer = &p->peers[p->next_peer++ % PEERS];
@@ -604,7 +656,8 @@ bool play_end(struct play *p)
 	pump(p, 0);
 	side_counts(p->side, p->peer->local.public_key, &p->after);
 	return good && !p->foul && same(&p->want_tun, &p->got_tun) &&
-	       same(&p->want_udp, &p->got_udp) && p->after.rx - p->before.rx == p->want_rx;
+	       same(&p->want_udp, &p->got_udp) && p->after.rx - p->before.rx == p->want_rx &&
+	       p->after.handshake >= p->begun && p->after.handshake <= wall_clock();
 }
 
 static size_t print_list(const struct list *want, const struct list *got, const char *way, char *out,
@@ -633,4 +686,7 @@ void play_report(const struct play *p, char *out, size_t size)
 		snprintf(out + len, size - len, "    counted: wanted %llu bytes, got %llu\n",
 			 (unsigned long long)p->want_rx,
 			 (unsigned long long)(p->after.rx - p->before.rx));
+	else if (!len)
+		snprintf(out, size, "    handshake: wanted one since %llu, got %llu\n",
+			 (unsigned long long)p->begun, (unsigned long long)p->after.handshake);
 }

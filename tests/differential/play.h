@@ -71,6 +71,7 @@ struct play {
 	unsigned next_peer, next_fence;
 	unsigned patience;   /* factor of all waits */
 	bool talk;           /* print what is sent and what comes */
+	bool elsewhere;      /* what is taken in has come there */
 	bool seen[DIFFERENCES];
 
 	/* of one case */
@@ -85,6 +86,7 @@ struct play {
 	bool foul;           /* a step that the case stands on has failed */
 	struct list want_tun, got_tun, want_udp, got_udp;
 	uint64_t want_rx;
+	uint64_t begun; /* s since 1970 */
 	struct counts before, after;
 	uint64_t fence, fence_seen; /* numbers */
 	uint32_t fence_index; /* of the initiation that is the fence */
@@ -111,10 +113,11 @@ bool deviates(struct play *p, enum difference d);
 bool must(struct play *p, bool good, const char *what);
 
 void want_tun(struct play *p, const void *packet, size_t len);
-/* "response", "keepalive", "initiation", "cookie" */
+/* "response", "keepalive", "initiation", "cookie"; " elsewhere" behind it at the other port. */
 void want_udp(struct play *p, const char *what);
 /* The packet, sealed and padded by the target (§5.4.6). */
 void want_data(struct play *p, const void *packet, size_t len);
+void want_data_elsewhere(struct play *p, const void *packet, size_t len);
 
 /* Handshakes that we begin */
 
@@ -127,8 +130,9 @@ struct meeting *begin_as(struct play *p, struct peer_keys *keys, const uint8_t *
 void wait_for_turn(struct play *p, const struct peer_keys *keys);
 /* Waits for its turn, and sends it. */
 void send_initiation(struct play *p, struct meeting *m);
-/* Waits for the response; counts it as wanted. */
+/* Waits for the response; counts it as wanted, in the second case at the other port. */
 bool await_response(struct play *p, struct meeting *m);
+bool await_response_elsewhere(struct play *p, struct meeting *m);
 /* Derives the keys; false: the response is not good. */
 must_check bool take_response(struct meeting *m, const struct noise_local *local);
 /* An empty packet: the target now knows that we have the keys. */
@@ -166,6 +170,8 @@ void fence_at(struct play *p, struct meeting *m, uint64_t counter);
 void fence_handshakes(struct play *p);
 /* Until n entries have come by UDP, which are wanted. */
 bool await_udp(struct play *p, unsigned n);
+/* Until the target has counted as many bytes of the peer as are wanted. */
+void await_counted(struct play *p);
 
 /* Inner packets */
 

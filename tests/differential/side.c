@@ -20,17 +20,19 @@
 
 enum { TAP_BUFFER = 8 << 20, REPLY_MAX = 256 << 10 };
 
-static void open_udp(struct side *s)
+/* A socket of ours at a port that the kernel chooses. */
+static int open_udp(uint16_t *port)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htobe16(TARGET_PORT),
 				  .sin_addr = { htobe32(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(in);
+	int fd = load_socket(NULL, "127.0.0.1", 0);
 
-	s->udp = load_socket(NULL, "127.0.0.1", 0);
-	if (connect(s->udp, (struct sockaddr *)&in, sizeof(in)) ||
-	    getsockname(s->udp, (struct sockaddr *)&in, &len))
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) ||
+	    getsockname(fd, (struct sockaddr *)&in, &len))
 		load_die("the target's port");
-	s->port = be16toh(in.sin_port);
+	*port = be16toh(in.sin_port);
+	return fd;
 }
 
 static void open_tap(struct side *s, const char *ifname)
@@ -60,9 +62,11 @@ static void open_uapi(struct side *s, const char *ifname)
 void side_open(struct side *s, enum which which, const char *netns, const char *ifname)
 {
 	int old = load_enter(netns);
+	uint16_t other;
 
 	*s = (struct side){ .which = which, .next_index = 0x10000 };
-	open_udp(s);
+	s->udp = open_udp(&s->port);
+	s->elsewhere = open_udp(&other);
 	open_tap(s, ifname);
 	open_uapi(s, ifname);
 	load_leave(old);
@@ -71,6 +75,7 @@ void side_open(struct side *s, enum which which, const char *netns, const char *
 void side_close(struct side *s)
 {
 	close(s->udp);
+	close(s->elsewhere);
 	close(s->tap);
 	close(s->uapi);
 }
@@ -88,6 +93,12 @@ void side_send(struct side *s, const void *data, size_t len, uint8_t tos)
 		load_die("IP_TOS");
 }
 
+void side_send_elsewhere(struct side *s, const void *data, size_t len)
+{
+	if (send(s->elsewhere, data, len, 0) != (ssize_t)len)
+		load_die("send");
+}
+
 void side_poke(struct side *s, const void *packet, size_t len)
 {
 	bool ip6 = *(const uint8_t *)packet >> 4 == 6;
@@ -101,14 +112,15 @@ void side_poke(struct side *s, const void *packet, size_t len)
 void side_wait(struct side *s, int ms)
 {
 	struct pollfd p[] = { { .fd = s->udp, .events = POLLIN },
+			      { .fd = s->elsewhere, .events = POLLIN },
 			      { .fd = s->tap, .events = POLLIN } };
 
 	(void)!poll(p, ARRAY_SIZE(p), ms);
 }
 
-size_t side_received(struct side *s, uint8_t *buf)
+size_t side_received(struct side *s, bool elsewhere, uint8_t *buf)
 {
-	ssize_t n = recv(s->udp, buf, DATAGRAM_MAX, MSG_DONTWAIT);
+	ssize_t n = recv(elsewhere ? s->elsewhere : s->udp, buf, DATAGRAM_MAX, MSG_DONTWAIT);
 
 	if (n < 0 && errno != EAGAIN)
 		load_die("the target's port");

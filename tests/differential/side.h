@@ -19,7 +19,8 @@ enum {
 
 struct side {
 	enum which which;
-	int udp;  /* connected: everything of a side comes from one address, in order */
+	int udp;  /* connected: what comes from one address is decided in its order */
+	int elsewhere; /* the same from another port */
 	int tap;  /* packet socket at its TUN device */
 	int uapi; /* a connection that is kept */
 	int ifindex;
@@ -38,8 +39,9 @@ struct counts {
 void side_open(struct side *s, enum which which, const char *netns, const char *ifname);
 void side_close(struct side *s);
 
-/* One datagram; tos is the outer TOS byte. */
+/* One datagram; tos is the outer TOS byte. The second is for what comes from elsewhere. */
 void side_send(struct side *s, const void *data, size_t len, uint8_t tos);
+void side_send_elsewhere(struct side *s, const void *data, size_t len);
 
 /* Puts a packet into the TUN device, as if the target's machine had sent it. */
 void side_poke(struct side *s, const void *packet, size_t len);
@@ -49,7 +51,7 @@ void side_poke(struct side *s, const void *packet, size_t len);
  * result; 0: nothing. side_tapped() leaves out what side_poke() has sent.
  */
 void side_wait(struct side *s, int ms);
-size_t side_received(struct side *s, uint8_t *buf);
+size_t side_received(struct side *s, bool elsewhere, uint8_t *buf);
 size_t side_tapped(struct side *s, uint8_t *buf);
 
 /* A set operation, without its first and its empty last line. */
