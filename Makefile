@@ -143,7 +143,7 @@ export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
 	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
-	tunnel-follow tunnel-routes routes uplinks
+	tunnel-follow tunnel-routes routes uplinks differential
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -165,10 +165,21 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker)
+DIFFERENTIAL := $(BUILD)/tests/differential/differential
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker) $(DIFFERENTIAL)
+
+$(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
+		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
+
+# Other cases each time, unless told: SEED=n CASES=n.
+check-differential: all $(DIFFERENTIAL)
+	$(Q)CASES=$(or $(CASES),30000) SEED=$(or $(SEED),$(shell date +%s)) LIMIT=$(or $(LIMIT),1200) \
+		bash tests/netns/differential.sh
 
 levels:
 	$(Q)tools/levels
@@ -269,6 +280,7 @@ help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
 	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
@@ -283,9 +295,9 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count install deb \
-	check-deb clean help
+.PHONY: FORCE all deps tests demo check check-unit check-net check-differential levels asan tsan lint \
+	bench benches bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count \
+	install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor
