@@ -242,6 +242,7 @@ static const struct {
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },
 	/* 10 */ { IN_INTERFACE("FwMark = 0x100000000"),
 		   "FwMark: '0x100000000' is neither off nor a number of 32 bits" },
+	{ IN_INTERFACE("FwMark = 0x0x5"), "FwMark: '0x0x5' is neither off nor a number of 32 bits" },
 	/* 11 */ { IN_INTERFACE("Address = 10.0.0.1/33"),
 		   "Address: '10.0.0.1/33': an address is expected, like 192.0.2.1/32 or "
 		   "2001:db8::1/128" },

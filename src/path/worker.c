@@ -444,6 +444,10 @@ static bool set_sockets(struct worker *w, struct call *call)
 {
 	struct port *port = find_port(w, call->queue);
 
+	if (!port) {
+		call->result = -ENOENT;
+		return true;
+	}
 	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
 	if (!port->closing) {
 		call->result = start_sockets(w, port, call->udp);
