@@ -60,7 +60,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker)
+	tenants tenants-null micro revoke churn scale asker soak)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -77,6 +77,8 @@ $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
+$(BUILD)/bench/soak: $(call bench-obj,soak soak_plan soak_files soak_wire soak_packet soak_traffic \
+	soak_hostile soak_account soak_watch crowd memory solicit load)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -162,7 +164,7 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale soak)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
