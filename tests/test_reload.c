@@ -364,6 +364,10 @@ START_TEST(two_files_with_one_key)
 	fence();
 	ck_assert(reload_refused(reload, "c", why, sizeof(why)));
 	ck_assert_msg(strncmp(why, "config.d/c.conf:", 16) == 0, "%s", why);
+	/* Mended, and asked about before the loop has turned. */
+	put("c", 3, "2001:db8::3");
+	ck_assert(!reload_refused(reload, "c", why, sizeof(why)));
+	expect("b 0001 2001:db8::1/128;c 0003 2001:db8::3/128;");
 	run("rm config.d/c.conf");
 	expect("b 0001 2001:db8::1/128;");
 	ck_assert_uint_eq(counts().refused, 1);
