@@ -194,6 +194,12 @@ bench: deps
 	$(Q)tools/bench/bench
 	$(Q)PARTS=cost tools/bench/bench-limits
 
+# MINUTES=30 TENANTS=1000 SEED=n EVENTS=n PACKETS=n (tests/netns/soak.sh)
+soak: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/soak
+	$(Q)MINUTES=$(or $(MINUTES),30) TENANTS=$(or $(TENANTS),1000) LAB_LOGS=$(BUILD)/log/soak \
+		REPORT=$(BUILD)/soak.json tests/netns/soak.sh
+
 bench-tenants: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
 	$(Q)tools/bench/bench-tenants
@@ -264,6 +270,7 @@ help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
 	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
@@ -277,7 +284,7 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
+.PHONY: FORCE all deps tests demo check check-unit check-net levels soak asan tsan lint bench benches \
 	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -228,7 +228,7 @@ static void wind_up(struct soak *s)
 {
 	uint64_t until = s->now + END_S * NSEC_PER_SEC;
 
-	s->calm = true;
+	s->calm = s->ending = true;
 	files_no_strays(s);
 	for (unsigned i = 0; i < s->o.tenants; i++) {
 		if (s->tenants[i].life == LIVE && s->tenants[i].faulty)

@@ -94,6 +94,7 @@ struct tenant {
 	struct cookie_maker macs;
 	struct skey keys[SOAK_KEYS];
 	struct outer now, before; /* where it is, and was last */
+	uint64_t moved;
 	struct account account;
 
 	uint32_t index;       /* last one given out */
@@ -201,7 +202,8 @@ struct soak {
 	struct hostile *hostile;
 	struct watch *watch;
 
-	bool calm;              /* nobody begins anything */
+	bool calm;              /* nobody begins anything, */
+	bool ending;            /* and who is away comes back */
 	uint64_t next_event, next_look;
 	unsigned look;          /* whose timers are next */
 	uint64_t late_loop;     /* ns: the longest turn of our own */

@@ -23,10 +23,10 @@ enum {
 	LEAVE_MS = 1200 /* for so long one who was revoked tries on */
 };
 
-static const char *const quotas[] = { "", "", "", "Quota = 300KB/day\n",
+static const char *const quotas[] = { "", "", "", "", "", "Quota = 300KB/day\n",
 				      "Quota = 2MB\nQuotaRate = 1mbit\n",
 				      "Quota = 500KB/week\nBlocked = yes\n" };
-static const unsigned rates[] = { 0, 0, 0, 300, 1000, 8000 };
+static const unsigned rates[] = { 0, 0, 0, 0, 0, 300, 1000, 8000 };
 
 /* Lines that make a file faulty. */
 static const char *const mistakes[] = {

@@ -2,6 +2,7 @@
 /* Transfers through the gateway: each packet is compared with what it must be, and comes once. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -120,6 +121,15 @@ static void take_up(struct soak *s, uint32_t number, const uint8_t *payload, siz
 		   (unsigned long long)((utc - t->ended_utc) / NSEC_PER_MSEC));
 }
 
+/*
+ * What goes from one tenant to another leaves by the interface that it came in by, of which the
+ * kernel tells its sender (RFC 4861 §8.2).
+ */
+static bool is_redirect(const uint8_t *data, size_t len, int family)
+{
+	return family == AF_INET6 && data[6] == IPPROTO_ICMPV6 && len > 40 && data[40] == ND_REDIRECT;
+}
+
 void traffic_inner(struct soak *s, struct tenant *t, const uint8_t *data, size_t len)
 {
 	int family = data[0] >> 4 == 4 ? AF_INET : AF_INET6;
@@ -145,7 +155,8 @@ void traffic_inner(struct soak *s, struct tenant *t, const uint8_t *data, size_t
 				memcmp(data + 8, &s->world_at6.sin6_addr, 16))
 		from = family == AF_INET ? soak_owner4(&from4) :
 					   soak_owner6((const struct in6_addr *)(data + 8));
-	/* What the kernel has to say is no transfer, and is not sent to anybody here. */
+	if (is_redirect(data, whole, family))
+		return;
 	if ((family == AF_INET ? data[9] : data[6]) != IPPROTO_UDP) {
 		soak_fault(s, "t%05u: got a packet of another protocol", t->number);
 		return;
@@ -238,7 +249,7 @@ static void take_part(struct transfer *x, int n)
 
 void traffic_begin(struct soak *s)
 {
-	unsigned way = (unsigned)soak_random(s, 9); /* across: 1 of 9 */
+	unsigned way = (unsigned)soak_random(s, 7); /* across: 1 of 7 */
 	struct transfer *x = NULL;
 	struct tenant *t = choose(s), *other = NULL;
 
@@ -261,7 +272,9 @@ void traffic_begin(struct soak *s)
 				.family = soak_chance(s, 50) ? AF_INET : AF_INET6,
 				.size = SOAK_HEADER + (unsigned)soak_random(s, SOAK_PAYLOAD_MAX -
 									     SOAK_HEADER + 1),
-				.n = 1 + (unsigned)soak_random(s, SOAK_TRANSFER_MAX),
+				.n = 1 + (unsigned)soak_random(s, soak_chance(s, 20) ?
+									  SOAK_TRANSFER_MAX :
+									  SOAK_TRANSFER_MAX / 8),
 				.last = s->now };
 	if (soak_chance(s, 25))
 		x->size = SOAK_PAYLOAD_MAX;
@@ -351,7 +364,8 @@ static void run(struct soak *s, struct transfer *x)
 	unsigned left = min((unsigned)SOAK_BURST, x->n - x->sent), n = min(left, (unsigned)s->tokens);
 	bool paused = (x->from && x->from->paused) || (x->to && x->to->paused);
 
-	if (paused)
+	/* Nor does it give up for want of a turn. */
+	if (paused || (!n && x->sent < x->n))
 		x->last = s->now;
 	if (!goes_on(x) || x->got == x->n ||
 	    s->now - x->last > GIVE_UP_MS * NSEC_PER_MSEC) {

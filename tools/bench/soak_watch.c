@@ -17,7 +17,7 @@
 #include "memory.h"
 #include "soak.h"
 
-enum { LOOK_MS = 700, ANSWER_MAX = 32 << 20, PATIENCE_S = 20 };
+enum { LOOK_MS = 700, ANSWER_MAX = 32 << 20, PATIENCE_S = 20, SEGMENTS = 64 };
 
 struct watch {
 	const struct soak_options *o;
@@ -202,8 +202,9 @@ uint64_t watch_lost(struct soak *s)
 	struct losses_seen now, *was = &s->watch->before;
 
 	watch_losses(s, &now);
-	return now.sockets - was->sockets + now.links - was->links + now.backlog - was->backlog +
-	       now.closed - was->closed;
+	/* A super-packet counts as one. */
+	return SEGMENTS * (now.sockets - was->sockets + now.links - was->links + now.backlog -
+			   was->backlog + now.closed - was->closed);
 }
 
 /* Somebody who asks all the time */

@@ -124,6 +124,7 @@ void wire_move(struct soak *s, struct tenant *t)
 	if (t->before.fd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_MOD, t->before.fd, &e))
 		load_die("epoll_ctl");
 	outer_open(s, t, &t->now);
+	t->moved = s->now;
 }
 
 void wire_open(struct soak *s)
