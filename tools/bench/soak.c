@@ -82,14 +82,6 @@ void soak_lag(struct lag *lag, uint64_t ns)
 	lag->worst = max(lag->worst, ns);
 }
 
-uint64_t soak_utc(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 bool soak_is_up(const struct soak *s, const struct tenant *t)
 {
 	(void)s;

@@ -234,7 +234,6 @@ static inline void soak_count(struct soak *s, enum soak_count c)
 }
 
 void soak_lag(struct lag *lag, uint64_t ns);
-uint64_t soak_utc(void); /* ns */
 
 /* May the tenant be sent to, and send, as one who is there and awake? */
 bool soak_is_up(const struct soak *s, const struct tenant *t);

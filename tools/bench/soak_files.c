@@ -311,7 +311,7 @@ void files_leave(struct soak *s, struct tenant *t)
 		if (unlink(path))
 			load_die(path);
 	}
-	leave_from(s, t, soak_utc());
+	leave_from(s, t, load_utc());
 	(void)files_ask(s, ASK_GONE, t);
 	soak_count(s, REVOKED);
 }
@@ -325,7 +325,7 @@ void files_expire(struct soak *s, struct tenant *t)
 		return;
 	}
 	t->faulty = false;
-	t->expires = (int64_t)(soak_utc() / NSEC_PER_SEC) + 2 + (int64_t)soak_random(s, 3);
+	t->expires = (int64_t)(load_utc() / NSEC_PER_SEC) + 2 + (int64_t)soak_random(s, 3);
 	write_tenant(s, t, NULL, false);
 }
 
@@ -347,7 +347,7 @@ void files_rotate(struct soak *s, struct tenant *t)
 	t->generation++;
 	t->faulty = false;
 	write_tenant(s, t, NULL, false);
-	leave_from(s, t, soak_utc());
+	leave_from(s, t, load_utc());
 	t->rotated = true;
 	(void)files_ask(s, ASK_LIVE, t);
 	soak_count(s, ROTATED);

@@ -169,7 +169,7 @@ static void look_live(struct soak *s, struct tenant *t)
 {
 	struct skey *key = wire_key(s, t);
 
-	if (t->expires && soak_utc() >= (uint64_t)t->expires * NSEC_PER_SEC) {
+	if (t->expires && load_utc() >= (uint64_t)t->expires * NSEC_PER_SEC) {
 		if (files_may_ask(s))
 			files_expire(s, t);
 		return;

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Transfers through the gateway: each packet is compared with what it must be, and comes once. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/icmp6.h>
-#include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "load.h"
 #include "soak.h"
 
 enum {
-	RECEIVE = 32,
 	GIVE_UP_MS = 1500, /* after the last packet was sent or came */
 	SOCKET_BUFFER = 16 << 20
 };
@@ -169,47 +164,25 @@ void traffic_inner(struct soak *s, struct tenant *t, const uint8_t *data, size_t
 		tenant_of(s, from)->account.up_got++;
 }
 
-static uint64_t stamp_of(struct msghdr *msg)
-{
-	struct timespec ts;
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+struct taking {
+	struct soak *s;
+	int fd;
+};
 
-	if (!c)
-		return soak_utc();
-	memcpy(&ts, CMSG_DATA(c), sizeof(ts));
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+static void take_datagram(void *arg, const struct load_datagram *d)
+{
+	const struct sockaddr_in6 *in6 = d->from;
+	const struct sockaddr_in *in = d->from;
+	struct taking *t = arg;
+
+	take_up(t->s, t->fd == t->s->world4 ? soak_owner4(&in->sin_addr) :
+					      soak_owner6(&in6->sin6_addr),
+		d->data, d->len, d->stamp);
 }
 
 void traffic_world(struct soak *s, int fd)
 {
-	static uint8_t data[RECEIVE][2048];
-	static _Alignas(struct cmsghdr) uint8_t control[RECEIVE][CMSG_SPACE(sizeof(struct timespec))];
-	struct sockaddr_storage from[RECEIVE];
-	struct mmsghdr msgs[RECEIVE];
-	struct iovec iov[RECEIVE];
-	int n;
-
-	do {
-		for (unsigned i = 0; i < RECEIVE; i++) {
-			iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
-			msgs[i].msg_hdr = (struct msghdr){ .msg_name = &from[i],
-							   .msg_namelen = sizeof(from[i]),
-							   .msg_iov = &iov[i],
-							   .msg_iovlen = 1,
-							   .msg_control = control[i],
-							   .msg_controllen = sizeof(control[i]) };
-		}
-		n = recvmmsg(fd, msgs, RECEIVE, MSG_DONTWAIT, NULL);
-		for (int i = 0; i < n; i++) {
-			const void *a = &from[i];
-			uint32_t number =
-				fd == s->world4 ?
-					soak_owner4(&((const struct sockaddr_in *)a)->sin_addr) :
-					soak_owner6(&((const struct sockaddr_in6 *)a)->sin6_addr);
-
-			take_up(s, number, data[i], msgs[i].msg_len, stamp_of(&msgs[i].msg_hdr));
-		}
-	} while (n == RECEIVE);
+	load_receive(fd, take_datagram, &(struct taking){ s, fd });
 }
 
 /* What is sent */

@@ -14,7 +14,6 @@
 #include "soak.h"
 
 enum {
-	RECEIVE = 16,
 	SOCKET_BUFFER = 1 << 20,
 	GENERATIONS = 4, /* of keys: then the first comes again */
 	PATIENCE_MS = 1200,
@@ -455,37 +454,19 @@ static void take(struct soak *s, struct tenant *t, uint8_t *msg, size_t len, uin
 		soak_fault(s, "t%05u: got %zu bytes that are no message", t->number, len);
 }
 
-static uint64_t stamp_of(struct msghdr *msg)
-{
-	struct timespec ts;
+struct taking {
+	struct soak *s;
+	struct outer *o;
+};
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
-			continue;
-		memcpy(&ts, CMSG_DATA(c), sizeof(ts));
-		return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	}
-	return soak_utc();
+static void take_datagram(void *arg, const struct load_datagram *d)
+{
+	struct taking *t = arg;
+
+	take(t->s, t->o->tenant, d->data, d->len, d->stamp);
 }
 
 void wire_receive(struct soak *s, struct outer *o)
 {
-	static uint8_t data[RECEIVE][2048];
-	static _Alignas(struct cmsghdr) uint8_t control[RECEIVE][CMSG_SPACE(sizeof(struct timespec))];
-	struct mmsghdr msgs[RECEIVE];
-	struct iovec iov[RECEIVE];
-	int n;
-
-	do {
-		for (unsigned i = 0; i < RECEIVE; i++) {
-			iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
-			msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
-							   .msg_iovlen = 1,
-							   .msg_control = control[i],
-							   .msg_controllen = sizeof(control[i]) };
-		}
-		n = recvmmsg(o->fd, msgs, RECEIVE, MSG_DONTWAIT, NULL);
-		for (int i = 0; i < n; i++)
-			take(s, o->tenant, data[i], msgs[i].msg_len, stamp_of(&msgs[i].msg_hdr));
-	} while (n == RECEIVE);
+	load_receive(o->fd, take_datagram, &(struct taking){ s, o });
 }
