@@ -238,6 +238,9 @@ void soak_lag(struct lag *lag, uint64_t ns);
 /* May the tenant be sent to, and send, as one who is there and awake? */
 bool soak_is_up(const struct soak *s, const struct tenant *t);
 
+/* Is it to be gone at the end, so that what remains of the gone can be seen? */
+bool soak_ends_absent(const struct soak *s, const struct tenant *t);
+
 /* ---- soak_packet.c ---- */
 
 struct in_addr soak_inner4(uint32_t number);

@@ -202,7 +202,8 @@ static void look(struct soak *s, struct tenant *t)
 					    NSEC_PER_MSEC;
 		return;
 	case ABSENT:
-		if ((s->ending || s->now >= t->until) && files_may_ask(s))
+		if ((s->ending || s->now >= t->until) && !soak_ends_absent(s, t) &&
+		    files_may_ask(s))
 			files_come(s, t);
 		return;
 	case COMING:
