@@ -87,9 +87,8 @@ bool soak_ends_absent(const struct soak *s, const struct tenant *t)
 	return s->ending && t->number % 10 == 3;
 }
 
-bool soak_is_up(const struct soak *s, const struct tenant *t)
+bool soak_is_up(const struct tenant *t)
 {
-	(void)s;
 	return t->life == LIVE && !t->asleep;
 }
 

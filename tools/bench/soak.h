@@ -236,7 +236,7 @@ static inline void soak_count(struct soak *s, enum soak_count c)
 void soak_lag(struct lag *lag, uint64_t ns);
 
 /* May the tenant be sent to, and send, as one who is there and awake? */
-bool soak_is_up(const struct soak *s, const struct tenant *t);
+bool soak_is_up(const struct tenant *t);
 
 /* Is it to be gone at the end, so that what remains of the gone can be seen? */
 bool soak_ends_absent(const struct soak *s, const struct tenant *t);
@@ -265,6 +265,8 @@ size_t soak_lay(uint8_t *inner, int family, const void *from, const void *to, si
 /* ---- soak_wire.c ---- */
 
 void wire_open(struct soak *s);
+/* Its keys, of its generation; the preshared one is zero if it has none. */
+void wire_identity(const struct tenant *t, struct noise_local *local, uint8_t psk[NOISE_KEY_LEN]);
 /* Begins anew with the keys of its generation, in a new place. */
 void wire_reset(struct soak *s, struct tenant *t);
 void wire_move(struct soak *s, struct tenant *t);
@@ -326,7 +328,7 @@ void hostile_read(struct soak *s);
 /* ---- soak_account.c ---- */
 
 /* The gateway's word about one tenant that is silent. NULL: all is right; else what is not. */
-const char *account_differs(struct soak *s, const struct tenant *t, const json_t *shown,
+const char *account_differs(const struct tenant *t, const json_t *shown,
 			    uint64_t lost);
 /* All tenants and the device, when all is silent. Adds to the report. */
 void account_final(struct soak *s, json_t *report);

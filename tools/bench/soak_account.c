@@ -63,7 +63,7 @@ static bool lies(char *text, size_t room, const char *what, uint64_t is, int64_t
 	return false;
 }
 
-const char *account_differs(struct soak *s, const struct tenant *t, const json_t *shown,
+const char *account_differs(const struct tenant *t, const json_t *shown,
 			    uint64_t lost)
 {
 	static char text[256];
@@ -72,7 +72,6 @@ const char *account_differs(struct soak *s, const struct tenant *t, const json_t
 	int64_t lacking = (int64_t)(a->up + a->down) - (int64_t)(a->up_got + a->down_got + a->blind);
 	int64_t some = (int64_t)lost, bytes = some * SOAK_MESSAGE_MAX;
 
-	(void)s;
 	if (!lies(text, sizeof(text), "rx_packets", field(shown, "rx_packets") + refused,
 		  (int64_t)a->sent - some, (int64_t)(a->sent + a->grey)) ||
 	    !lies(text, sizeof(text), "rx_bytes", field(shown, "rx_bytes"),
@@ -126,10 +125,10 @@ static void account_one(struct soak *s, const json_t *shown, uint64_t lost, stru
 	sum->tx_packets += field(shown, "tx_packets");
 	sum->rx_bytes += field(shown, "rx_bytes");
 	sum->tx_bytes += field(shown, "tx_bytes");
-	what = account_differs(s, t, shown, lost);
+	what = account_differs(t, shown, lost);
 	if (what)
 		soak_fault(s, "%s: %s", name, what);
-	sum->exact += !account_differs(s, t, shown, 0) && !t->account.grey;
+	sum->exact += !account_differs(t, shown, 0) && !t->account.grey;
 }
 
 /* What the device dropped of each reason, beside what was sent to be dropped. */

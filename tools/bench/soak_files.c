@@ -19,7 +19,6 @@
 
 enum {
 	STRAYS = 40,
-	GENERATIONS = 4,
 	LEAVE_MS = 1200 /* for so long one who was revoked tries on */
 };
 
@@ -60,36 +59,28 @@ static void write_file(struct soak *s, const char *path, const char *text, size_
 		load_die(path);
 }
 
-static void public_key(const struct tenant *t, char text[KEY_BASE64_STRLEN])
-{
-	struct noise_local local;
-
-	crowd_local(t->generation % GENERATIONS << 16 | t->number, &local);
-	key_to_base64(local.public_key, text);
-}
-
 /* mistake: a line more, or NULL; revoked: without its key. */
 static void write_tenant(struct soak *s, struct tenant *t, const char *mistake, bool revoked)
 {
 	struct in_addr in = soak_inner4(t->number);
 	struct in6_addr in6 = soak_inner6(t->number);
 	char a[INET_ADDRSTRLEN], b[INET6_ADDRSTRLEN], key[KEY_BASE64_STRLEN] = "";
-	uint8_t psk[NOISE_KEY_LEN] = { 0x77 };
+	uint8_t psk[NOISE_KEY_LEN];
+	struct noise_local local;
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
 	if (!f)
 		load_die("open_memstream");
+	wire_identity(t, &local, psk);
 	if (!revoked)
-		public_key(t, key);
+		key_to_base64(local.public_key, key);
 	(void)fprintf(f, "[Peer]\nPublicKey = %s\nAllowedIPs = %s/32, %s/128\n", key,
 		      inet_ntop(AF_INET, &in, a, sizeof(a)),
 		      inet_ntop(AF_INET6, &in6, b, sizeof(b)));
-	if (t->number % 4 == 0) {
-		store_le32(psk + 4, t->number);
+	if (!key_is_zero(psk))
 		(void)fprintf(f, "PresharedKey = %s\n", key_to_base64(psk, key));
-	}
 	if (mistake)
 		(void)fprintf(f, "%s\n", mistake);
 	(void)fprintf(f, "[Tenant]\n%s", t->quota);
@@ -153,11 +144,14 @@ bool files_ask(struct soak *s, enum ask_kind kind, struct tenant *t)
 {
 	struct ask *a = free_ask(s);
 	char line[256], key[KEY_BASE64_STRLEN];
+	uint8_t psk[NOISE_KEY_LEN];
+	struct noise_local local;
 	int n;
 
 	if (!a)
 		return false;
-	public_key(t, key);
+	wire_identity(t, &local, psk);
+	key_to_base64(local.public_key, key);
 	if (kind == ASK_SHOW)
 		n = snprintf(line, sizeof(line), "{\"do\":\"show\",\"name\":\"t%05u\"}\n", t->number);
 	else if (kind == ASK_GONE)

@@ -23,7 +23,7 @@ static struct tenant *choose(struct soak *s)
 	for (int i = 0; i < 8; i++) {
 		struct tenant *t = &s->tenants[soak_random(s, s->o.tenants)];
 
-		if (soak_is_up(s, t) && !t->paused && !t->across && !t->expires)
+		if (soak_is_up(t) && !t->paused && !t->across && !t->expires)
 			return t;
 	}
 	return NULL;
@@ -229,12 +229,12 @@ void plan_audit(struct soak *s, struct tenant *t, const json_t *shown)
 
 	if (t->life != LIVE || !t->paused)
 		return;
-	what = account_differs(s, t, shown, 0);
+	what = account_differs(t, shown, 0);
 	if (what && ++t->audits < AUDITS_MAX) {
 		t->audit_at = s->now + AUDIT_AGAIN_MS * NSEC_PER_MSEC;
 		return;
 	}
-	what = what ? account_differs(s, t, shown, watch_lost(s)) : NULL;
+	what = what ? account_differs(t, shown, watch_lost(s)) : NULL;
 	if (what)
 		soak_fault(s, "t%05u: %s", t->number, what);
 	t->paused = false;

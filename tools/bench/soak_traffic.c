@@ -189,7 +189,7 @@ void traffic_world(struct soak *s, int fd)
 
 static bool takes_part(const struct soak *s, const struct tenant *t)
 {
-	return soak_is_up(s, t) && !t->paused;
+	return soak_is_up(t) && !t->paused;
 }
 
 static struct tenant *choose(struct soak *s)

@@ -136,8 +136,9 @@ void wire_open(struct soak *s)
 	}
 }
 
-static void psk_of(const struct tenant *t, uint8_t psk[NOISE_KEY_LEN])
+void wire_identity(const struct tenant *t, struct noise_local *local, uint8_t psk[NOISE_KEY_LEN])
 {
+	crowd_local(t->generation % GENERATIONS << 16 | t->number, local);
 	memset(psk, 0, NOISE_KEY_LEN);
 	if (t->number % 4)
 		return;
@@ -149,8 +150,7 @@ void wire_reset(struct soak *s, struct tenant *t)
 {
 	uint8_t psk[NOISE_KEY_LEN];
 
-	psk_of(t, psk);
-	crowd_local(t->generation % GENERATIONS << 16 | t->number, &t->local);
+	wire_identity(t, &t->local, psk);
 	if (noise_remote_init(&t->gateway, &t->local, s->gateway_key, psk) != NOISE_OK)
 		load_die("noise_remote_init");
 	cookie_maker_init(&t->macs, s->gateway_key);
