@@ -187,17 +187,12 @@ void traffic_world(struct soak *s, int fd)
 
 /* What is sent */
 
-static bool takes_part(const struct soak *s, const struct tenant *t)
-{
-	return soak_is_up(t) && !t->paused;
-}
-
 static struct tenant *choose(struct soak *s)
 {
 	for (int i = 0; i < 8; i++) {
 		struct tenant *t = &s->tenants[soak_random(s, s->o.tenants)];
 
-		if (takes_part(s, t) && wire_key(s, t) && t->transfers < 3)
+		if (soak_is_up(t) && !t->paused && wire_key(s, t) && t->transfers < 3)
 			return t;
 	}
 	return NULL;
