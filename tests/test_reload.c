@@ -359,6 +359,11 @@ START_TEST(two_files_with_one_key)
 	ck_assert_ptr_nonnull(strstr(why, "already in config.d/b.conf"));
 	ck_assert(!reload_refused(reload, "b", why, sizeof(why)));
 	ck_assert(!reload_refused(reload, "nobody", why, sizeof(why)));
+	/* What is said is of the file as it is, also before the loop has turned. */
+	put("a", 2, "2001:db8::2");
+	ck_assert(!reload_refused(reload, "a", why, sizeof(why)));
+	put("a", 1, "2001:db8::2");
+	ck_assert(reload_refused(reload, "a", why, sizeof(why)));
 	put("c", 0, "");
 	run("echo x >>config.d/c.conf");
 	fence();
