@@ -169,18 +169,21 @@ static void say(const struct soak *s, const struct process *p)
 		      s->counts[PACKETS_CHECKED], s->faults);
 }
 
-static void soak(struct soak *s, struct process *warm, uint64_t *most)
+/* most is the greatest memory. */
+static void soak(struct soak *s, struct process *warm, struct process *half, uint64_t *most)
 {
 	uint64_t end = s->begun + s->o.seconds * NSEC_PER_SEC;
 	uint64_t said = s->begun, flapped = s->begun;
 	struct process p;
 
-	for (warm->pss = 0; s->now < end;) {
+	for (warm->pss = half->pss = 0; s->now < end;) {
 		turn(s);
 		if (!warm->pss && s->now - s->begun >= s->o.warm * NSEC_PER_SEC) {
 			watch_process(s, warm);
 			say(s, warm);
 		}
+		if (!half->pss && end - s->now < s->o.seconds * NSEC_PER_SEC / 2)
+			watch_process(s, half);
 		if (s->now - said >= SAY_S * NSEC_PER_SEC) {
 			said = s->now;
 			watch_process(s, &p);
@@ -259,8 +262,8 @@ static json_t *lag_json(const struct lag *l)
 			 (json_int_t)l->within, "worst_ms", (double)l->worst / 1e6);
 }
 
-static json_t *report_json(struct soak *s, const struct process *warm, const struct process *last,
-			   uint64_t most)
+static json_t *report_json(struct soak *s, const struct process *warm, const struct process *half,
+			   const struct process *last, uint64_t most)
 {
 	json_t *report = json_object(), *counts = json_object();
 	struct losses_seen lost;
@@ -274,6 +277,7 @@ static json_t *report_json(struct soak *s, const struct process *warm, const str
 	json_object_set_new(report, "tenants", json_integer(s->o.tenants));
 	json_object_set_new(report, "counts", counts);
 	json_object_set_new(report, "warm", watch_json(warm));
+	json_object_set_new(report, "half", watch_json(half));
 	json_object_set_new(report, "last", watch_json(last));
 	json_object_set_new(report, "most_pss", json_integer((json_int_t)most));
 	json_object_set_new(report, "lost", json_integer((json_int_t)watch_lost(s)));
@@ -386,7 +390,7 @@ static void begin(struct soak *s)
 int main(int argc, char **argv)
 {
 	static struct soak s;
-	struct process warm = { 0 }, last;
+	struct process warm, half, last;
 	uint64_t most = 0;
 	json_t *report;
 	char *text;
@@ -397,7 +401,7 @@ int main(int argc, char **argv)
 	if (!take_options(&s.o, argc, argv))
 		return 2;
 	begin(&s);
-	soak(&s, &warm, &most);
+	soak(&s, &warm, &half, &most);
 	(void)fprintf(stderr, "soak: quiet\n");
 	wind_up(&s);
 	watch_process(&s, &last);
@@ -405,7 +409,7 @@ int main(int argc, char **argv)
 	watch_stop(&s);
 	if (last.started != warm.started)
 		soak_fault(&s, "the gateway was started anew");
-	report = report_json(&s, &warm, &last, max(most, last.pss));
+	report = report_json(&s, &warm, &half, &last, max(most, last.pss));
 	account_final(&s, report);
 	json_object_set_new(report, "faults", json_integer(s.faults));
 	json_object_set(report, "fault_texts", s.fault_texts);
