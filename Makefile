@@ -63,7 +63,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker malice flood)
+	tenants tenants-null micro revoke churn scale asker malice flood soak)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -82,6 +82,8 @@ $(BUILD)/bench/flood: $(call bench-obj,flood flood_kinds crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
+$(BUILD)/bench/soak: $(call bench-obj,soak soak_plan soak_files soak_wire soak_packet soak_traffic \
+	soak_hostile soak_account soak_watch crowd memory solicit load)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -187,7 +189,7 @@ check-unit: tests all
 
 # Programs that network tests need besides ours.
 DIFFERENTIAL := $(BUILD)/tests/differential/differential
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker) $(DIFFERENTIAL)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker soak) $(DIFFERENTIAL)
 
 $(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
 		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
@@ -258,6 +260,12 @@ bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCH)
 	$(Q)tools/bench/bench
 	$(Q)PARTS=cost tools/bench/bench-limits
+
+# MINUTES=30 TENANTS=1000 SEED=n EVENTS=n PACKETS=n (tests/netns/soak.sh)
+soak: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/soak
+	$(Q)MINUTES=$(or $(MINUTES),30) TENANTS=$(or $(TENANTS),1000) LAB_LOGS=$(BUILD)/log/soak \
+		REPORT=$(BUILD)/soak.json tests/netns/soak.sh
 
 bench-tenants: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
@@ -334,6 +342,7 @@ help:
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
 	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests'
 	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
+	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
 	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
@@ -352,7 +361,7 @@ help:
 
 .PHONY: FORCE all deps tests demo check check-unit check-net check-differential levels asan tsan \
 	lint bench benches bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count \
-	install deb check-deb clean help check-fuzz fuzz fuzzers fuzz-keep coverage valgrind
+	install deb check-deb clean help check-fuzz fuzz fuzzers fuzz-keep coverage valgrind soak
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor

@@ -437,6 +437,7 @@ bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
 {
 	const struct file_entry *e = entries_find(&r->in.entries, name);
 	struct fault_list faults = { 0 };
+	bool refused;
 	size_t i = 0;
 
 	if (!e || !e->refused)
@@ -444,12 +445,12 @@ bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
 	intake_explain(&r->in, e, &faults);
 	while (i < faults.n && faults.faults[i].warning)
 		i++;
-	if (i < faults.n)
+	/* Nothing is wrong with it any more: it was mended just now, and is about to be read. */
+	refused = i < faults.n;
+	if (refused)
 		(void)fault_format(&faults.faults[i], why, room);
-	else
-		(void)snprintf(why, room, "the log of berthd says why");
 	fault_list_free(&faults);
-	return true;
+	return refused;
 }
 
 struct name_visit {
