@@ -237,6 +237,8 @@ static void on_alarm(void *arg)
 	struct reload *r = arg;
 	struct timespec now;
 
+	/* Perhaps we were suspended: the kernel tells of that as of a clock that was set. */
+	workers_look(r->in.enforce.ws);
 	expiry_run(&r->in);
 	if (!r->in.enforce.gateway)
 		return;

@@ -758,6 +758,13 @@ int workers_silent(struct workers *ws)
 	return silent;
 }
 
+void workers_look(struct workers *ws)
+{
+	/* Whoever is woken sets his timer anew. */
+	for (unsigned i = 0; i < ws->n; i++)
+		wake(ws->worker[i]);
+}
+
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
 {
 	const struct worker *w = ws->worker[i];
