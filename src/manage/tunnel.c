@@ -319,6 +319,12 @@ static bool is_in_between(const struct tunnel *t, enum stage stage, int err)
 	return stage == STAGE_NAMESPACE && err == -EINVAL && t->said_err != -EINVAL;
 }
 
+/* Nobody tells when there is enough again. */
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
 /* Failed: says so, and tries again where no event will tell us to. */
 static void fail(struct tunnel *t, enum stage stage, int err,
 		 const struct tunnel_link_failure *failure, bool again)
@@ -327,7 +333,7 @@ static void fail(struct tunnel *t, enum stage stage, int err,
 
 	unmake(t);
 	/* Not begun anew by what happens meanwhile: on a busy machine that never ends. */
-	if (!in_between && stage == STAGE_NAMESPACE)
+	if (!in_between && stage == STAGE_NAMESPACE && !is_shortage(err))
 		uv_timer_stop(&t->retry);
 	else if (!uv_is_active((uv_handle_t *)&t->retry))
 		uv_timer_again(&t->retry);
