@@ -307,6 +307,30 @@ alice_is_well "descriptors again"
 check "descriptors again: none is lost" lab_wait 15 "them" has_fds gw "$open"
 lab_say "              $(lab_since gw | grep -E 'open files|again' | tail -n 3 | cut -c1-150)"
 
+# ---- sockets --------------------------------------------------------------------------------------
+
+lab_mark gw
+rm "$CONTROL" "$(lab_uapi "$GW")"
+check "sockets are deleted: said" lab_wait_log gw 'control: somebody has removed this socket'
+check "sockets are deleted: berth is answered" lab_wait 5 "an answer" "$BERTH" show alice --control "$CONTROL"
+check "sockets are deleted: for root alone" is "$(stat -c %a "$CONTROL")" 600
+alice_is_well "sockets are deleted"
+# As long as it is somebody else's, it stays so.
+lab_start squatter vps "$PYTHON" -uc 'import os, socket, sys, signal
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1] + ".his")
+s.listen()
+os.rename(sys.argv[1] + ".his", sys.argv[1])
+print("there")
+signal.pause()' "$CONTROL"
+lab_wait_log squatter there
+check "another's socket in its place: said whose" lab_wait_log gw 'control.*python'
+lab_wait 2 "two attempts" false >/dev/null || :
+check "another's socket in its place: once" said_times 'control.*python' 1
+lab_stop squatter
+check "another's socket in its place: gone with him" \
+	lab_wait 5 "an answer" "$BERTH" show alice --control "$CONTROL"
+
 # ---- threads ---------------------------------------------------------------------------------------
 
 # Good first initiations of strangers, whose tenants there are none of: as far as mac1 goes.
