@@ -340,7 +340,8 @@ clean:
 help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
-	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests'
+	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests,'
+	@echo '                  ONLY=kill KILLS=100 SEED=n kills more often than the ten times of check'
 	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
 	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'

@@ -100,7 +100,6 @@ static void give_up(struct peer *peer, struct session *session)
 	struct endpoint where = { 0 };
 
 	counter_add(&peer->dp->handshakes.unanswered, 1);
-
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_event(LOG_LEVEL_DEBUG, peer->name, "unanswered", drop_name(DROP_HANDSHAKE_TIMEOUT),
 		  "%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
@@ -762,6 +761,12 @@ int workers_silent(struct workers *ws)
 		if (!answers(ws->worker[i]))
 			silent = (int)i;
 	return silent;
+}
+
+void workers_look(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->n; i++)
+		wake(ws->worker[i]); /* who sets his timer anew */
 }
 
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
