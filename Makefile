@@ -63,7 +63,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker)
+	tenants tenants-null micro revoke churn scale asker malice flood soak)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -77,9 +77,13 @@ $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
+$(BUILD)/bench/malice: $(call bench-obj,malice crowd load)
+$(BUILD)/bench/flood: $(call bench-obj,flood flood_kinds crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
+$(BUILD)/bench/soak: $(call bench-obj,soak soak_plan soak_files soak_wire soak_packet soak_traffic \
+	soak_hostile soak_account soak_watch crowd memory solicit load)
 $(BENCH): $(foreach d,$(DIRS),$(call arch-of,$(d)))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -103,6 +107,7 @@ FAKES_receive := $(LAB)
 FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
+FAKES_isolate := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
 FAKES_device := $(LAB)
@@ -160,7 +165,7 @@ export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
 	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
-	tunnel-follow tunnel-routes routes uplinks
+	tunnel-follow tunnel-routes routes uplinks differential
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -183,11 +188,21 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
+DIFFERENTIAL := $(BUILD)/tests/differential/differential
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker soak) $(DIFFERENTIAL)
+
+$(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
+		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
 
+# Other cases each time, unless told: SEED=n CASES=n.
+check-differential: all $(DIFFERENTIAL)
+	$(Q)CASES=$(or $(CASES),30000) SEED=$(or $(SEED),$(shell date +%s)) LIMIT=$(or $(LIMIT),1200) \
+		bash tests/netns/differential.sh
 # A short run of all in `make check`, a long one by itself.
 check-fuzz: FUZZ_SECONDS ?= 2
 fuzz: FUZZ_SECONDS ?= 1800
@@ -247,6 +262,12 @@ bench: deps
 	$(Q)tools/bench/bench
 	$(Q)PARTS=cost tools/bench/bench-limits
 
+# MINUTES=30 TENANTS=1000 SEED=n EVENTS=n PACKETS=n (tests/netns/soak.sh)
+soak: deps
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/soak
+	$(Q)MINUTES=$(or $(MINUTES),30) TENANTS=$(or $(TENANTS),1000) LAB_LOGS=$(BUILD)/log/soak \
+		REPORT=$(BUILD)/soak.json tests/netns/soak.sh
+
 bench-tenants: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale
 	$(Q)tools/bench/bench-tenants
@@ -254,6 +275,10 @@ bench-tenants: deps
 bench-ndp: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
 	$(Q)tools/bench/bench-ndp
+
+bench-floods: deps
+	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,flood scale asker)
+	$(Q)tools/bench/bench-floods
 
 bench-limits: deps
 	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,berthd-police delay)
@@ -316,7 +341,10 @@ clean:
 help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
-	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests'
+	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests,'
+	@echo '                  ONLY=kill KILLS=100 SEED=n kills more often than the ten times of check'
+	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
+	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
 	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
@@ -324,6 +352,7 @@ help:
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
+	@echo 'make bench-floods what floods of each kind leave a tenant (root)'
 	@echo 'make bench-limits what a limit does to TCP, by a queue and by dropping (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
@@ -332,9 +361,9 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net check-fuzz fuzz fuzzers fuzz-keep \
-	levels coverage valgrind asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
+.PHONY: FORCE all deps tests demo check check-unit check-net check-differential levels asan tsan \
+	lint bench benches bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count \
+	install deb check-deb clean help check-fuzz fuzz fuzzers fuzz-keep coverage valgrind soak
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor

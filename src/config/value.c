@@ -122,6 +122,17 @@ int value_announce(const struct rules_where *where, const char *text, enum annou
 	return err;
 }
 
+int value_isolate(const struct rules_where *where, const char *text, enum isolate *out)
+{
+	static const char *const words[] = { "no", "yes" };
+	unsigned i;
+	int err = value_choice(where, text, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		*out = i ? ISOLATE_YES : ISOLATE_NO;
+	return err;
+}
+
 bool value_is_ifname(const char *text)
 {
 	size_t len = strlen(text);

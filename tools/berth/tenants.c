@@ -266,6 +266,8 @@ static void print_tenant(const json_t *tenant)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
 	if (mtu)
 		people_field("MTU", "%" PRIu64, mtu);
+	if (json_is_true(json_object_get(tenant, "isolated")))
+		people_field("isolated", "from all other tenants");
 	print_rate("rate up", tenant, "rate_up");
 	print_rate("rate down", tenant, "rate_down");
 	quota_print(tenant);
