@@ -3,17 +3,10 @@
  * libFuzzer: what a gateway lets a tenant send, of anything. The input is an inner packet,
  * of somebody whose AllowedIPs are all addresses.
  *
- *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *		-DURCU_INLINE_SMALL_FUNCTIONS tests/fuzz/fuzz_border.c src/path/border.c \
- *		src/table/allowedips.c src/table/hostmap.c src/base/prefix.c \
- *		$(pkg-config --cflags --libs liburcu-qsbr libsodium)
+ * Length: 2000
  */
-#include <arpa/inet.h>
-#include <stdlib.h>
-
 #include "../../src/path/border.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static struct datapath dp = { .gateway = true };
 static struct peer peer;
