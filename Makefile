@@ -113,6 +113,12 @@ FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
 FAKES_berth_freeaddress := tools/berth/freeaddress.c
 FAKES_berth_decide := $(addprefix tools/berth/,decide.c machine.c freeaddress.c)
 FAKES_berth_files := $(addprefix tools/berth/,draft.c homefile.c newfile.c revoked.c)
+# Memory that runs out.
+FAKES_nomem_config := tests/nomem.c
+FAKES_nomem_table := tests/nomem.c
+FAKES_nomem_path := tests/nomem.c $(LAB)
+FAKES_nomem_reload := $(addprefix tests/,nomem.c fake_device.c)
+FAKES_nomem_manage := tests/nomem.c
 
 # A percent sign would be the rule's own, a colon its end: hence a function.
 fakes-of = $(addprefix $(BUILD)/,$(FAKES_$(1):.c=.o))

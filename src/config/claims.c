@@ -302,6 +302,11 @@ const char *claims_holder(const struct claims *claims, const struct prefix *rang
 	return found ? holder_of(*found)->name : NULL;
 }
 
+bool claims_has(const struct claims *claims, const char *name)
+{
+	return find_name(claims, name) != NULL;
+}
+
 struct claims *claims_new(void)
 {
 	return calloc(1, sizeof(struct claims));
