@@ -310,7 +310,7 @@ void device_close(struct device *dev)
 	handshake_drain(dev->ws->handshake);
 	device_take_learned(dev);
 	publish_identity(dev, NULL);
-	rcu_barrier();
+	rcu_settle();
 	drop_socket_set(dev->sockets);
 	free_queues(dev);
 	peertable_free(dev->dp.table);

@@ -61,12 +61,12 @@ void device_take_learned(struct device *dev)
 	rcu_turn_end();
 }
 
-void device_recall(struct device *dev, struct peer *peer, const struct change *c)
+int device_recall(struct device *dev, struct peer *peer, const struct change *c)
 {
 	struct device_recalled known = { 0 };
 
 	if (!dev->memory.recall)
-		return;
+		return 0;
 	/* One with this very key may have been removed a moment ago. */
 	take_learned(dev);
 	dev->memory.recall(dev->memory.arg, c->key, c->name, &known);
@@ -76,7 +76,7 @@ void device_recall(struct device *dev, struct peer *peer, const struct change *c
 		known.endpoint = (struct endpoint){ 0 };
 	learned_recall(peer, &known.endpoint, known.timestamp);
 	learned_recall_counts(peer, &known.counts);
-	device_recall_quota(peer, c, &known.counts);
+	return device_recall_quota(peer, c, &known.counts);
 }
 
 int device_call(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])

@@ -177,11 +177,14 @@ struct peer *peer_new(struct peer_group *group, struct datapath *dp,
 must_check bool peer_ref(struct peer *peer);
 void peer_unref(struct peer *peer);
 
+/* Makes what these limits need, without setting them. 0 or -ENOMEM. Control thread. */
+must_check int peer_make_limit(struct peer *peer, const struct limits *limits);
+
 /*
- * Its limits from now on. True in *waiting: packets wait for their rate, and the home worker
- * is to look at once (PEER_WORK_RELEASE). 0 or -ENOMEM. Control thread.
+ * Its limits from now on, after peer_make_limit(). True: packets wait for their rate, and the
+ * home worker is to look at once (PEER_WORK_RELEASE). Control thread.
  */
-must_check int peer_set_limits(struct peer *peer, const struct limits *limits, bool *waiting);
+must_check bool peer_set_limits(struct peer *peer, const struct limits *limits);
 
 /*
  * First phase of removal: no session, no keys, no endpoint, and none ever
