@@ -15,6 +15,7 @@
 
 static struct nomem own;
 struct nomem *nomem = &own;
+_Thread_local volatile int nomem_spared;
 static bool trace;
 
 /* The allocator's own: glibc's, or that of a sanitizer. */
@@ -38,14 +39,21 @@ static void show(void)
 	backtrace_symbols_fd(frames, backtrace(frames, 16), STDERR_FILENO);
 }
 
+static bool counts(uint64_t thread)
+{
+	uint64_t only = atomic_load(&nomem->thread);
+
+	return (!only || only == thread) && atomic_load(&nomem->but) != thread;
+}
+
 /* Is it this call's turn to fail? */
 static bool refuse(void)
 {
 	uint64_t at, every, n;
 
-	if (!atomic_load(&nomem->on))
+	if (!atomic_load(&nomem->on) || nomem_spared)
 		return false;
-	if (atomic_load(&nomem->thread) && atomic_load(&nomem->thread) != nomem_thread())
+	if (!counts(nomem_thread()))
 		return false;
 	at = atomic_load(&nomem->at);
 	every = atomic_load(&nomem->every);
@@ -71,6 +79,16 @@ void *malloc(size_t size)
 	REAL(malloc);
 
 	return refuse() ? NULL : given(real(size));
+}
+
+void *nomem_spare(size_t size)
+{
+	void *block;
+
+	nomem_spared++;
+	block = malloc(size);
+	nomem_spared--;
+	return block;
 }
 
 void *calloc(size_t n, size_t size)

@@ -14,6 +14,7 @@
 #define BERTH_TESTS_NOMEM_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Any thread; 64 bit each, in the file in this order. */
@@ -23,13 +24,20 @@ struct nomem {
 	_Atomic uint64_t every;  /* and each so many calls after it; 0: it alone */
 	_Atomic uint64_t calls;  /* that were counted */
 	_Atomic uint64_t failed; /* of them */
-	_Atomic uint64_t thread; /* the only one that counts; 0: all do */
+	_Atomic uint64_t thread; /* the only one that counts; 0: all do, */
+	_Atomic uint64_t but;    /* except this one; 0: none */
 	_Atomic int64_t live;    /* blocks that were given out and not back, always counted */
 };
 
 extern struct nomem *nomem;
 
-/* This thread, for nomem->thread. */
+/* This thread, for nomem->thread and nomem->but. */
 uint64_t nomem_thread(void);
+
+/* More than 0: what this thread asks for it gets, uncounted. Compilers believe malloc() blind to it. */
+extern _Thread_local volatile int nomem_spared;
+
+/* malloc() that does not fail, for what stands in for the kernel. Freed as any other. */
+void *nomem_spare(size_t size);
 
 #endif

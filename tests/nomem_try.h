@@ -12,9 +12,15 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nomem.h"
+
+/* Whose allocations fail. The test's own thread may call lab functions only where it is spared. */
+enum nomem_where { NOMEM_HERE, NOMEM_ELSEWHERE, NOMEM_ANYWHERE };
 
 /* What is to be tried. All but work have all the memory they want, and may be NULL. */
 struct nomem_work {
@@ -26,18 +32,19 @@ struct nomem_work {
 	void (*check)(int err);
 	/* Undoes it all, and waits until what is freed later is freed. */
 	void (*after)(void);
-	bool all_threads; /* those of others fail, too */
+	enum nomem_where where;
 	int or_else;      /* another error by which it may fail than -ENOMEM; 0: none */
 };
 
 /* The first is the one to be seen in messages; every 0: that one alone. */
-static inline void nomem_arm(uint64_t at, uint64_t every, bool all_threads)
+static inline void nomem_arm(uint64_t at, uint64_t every, enum nomem_where where)
 {
 	atomic_store(&nomem->at, at);
 	atomic_store(&nomem->every, every);
 	atomic_store(&nomem->calls, 0);
 	atomic_store(&nomem->failed, 0);
-	atomic_store(&nomem->thread, all_threads ? 0 : nomem_thread());
+	atomic_store(&nomem->thread, where == NOMEM_HERE ? nomem_thread() : 0);
+	atomic_store(&nomem->but, where == NOMEM_ELSEWHERE ? nomem_thread() : 0);
 	atomic_store(&nomem->on, 1);
 }
 
@@ -55,16 +62,39 @@ static inline void nomem_check_error(const struct nomem_work *w, uint64_t at, ui
 		      "%s, allocation %lu%s: error %d", w->name, at, every ? " and on" : "", err);
 }
 
-/* Once, with that allocation failing. False: there was none of that number. */
-static inline bool nomem_once(const struct nomem_work *w, uint64_t at, uint64_t every)
+enum { NOMEM_WAIT_MS = 10000 };
+
+/*
+ * Are there no more blocks than *live? Tables of liburcu are freed by a thread of its own, so it
+ * may take a moment; and there may be less, when those of the time before were still there.
+ */
+static inline int64_t nomem_lost(int64_t *live)
 {
-	int64_t live = atomic_load(&nomem->live);
+	int64_t now = atomic_load(&nomem->live);
+
+	for (int i = 0; now > *live && i < NOMEM_WAIT_MS; i++) {
+		usleep(1000);
+		now = atomic_load(&nomem->live);
+	}
+	if (now > *live)
+		return now - *live;
+	*live = now;
+	return 0;
+}
+
+/* Once, with that allocation failing. False: there was none of that number. */
+static inline bool nomem_once(const struct nomem_work *w, uint64_t at, uint64_t every,
+			      int64_t *live)
+{
 	uint64_t failed;
+	int64_t lost;
 	int err;
 
+	if (getenv("NOMEM_TRACE"))
+		fprintf(stderr, "%s: allocation %lu%s\n", w->name, at, every ? " and on" : "");
 	if (w->before)
 		w->before();
-	nomem_arm(at, every, w->all_threads);
+	nomem_arm(at, every, w->where);
 	err = w->work();
 	failed = nomem_disarm();
 	nomem_check_error(w, at, every, err);
@@ -80,15 +110,16 @@ static inline bool nomem_once(const struct nomem_work *w, uint64_t at, uint64_t 
 	}
 	if (w->after)
 		w->after();
-	live = atomic_load(&nomem->live) - live;
-	ck_assert_msg(!live, "%s, allocation %lu%s: %ld blocks are lost", w->name, at,
-		      every ? " and on" : "", (long)live);
+	lost = nomem_lost(live);
+	ck_assert_msg(!lost, "%s, allocation %lu%s: %ld blocks are lost", w->name, at,
+		      every ? " and on" : "", (long)lost);
 	return failed;
 }
 
 /* How many allocations have failed in turn: none is a test that tests nothing. */
 static inline uint64_t nomem_try(const struct nomem_work *w)
 {
+	int64_t live;
 	uint64_t n = 0;
 	int err;
 
@@ -103,8 +134,9 @@ static inline uint64_t nomem_try(const struct nomem_work *w)
 		if (w->after)
 			w->after();
 	}
+	live = atomic_load(&nomem->live);
 	for (uint64_t every = 0; every < 2; every++)
-		for (uint64_t at = 1; nomem_once(w, at, every); at++)
+		for (uint64_t at = 1; nomem_once(w, at, every, &live); at++)
 			n++;
 	ck_assert_msg(n, "%s: allocates nothing", w->name);
 	return n;

@@ -125,11 +125,11 @@ START_TEST(test_tables)
 	struct index_table *indices;
 	struct peertable *peers;
 
-	nomem_arm(1, 0, false);
+	nomem_arm(1, 0, NOMEM_HERE);
 	indices = index_table_new();
 	ck_assert_uint_eq(nomem_disarm(), 1);
 	ck_assert_ptr_null(indices);
-	nomem_arm(1, 0, false);
+	nomem_arm(1, 0, NOMEM_HERE);
 	peers = peertable_new();
 	ck_assert_uint_eq(nomem_disarm(), 1);
 	ck_assert_ptr_null(peers);
@@ -138,7 +138,7 @@ END_TEST
 
 START_TEST(test_tables_end)
 {
-	nomem_arm(2, 0, false);
+	nomem_arm(2, 0, NOMEM_HERE);
 	(void)!index_table_new();
 }
 END_TEST
@@ -241,7 +241,7 @@ START_TEST(test_log)
 	ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
 	log_error("warm");
 	ck_assert_int_gt(read(ends[0], text, sizeof(text) - 1), 0);
-	nomem_arm(1, 1, true);
+	nomem_arm(1, 1, NOMEM_ANYWHERE);
 	log_event(LOG_LEVEL_ERROR, "alice", "failed", "no memory", "tenant %s: %s of %d bytes",
 		  "alice", "no memory", 4096);
 	ck_assert_uint_eq(nomem_disarm(), 0);

@@ -240,6 +240,12 @@ out:
 	return session;
 }
 
+bool peer_lacks_session(struct peer *peer)
+{
+	return !rcu_read(&peer->session) && !peer_is_held(peer) &&
+	       !atomic_load_explicit(&peer->dead, memory_order_relaxed);
+}
+
 unsigned peer_drop_session(struct peer *peer)
 {
 	unsigned n_staged;

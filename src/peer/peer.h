@@ -212,6 +212,9 @@ static inline bool peer_is_held(const struct peer *peer)
 /* The peer's session, made if there is none. NULL: dead, held, or no memory. RCU turn, any thread. */
 struct session *peer_session(struct peer *peer, uint64_t now);
 
+/* Has none, and might have one: there was no memory, or no wish for one yet. RCU turn. */
+bool peer_lacks_session(struct peer *peer);
+
 /*
  * Gives the session back with its keys and all that is staged; returns how many
  * packets that were. Any thread, RCU turn.
