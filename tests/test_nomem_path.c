@@ -307,7 +307,10 @@ static void meet(void)
 	lab_start_acquainted(&lab, NULL);
 }
 
-/* Three packets wait for the handshake, and then a fourth goes the other way. */
+/*
+ * Three packets wait for the handshake. None goes the other way: on a clock of whole seconds
+ * two that begin together would do so for ever.
+ */
 static int talk(void)
 {
 	uint8_t packet[100];
@@ -315,9 +318,6 @@ static int talk(void)
 
 	for (int i = 0; i < 3; i++)
 		lab_tun_in(&lab, &lab.home, packet, len);
-	lab_carry(&lab);
-	len = lab_packet(packet, "10.0.0.1", "10.0.0.2", sizeof(packet));
-	lab_tun_in(&lab, &lab.gate, packet, len);
 	lab_carry(&lab);
 	return 0;
 }
