@@ -20,7 +20,8 @@ struct intake {
 	size_t n_refused; /* files that are not in force as they are */
 	void (*changed)(void *arg); /* some files have been dealt with; NULL: nobody asks */
 	void *changed_arg;
-	bool doubts;      /* a scan has seen what is believed when it is seen again */
+	bool doubts;  /* a scan has seen what is believed when it is seen again */
+	bool starved; /* memory was missing: all is to be looked at again */
 };
 
 /*

@@ -97,7 +97,9 @@ static void revoke_gone(struct reload *r, const struct folder *folder)
 
 	g.names = calloc(r->in.entries.n + 1, sizeof(*g.names));
 	if (!g.names) {
-		log_error("%s: no memory to see which tenants are gone", r->in.folder);
+		log_error("%s: no memory to see which tenants are gone; tried again",
+			  r->in.folder);
+		r->in.starved = true;
 		return;
 	}
 	entries_each(&r->in.entries, gather_gone, &g);
@@ -123,6 +125,16 @@ static void tell_read(struct reload *r)
 		r->read_all(r->read_all_arg);
 }
 
+static void on_second_look(uv_timer_t *timer);
+
+/* What was doubtful is looked at again, and what memory was missing for. */
+static void look_again(struct reload *r)
+{
+	if (r->in.doubts || r->in.starved)
+		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
+	r->in.doubts = r->in.starved = false;
+}
+
 static void begin_scan(struct reload *r, bool everything)
 {
 	struct fault_list faults = { 0 };
@@ -146,8 +158,13 @@ static void begin_scan(struct reload *r, bool everything)
 	}
 	(void)complain_faults(&r->said_folder, NULL, &faults);
 	fault_list_free(&faults);
+	if (err == -ENOMEM) {
+		log_error("%s: no memory to read it; tried again", r->in.folder);
+		r->in.starved = true;
+	}
 	if (err) {
 		folder_free(&folder);
+		look_again(r);
 		tell_read(r);
 		return; /* all tenants stay as they are */
 	}
@@ -159,7 +176,10 @@ static void begin_scan(struct reload *r, bool everything)
 
 static void on_second_look(uv_timer_t *timer)
 {
-	begin_scan(timer->data, false);
+	struct reload *r = timer->data;
+
+	intake_settle(&r->in);
+	begin_scan(r, false);
 }
 
 static void on_scanned(void *arg)
@@ -172,9 +192,7 @@ static void on_scanned(void *arg)
 			 r->in.enforce.tunnels,
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
-	if (r->in.doubts)
-		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
-	r->in.doubts = false;
+	look_again(r);
 	if (!r->again) {
 		tell_read(r);
 		return;
@@ -227,6 +245,8 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 		begin_scan(r, false);
 	else
 		intake_names(&r->in, dirfd, now, n_now, false);
+	if (!r->scan.running)
+		look_again(r);
 	if (dirfd >= 0)
 		close(dirfd);
 	free(now);
@@ -238,6 +258,8 @@ static void on_alarm(void *arg)
 	struct timespec now;
 
 	expiry_run(&r->in);
+	if (!r->scan.running)
+		look_again(r);
 	if (!r->in.enforce.gateway)
 		return;
 	clock_realtime(&now);
