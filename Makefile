@@ -130,6 +130,11 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
 
+# An allocator that refuses, for LD_PRELOAD.
+$(BUILD)/tests/nomem.so: tests/nomem.c tests/nomem.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
+
 ifeq ($(BUILD),build)
 build/asan/%: FORCE
 	$(Q)$(MAKE) BUILD=build/asan SANITIZE=address,undefined $@
@@ -168,10 +173,13 @@ check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale) $(BUILD)/tests/nomem.so
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
+
+check-nomem: all $(PLAYERS)
+	$(Q)STARTS=$(or $(STARTS),400) LOGS=$(BUILD)/log ONLY=nomem LAB_SLOW=8 tests/run-net
 
 levels:
 	$(Q)tools/levels
@@ -268,6 +276,7 @@ help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
 	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make check-nomem  berthd starts 400 times, each with another allocation failing (root)'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
@@ -281,7 +290,7 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
+.PHONY: FORCE all deps tests demo check check-unit check-net check-nomem levels asan tsan lint bench benches \
 	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
