@@ -193,6 +193,8 @@ static int start_all(void)
 	}
 	rcu_register_thread();
 	rcu_turn_end();
+	/* It ends the process if it has no memory for this: now, and not at the first revocation. */
+	(void)get_default_call_rcu_data();
 	return 0;
 }
 
