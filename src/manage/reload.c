@@ -292,8 +292,10 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 	struct reload *r = calloc(1, sizeof(*r));
 	int err = -ENOMEM;
 
-	if (!r)
+	if (!r) {
+		log_error("cannot watch %s: %s", router->tenants, strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	*r = (struct reload){ .starting = true };
 	r->in.folder = router->tenants;
 	r->in.enforce = (struct enforce){ .loop = loop,
@@ -302,8 +304,10 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 					  .gateway = gateway,
 					  .claims = claims_new(),
 					  .starting = true };
-	if (!r->in.enforce.claims)
+	if (!r->in.enforce.claims) {
+		log_error("cannot watch %s: %s", router->tenants, strerror(ENOMEM));
 		goto free_r;
+	}
 	entries_init(&r->in.entries);
 	err = alarm_open(&r->alarm, loop, on_alarm, r);
 	if (err) {

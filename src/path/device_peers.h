@@ -52,8 +52,8 @@ must_check int device_recall(struct device *dev, struct peer *peer, const struct
  * quota has become news since, each step once per period.
  */
 void device_tell_quota(struct peer *peer);
-/* What was used of the quota that c gives to a peer which nobody can find yet. 0 or -ENOMEM. */
-must_check int device_recall_quota(struct peer *peer, const struct change *c,
-				   const struct saved_counts *counts);
+/* What was used of the quota that c gives to a peer which nobody can find yet; its limit is made. */
+void device_recall_quota(struct peer *peer, const struct change *c,
+			 const struct saved_counts *counts);
 
 #endif

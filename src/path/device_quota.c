@@ -51,22 +51,17 @@ void device_tell_quota(struct peer *peer)
 	}
 }
 
-int device_recall_quota(struct peer *peer, const struct change *c,
-			const struct saved_counts *counts)
+void device_recall_quota(struct peer *peer, const struct change *c,
+			 const struct saved_counts *counts)
 {
 	struct timespec now;
-	int err;
 
 	if (!(c->flags & PEER_HAS_LIMITS) || !c->limits.quota.bytes)
-		return 0;
-	err = peer_make_limit(peer, &c->limits);
-	if (err)
-		return err;
+		return;
 	(void)!peer_set_limits(peer, &c->limits); /* nothing waits yet */
 	clock_realtime(&now);
 	meter_recall(&rcu_read(&peer->limit)->meter, counts->quota_used, counts->quota_start,
 		     now.tv_sec);
-	return 0;
 }
 
 /* What is used begins at nothing: that is news, and what waits may go. RCU turn. */
