@@ -12,6 +12,7 @@
 #include "../src/manage/lookup.h"
 #include "../src/manage/rope.h"
 #include "../src/manage/statefile.h"
+#include "../src/manage/statestore.h"
 #include "../src/manage/uapi.h"
 #include "../src/manage/watch.h"
 #include "../tun/netlink.h"
@@ -166,6 +167,50 @@ START_TEST(test_record)
 }
 END_TEST
 
+/* All that was written is read, or it is said that it was not. */
+
+static struct statestore store;
+static size_t n_read;
+
+static void on_record(void *arg, const struct statefile_record *record)
+{
+	(void)arg, (void)record;
+	n_read++;
+}
+
+static int load_state(void)
+{
+	struct fault_list faults = { 0 };
+	int err;
+
+	n_read = 0;
+	err = statestore_load(&store, "state", &faults, on_record, NULL);
+	if (!err && n_read != 3)
+		err = -EPROTO;
+	fault_list_free(&faults);
+	return err;
+}
+
+START_TEST(test_state)
+{
+	static const struct nomem_work w = { .name = "state files", .work = load_state };
+	struct statefile_record records[3] = { 0 };
+	char folder[] = "/tmp/berth-nomem-XXXXXX", path[64];
+	size_t len;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	for (uint8_t i = 0; i < 3; i++)
+		records[i] = (struct statefile_record){ .key = { i + 1 }, .name = "alice",
+							.timestamp = { 0x40, i } };
+	ck_assert_int_eq(statestore_open(&store, folder), 0);
+	ck_assert_int_eq(statestore_write(&store, records, 3, &len), 0);
+	ck_assert_uint_ge(nomem_try(&w), 2);
+	statestore_close(&store);
+	(void)snprintf(path, sizeof(path), "rm -rf %s", folder);
+	ck_assert_int_eq(system(path), 0);
+}
+END_TEST
+
 /* Names: answered, or an error; and the thread never hangs. libuv's own it cannot do without. */
 
 static uv_loop_t loop;
@@ -300,6 +345,7 @@ int main(void)
 	tcase_add_test(tcase, test_json);
 	tcase_add_test(tcase, test_rope);
 	tcase_add_test(tcase, test_record);
+	tcase_add_test(tcase, test_state);
 	tcase_add_test(tcase, test_lookup);
 	tcase_add_test(tcase, test_watch);
 	suite_add_tcase(suite, tcase);
