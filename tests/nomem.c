@@ -19,11 +19,62 @@ _Thread_local volatile int nomem_spared;
 static bool trace;
 
 /* The allocator's own: glibc's, or that of a sanitizer. */
-#define REAL(name)                                                   \
-	static __typeof__(name) *real;                               \
-								     \
-	if (!real)                                                   \
-		real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+static struct {
+	void *(*malloc)(size_t);
+	void *(*calloc)(size_t, size_t);
+	void *(*realloc)(void *, size_t);
+	void *(*aligned_alloc)(size_t, size_t);
+	int (*posix_memalign)(void **, size_t, size_t);
+	void (*free)(void *);
+	void *(*mmap)(void *, size_t, int, int, int, off_t);
+} real;
+
+/*
+ * Where they are is asked of the dynamic linker, which asks for memory itself: it gets some of
+ * this. Only before main(), on one thread; never given back.
+ */
+static _Alignas(16) char early[16384];
+static size_t early_used;
+static bool finding, found;
+
+static void *find(const char *name)
+{
+	return dlsym(RTLD_NEXT, name);
+}
+
+/* False: that is what is being done. */
+static bool find_all(void)
+{
+	if (found || finding)
+		return found;
+	finding = true;
+	*(void **)&real.malloc = find("malloc");
+	*(void **)&real.calloc = find("calloc");
+	*(void **)&real.realloc = find("realloc");
+	*(void **)&real.aligned_alloc = find("aligned_alloc");
+	*(void **)&real.posix_memalign = find("posix_memalign");
+	*(void **)&real.free = find("free");
+	*(void **)&real.mmap = find("mmap");
+	found = true;
+	return true;
+}
+
+/* Zeroed, as nobody has had it before. */
+static void *early_block(size_t size)
+{
+	void *block = &early[early_used];
+
+	size = (size + 15) & ~(size_t)15;
+	if (size > sizeof(early) - early_used)
+		return NULL;
+	early_used += size;
+	return block;
+}
+
+static bool is_early(const void *block)
+{
+	return (const char *)block >= early && (const char *)block < early + sizeof(early);
+}
 
 uint64_t nomem_thread(void)
 {
@@ -76,9 +127,9 @@ static void *given(void *block)
 
 void *malloc(size_t size)
 {
-	REAL(malloc);
-
-	return refuse() ? NULL : given(real(size));
+	if (!find_all())
+		return early_block(size);
+	return refuse() ? NULL : given(real.malloc(size));
 }
 
 void *nomem_spare(size_t size)
@@ -93,38 +144,38 @@ void *nomem_spare(size_t size)
 
 void *calloc(size_t n, size_t size)
 {
-	REAL(calloc);
-
-	return refuse() ? NULL : given(real(n, size));
+	if (!find_all())
+		return early_block(n * size);
+	return refuse() ? NULL : given(real.calloc(n, size));
 }
 
 /* A block that grows stays one; realloc(3) to nothing is not for anybody here. */
 void *realloc(void *block, size_t size)
 {
 	void *grown;
-	REAL(realloc);
 
+	if (!find_all() || is_early(block))
+		abort();
 	if (refuse())
 		return NULL;
-	grown = real(block, size);
+	grown = real.realloc(block, size);
 	return block ? grown : given(grown);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-	REAL(aligned_alloc);
-
-	return refuse() ? NULL : given(real(alignment, size));
+	(void)find_all();
+	return refuse() ? NULL : given(real.aligned_alloc(alignment, size));
 }
 
 int posix_memalign(void **out, size_t alignment, size_t size)
 {
 	int err;
-	REAL(posix_memalign);
 
+	(void)find_all();
 	if (refuse())
 		return ENOMEM;
-	err = real(out, alignment, size);
+	err = real.posix_memalign(out, alignment, size);
 	if (!err)
 		(void)given(*out);
 	return err;
@@ -132,19 +183,18 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 
 void free(void *block)
 {
-	REAL(free);
-
-	if (block)
-		atomic_fetch_sub(&nomem->live, 1);
-	real(block);
+	if (!block || is_early(block) || !find_all())
+		return;
+	atomic_fetch_sub(&nomem->live, 1);
+	real.free(block);
 }
 
 /* Not counted as a block: it may be given back piece by piece. */
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	REAL(mmap);
-
-	return refuse() ? MAP_FAILED : real(addr, len, prot, flags, fd, offset);
+	if (!find_all())
+		return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+	return refuse() ? MAP_FAILED : real.mmap(addr, len, prot, flags, fd, offset);
 }
 
 /* A file of the right size is there; without one the program goes on as ever. */

@@ -34,7 +34,7 @@ extern struct nomem *nomem;
 /* This thread, for nomem->thread and nomem->but. */
 uint64_t nomem_thread(void);
 
-/* More than 0: what this thread asks for it gets, uncounted. Compilers believe malloc() blind to it. */
+/* More than 0: what this thread asks for it gets, uncounted. Compilers believe malloc() blind. */
 extern _Thread_local volatile int nomem_spared;
 
 /* malloc() that does not fail, for what stands in for the kernel. Freed as any other. */
