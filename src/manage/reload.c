@@ -156,6 +156,8 @@ static void begin_scan(struct reload *r, bool everything)
 			  "not mounted? All tenants stay as they are; SIGHUP revokes them");
 		err = -ENODEV;
 	}
+	if (!err && !faults.n && r->said_folder)
+		log_info("%s can be read again", r->in.folder);
 	(void)complain_faults(&r->said_folder, NULL, &faults);
 	fault_list_free(&faults);
 	if (err == -ENOMEM) {
@@ -164,6 +166,8 @@ static void begin_scan(struct reload *r, bool everything)
 	}
 	if (err) {
 		folder_free(&folder);
+		if (err == -EMFILE || err == -ENFILE)
+			r->in.doubts = true;
 		look_again(r);
 		tell_read(r);
 		return; /* all tenants stay as they are */
@@ -257,6 +261,8 @@ static void on_alarm(void *arg)
 	struct reload *r = arg;
 	struct timespec now;
 
+	/* Perhaps we were suspended: the kernel tells of that as of a clock that was set. */
+	workers_look(r->in.enforce.ws);
 	expiry_run(&r->in);
 	if (!r->scan.running)
 		look_again(r);
@@ -463,6 +469,7 @@ bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
 {
 	const struct file_entry *e = entries_find(&r->in.entries, name);
 	struct fault_list faults = { 0 };
+	bool refused;
 	size_t i = 0;
 
 	if (!e || !e->refused)
@@ -470,12 +477,12 @@ bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
 	intake_explain(&r->in, e, &faults);
 	while (i < faults.n && faults.faults[i].warning)
 		i++;
-	if (i < faults.n)
+	/* Nothing is wrong with it any more: it was mended just now, and is about to be read. */
+	refused = i < faults.n;
+	if (refused)
 		(void)fault_format(&faults.faults[i], why, room);
-	else
-		(void)snprintf(why, room, "the log of berthd says why");
 	fault_list_free(&faults);
-	return true;
+	return refused;
 }
 
 struct name_visit {
