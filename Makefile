@@ -260,7 +260,8 @@ valgrind: tests
 	$(Q)tools/deps lint
 	$(Q)LOGS=$(BUILD)/valgrind LIMIT=900 CK_DEFAULT_TIMEOUT=600 CK_TIMEOUT_MULTIPLIER=20 \
 		UNDER='valgrind -q --leak-check=full --show-leak-kinds=definite \
-		--errors-for-leak-kinds=definite --error-exitcode=99' tests/run-unit \
+		--errors-for-leak-kinds=definite --error-exitcode=99 \
+		--suppressions=tests/valgrind.supp' tests/run-unit \
 		$(or $(ONLY:%=$(BUILD)/tests/test_%),$(filter-out $(NOT_VALGRIND),$(TESTS)))
 
 lint: levels
