@@ -100,7 +100,6 @@ static void give_up(struct peer *peer, struct session *session)
 	struct endpoint where = { 0 };
 
 	counter_add(&peer->dp->handshakes.unanswered, 1);
-
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_event(LOG_LEVEL_DEBUG, peer->name, "unanswered", drop_name(DROP_HANDSHAKE_TIMEOUT),
 		  "%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
@@ -444,6 +443,10 @@ static bool set_sockets(struct worker *w, struct call *call)
 {
 	struct port *port = find_port(w, call->queue);
 
+	if (!port) {
+		call->result = -ENOENT;
+		return true;
+	}
 	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
 	if (!port->closing) {
 		call->result = start_sockets(w, port, call->udp);
@@ -758,6 +761,12 @@ int workers_silent(struct workers *ws)
 		if (!answers(ws->worker[i]))
 			silent = (int)i;
 	return silent;
+}
+
+void workers_look(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->n; i++)
+		wake(ws->worker[i]); /* who sets his timer anew */
 }
 
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)
