@@ -359,11 +359,20 @@ START_TEST(two_files_with_one_key)
 	ck_assert_ptr_nonnull(strstr(why, "already in config.d/b.conf"));
 	ck_assert(!reload_refused(reload, "b", why, sizeof(why)));
 	ck_assert(!reload_refused(reload, "nobody", why, sizeof(why)));
+	/* What is said is of the file as it is, also before the loop has turned. */
+	put("a", 2, "2001:db8::2");
+	ck_assert(!reload_refused(reload, "a", why, sizeof(why)));
+	put("a", 1, "2001:db8::2");
+	ck_assert(reload_refused(reload, "a", why, sizeof(why)));
 	put("c", 0, "");
 	run("echo x >>config.d/c.conf");
 	fence();
 	ck_assert(reload_refused(reload, "c", why, sizeof(why)));
 	ck_assert_msg(strncmp(why, "config.d/c.conf:", 16) == 0, "%s", why);
+	/* Mended, and asked about before the loop has turned. */
+	put("c", 3, "2001:db8::3");
+	ck_assert(!reload_refused(reload, "c", why, sizeof(why)));
+	expect("b 0001 2001:db8::1/128;c 0003 2001:db8::3/128;");
 	run("rm config.d/c.conf");
 	expect("b 0001 2001:db8::1/128;");
 	ck_assert_uint_eq(counts().refused, 1);

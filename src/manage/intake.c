@@ -10,6 +10,7 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../config/config.h"
+#include "../config/diff.h"
 #include "../config/tenant_file.h"
 #include "complain.h"
 #include "settle.h"
@@ -30,6 +31,17 @@ static void stop_waiting(struct file_entry *e)
 }
 
 /* Reading */
+
+/* Whatever has failed may succeed when there is one again, and no event will tell of that. */
+static bool lacks_descriptors(int dirfd)
+{
+	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE;
+	close(fd);
+	return false;
+}
 
 /* The file cannot come into force as it is; what was said before it is kept. */
 static void refuse_file(struct intake *in, struct file_entry *e, const struct fault_list *faults)
@@ -112,6 +124,7 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		if (err == -ENOMEM)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
 				  "tenant %s: no memory to read its file", e->name);
+		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
 	}
 	if (err)
@@ -247,20 +260,28 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 		  (double)(clock_now() - start) / NSEC_PER_MSEC);
 }
 
+static bool says_the_same(const struct config_tenant *a, const struct config_tenant *b)
+{
+	struct change_list changes = { 0 };
+	bool same = a->kind == b->kind && !(tenant_is_tunnel(a) && diff_link(a, b)) &&
+		    !diff_tenant(a, b, &changes) && !changes.n;
+
+	change_list_free(&changes);
+	return same;
+}
+
 void intake_explain(struct intake *in, const struct file_entry *e, struct fault_list *faults)
 {
+	int dirfd = open(in->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct config_tenant *conf;
-	int dirfd;
 
-	if (e->wanted) {
-		settle_explain(in->enforce.claims, e, faults);
-		return;
-	}
-	dirfd = open(in->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return;
 	if (!tenant_file_read(&conf, dirfd, in->folder, e->name, faults)) {
-		(void)!config_check_tenant(in->enforce.router, conf, faults);
+		/* What it wanted may not be what it says by now. */
+		if (!config_check_tenant(in->enforce.router, conf, faults) && e->wanted &&
+		    says_the_same(e->wanted, conf))
+			settle_explain(in->enforce.claims, e, faults);
 		tenant_free(conf);
 	}
 	close(dirfd);

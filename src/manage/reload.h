@@ -55,7 +55,10 @@ void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg);
  */
 void reload_on_read(struct reload *r, void (*fn)(void *arg), void *arg);
 
-/* Is the file of that name not in force as it is? Then why: a sentence, cut to room - 1 bytes. */
+/*
+ * Can the file of that name not come into force as it is now? Then why: a sentence, cut to
+ * room - 1 bytes. One that was mended and is not read yet can.
+ */
 bool reload_refused(struct reload *r, const char *name, char *why, size_t room);
 
 /* The names of all that is in force, in order. */

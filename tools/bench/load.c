@@ -22,7 +22,9 @@ enum {
 	BURST_MAX = 64,
 	FIRST_RATE = 4000,        /* packets a second; everybody can do that */
 	HALVINGS = 5,
-	SOCKET_BUFFER = 16 << 20
+	SOCKET_BUFFER = 16 << 20,
+	TAKEN = 32,               /* datagrams at once */
+	DATAGRAM_MAX = 2048
 };
 
 struct sender {
@@ -44,6 +46,14 @@ uint64_t load_now(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t load_utc(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
@@ -204,6 +214,45 @@ int load_socket(const char *netns, const char *address, uint16_t port)
 	if (old >= 0)
 		load_leave(old);
 	return fd;
+}
+
+uint64_t load_stamp(struct msghdr *msg)
+{
+	struct timespec ts;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&ts, CMSG_DATA(c), sizeof(ts));
+		return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	}
+	return load_utc(); /* too late rather than too early */
+}
+
+void load_receive(int fd, void (*take)(void *arg, const struct load_datagram *d), void *arg)
+{
+	static _Alignas(struct cmsghdr) uint8_t control[TAKEN][CMSG_SPACE(sizeof(struct timespec))];
+	static uint8_t data[TAKEN][DATAGRAM_MAX];
+	struct sockaddr_storage from[TAKEN];
+	struct mmsghdr msgs[TAKEN];
+	struct iovec iov[TAKEN];
+	int n;
+
+	do {
+		for (unsigned i = 0; i < TAKEN; i++) {
+			iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
+			msgs[i].msg_hdr = (struct msghdr){ .msg_name = &from[i],
+							   .msg_namelen = sizeof(from[i]),
+							   .msg_iov = &iov[i],
+							   .msg_iovlen = 1,
+							   .msg_control = control[i],
+							   .msg_controllen = sizeof(control[i]) };
+		}
+		n = recvmmsg(fd, msgs, TAKEN, MSG_DONTWAIT, NULL);
+		for (int i = 0; i < n; i++)
+			take(arg, &(struct load_datagram){ data[i], msgs[i].msg_len, &from[i],
+							   load_stamp(&msgs[i].msg_hdr) });
+	} while (n == TAKEN);
 }
 
 void load_print(const struct load_result *r)

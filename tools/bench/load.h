@@ -78,6 +78,25 @@ uint64_t load_now(void);
  */
 int load_socket(const char *netns, const char *address, uint16_t port);
 
+/* UTC, ns. */
+uint64_t load_utc(void);
+
+struct msghdr;
+
+/* When the kernel received it (SO_TIMESTAMPNS), UTC in ns; without a stamp: now. */
+uint64_t load_stamp(struct msghdr *msg);
+
+/* What came, and when; the caller's until the next one is taken. */
+struct load_datagram {
+	uint8_t *data;
+	size_t len;
+	const void *from; /* struct sockaddr_in or sockaddr_in6, as the socket is */
+	uint64_t stamp;   /* load_stamp() */
+};
+
+/* Takes all that lies in the socket. Not from within take. */
+void load_receive(int fd, void (*take)(void *arg, const struct load_datagram *d), void *arg);
+
 /* One line of JSON on standard output. */
 void load_print(const struct load_result *r);
 

@@ -81,9 +81,9 @@ static uint64_t await_clean(struct sought *s, pid_t pid, uint64_t until)
 	uint64_t begun;
 
 	do {
-		begun = traffic_utc();
+		begun = load_utc();
 		memory_search(pid, s->after, ARRAY_SIZE(secret_names));
-	} while (!is_clean(s->after) && traffic_utc() < until);
+	} while (!is_clean(s->after) && load_utc() < until);
 	return begun;
 }
 
@@ -139,7 +139,7 @@ static void perform(struct traffic *t, const struct crowd_secrets *secrets, unsi
 	snapshot(t, began, sent);
 	traffic_sleep(WARM_MS);
 	snapshot(t, before, sent);
-	origin = traffic_utc();
+	origin = load_utc();
 	if (unlink(file))
 		load_die(file);
 	traffic_sleep(deadline);

@@ -23,14 +23,6 @@ enum {
 	TAKEN = 64
 };
 
-uint64_t traffic_utc(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 void traffic_sleep(unsigned ms)
 {
 	struct timespec ts = { ms / 1000, (long)(ms % 1000 * NSEC_PER_MSEC) };
@@ -192,19 +184,6 @@ static void take(struct traffic *t, int fd, const uint8_t *data, size_t len, uin
 	}
 }
 
-static uint64_t stamp_of(struct msghdr *msg)
-{
-	struct timespec ts;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
-			continue;
-		memcpy(&ts, CMSG_DATA(c), sizeof(ts));
-		return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	}
-	return traffic_utc(); /* too late rather than too early */
-}
-
 static void receive_from(struct traffic *t, int fd)
 {
 	_Alignas(struct cmsghdr) uint8_t control[TAKEN][CMSG_SPACE(sizeof(struct timespec))];
@@ -227,7 +206,7 @@ static void receive_from(struct traffic *t, int fd)
 		n = recvmmsg(fd, msgs, TAKEN, MSG_DONTWAIT, NULL);
 		for (int i = 0; i < n; i++)
 			take(t, fd, data[i], msgs[i].msg_len, be32toh(from[i].sin_addr.s_addr),
-			     stamp_of(&msgs[i].msg_hdr));
+			     load_stamp(&msgs[i].msg_hdr));
 	} while (n == TAKEN);
 }
 

@@ -54,8 +54,6 @@ void traffic_start(struct traffic *t);
 /* Stops sending, and receiving when the last has arrived. */
 void traffic_stop(struct traffic *t);
 
-/* UTC, ns; sleeping. */
-uint64_t traffic_utc(void);
 void traffic_sleep(unsigned ms);
 
 #endif
