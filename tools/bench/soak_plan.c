@@ -97,6 +97,9 @@ static void audit(struct soak *s, struct tenant *t)
 static void hang_up(struct soak *s, struct tenant *t)
 {
 	(void)t;
+	for (unsigned i = 0; i < s->o.tenants; i++)
+		s->counts[RESAID] += s->tenants[i].faulty;
+	s->counts[RESAID] += s->stray_files;
 	if (kill(s->o.pid, SIGHUP))
 		load_die("kill");
 	soak_count(s, RELOADS);
