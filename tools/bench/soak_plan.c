@@ -205,8 +205,9 @@ static void look(struct soak *s, struct tenant *t)
 					    NSEC_PER_MSEC;
 		return;
 	case ABSENT:
-		if ((s->ending || s->now >= t->until) && !soak_ends_absent(s, t) &&
-		    files_may_ask(s))
+		/* What was counted of one that has expired is kept as long as its file. */
+		if ((s->now >= t->until || (s->ending && !t->expires)) &&
+		    !soak_ends_absent(s, t) && files_may_ask(s))
 			files_come(s, t);
 		return;
 	case COMING:
