@@ -22,6 +22,9 @@ LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
 ifdef SANITIZE
 CFLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=$(SANITIZE)
+else ifdef COVERAGE
+CFLAGS += -Og --coverage -fprofile-update=atomic
+LDFLAGS += --coverage
 else
 CFLAGS += -fstack-protector-strong -fstack-clash-protection
 CPPFLAGS += -D_FORTIFY_SOURCE=2
@@ -60,7 +63,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
 BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
-	tenants tenants-null micro revoke churn scale asker soak)
+	tenants tenants-null micro revoke churn scale asker malice flood soak)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
 # What stands in front of the archives takes the place of their part of the same name.
@@ -74,6 +77,8 @@ $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
 $(BUILD)/bench/tenants-null: $(call bench-obj,tenants load aead_null)
 $(BUILD)/bench/asker: $(call bench-obj,asker load)
 $(BUILD)/bench/scale: $(call bench-obj,scale crowd load)
+$(BUILD)/bench/malice: $(call bench-obj,malice crowd load)
+$(BUILD)/bench/flood: $(call bench-obj,flood flood_kinds crowd load)
 $(BUILD)/bench/micro: $(call bench-obj,micro micro_ops)
 $(BUILD)/bench/revoke: $(call bench-obj,revoke revoke_traffic crowd memory solicit load)
 $(BUILD)/bench/churn: $(call bench-obj,churn crowd memory load)
@@ -102,8 +107,10 @@ FAKES_receive := $(LAB)
 FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_flood := $(LAB)
+FAKES_isolate := $(LAB)
 FAKES_worker := $(LAB)
 FAKES_device_memory := $(LAB)
+FAKES_device := $(LAB)
 FAKES_roaming := $(LAB)
 FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
@@ -126,6 +133,22 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
 
+# ---- fuzzing: libFuzzer harnesses (tests/fuzz), each with all of berth behind it ----
+
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FAKES_fuzz_message := $(LAB)
+FAKES_fuzz_answer := $(addprefix tools/berth/,answer.c people.c quota.c release.c status.c tenants.c)
+
+# In a build of its own: what is fuzzed tells the fuzzer where it has been.
+IN_FUZZ = $(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
+	SANITIZE=fuzzer-no-link,address,undefined
+
+fuzzers: $(FUZZERS)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $$(call fakes-of,fuzz_$$*) \
+		$(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
 ifeq ($(BUILD),build)
 build/asan/%: FORCE
 	$(Q)$(MAKE) BUILD=build/asan SANITIZE=address,undefined $@
@@ -142,7 +165,7 @@ export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
 SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
 	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
-	tunnel-follow tunnel-routes routes uplinks
+	tunnel-follow tunnel-routes routes uplinks differential
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)
 
 deps:
@@ -157,17 +180,44 @@ demo: deps
 
 check: deps
 	$(Q)$(MAKE) --no-print-directory all tests
-	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
-		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
+	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net check-fuzz; do \
+		$(MAKE) --no-print-directory $$t || s=1; done; \
+		tests/sum-up $(BUILD)/log unit net fuzz; exit $$s
 
 check-unit: tests all
 	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale soak)
+DIFFERENTIAL := $(BUILD)/tests/differential/differential
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker soak) $(DIFFERENTIAL)
+
+$(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
+		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
+
+# Other cases each time, unless told: SEED=n CASES=n.
+check-differential: all $(DIFFERENTIAL)
+	$(Q)CASES=$(or $(CASES),30000) SEED=$(or $(SEED),$(shell date +%s)) LIMIT=$(or $(LIMIT),1200) \
+		bash tests/netns/differential.sh
+# A short run of all in `make check`, a long one by itself.
+check-fuzz: FUZZ_SECONDS ?= 2
+fuzz: FUZZ_SECONDS ?= 1800
+check-fuzz fuzz:
+	$(Q)tools/deps fuzz
+	$(Q)$(IN_FUZZ) fuzzers
+	$(Q)$(if $(filter check-fuzz,$@),rm -rf $(BUILD)/corpus)
+	$(Q)LOGS=$(BUILD)/$(if $(filter check-fuzz,$@),,fuzz/)log FUZZ_SECONDS=$(FUZZ_SECONDS) \
+		JOBS=$(if $(filter check-fuzz,$@),2,1) ONLY='$(if $(filter fuzz,$@),$(ONLY))' \
+		tests/run-fuzz $(FUZZERS:$(BUILD)/%=$(BUILD)/fuzz/%)
+
+# After a long run: the corpus in git becomes the smallest that reaches as much.
+fuzz-keep:
+	$(Q)$(IN_FUZZ) fuzzers
+	$(Q)LOGS=$(BUILD)/fuzz/log tests/run-fuzz --keep $(FUZZERS:$(BUILD)/%=$(BUILD)/fuzz/%)
 
 levels:
 	$(Q)tools/levels
@@ -176,9 +226,26 @@ asan tsan: deps
 	$(Q)rm -f build/$@/log/*.sum; s=0; for t in check-unit check-net; do \
 		$(MAKE) --no-print-directory BUILD=build/$@ SANITIZE=$(SANITIZE_$@) \
 		LAB_SLOW=3 QUICK=1 ONLY="$(or $(ONLY),$(SAN_NET))" $$t || s=1; done; \
-		tests/sum-up build/$@/log; exit $$s
+		tests/sum-up build/$@/log unit net; exit $$s
 SANITIZE_asan := address,undefined
 SANITIZE_tsan := thread
+
+# ONLY='ndp uapi': those network tests, too.
+coverage:
+	$(Q)tools/deps coverage
+	$(Q)find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null || :
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 check-unit $(if $(ONLY),check-net)
+	$(Q)tests/coverage $(BUILD)/coverage
+
+# Twenty times as slow; ONLY='noise peer' picks unit tests. valgrind keeps descriptors for itself,
+# which lineserver's test wants to run out of.
+NOT_VALGRIND := $(BUILD)/tests/test_lineserver
+valgrind: tests
+	$(Q)tools/deps lint
+	$(Q)LOGS=$(BUILD)/valgrind LIMIT=900 CK_DEFAULT_TIMEOUT=600 CK_TIMEOUT_MULTIPLIER=20 \
+		UNDER='valgrind -q --leak-check=full --show-leak-kinds=definite \
+		--errors-for-leak-kinds=definite --error-exitcode=99' tests/run-unit \
+		$(or $(ONLY:%=$(BUILD)/tests/test_%),$(filter-out $(NOT_VALGRIND),$(TESTS)))
 
 lint: levels
 	$(Q)tools/deps lint
@@ -207,6 +274,10 @@ bench-tenants: deps
 bench-ndp: deps
 	$(Q)$(MAKE) --no-print-directory all $(BUILD)/bench/scale $(BUILD)/bench/asker
 	$(Q)tools/bench/bench-ndp
+
+bench-floods: deps
+	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,flood scale asker)
+	$(Q)tools/bench/bench-floods
 
 bench-limits: deps
 	$(Q)$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,berthd-police delay)
@@ -269,13 +340,18 @@ clean:
 help:
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
-	@echo 'make check        check-unit, check-net (root) and levels; ONLY=name picks network tests'
+	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests,'
+	@echo '                  ONLY=kill KILLS=100 SEED=n kills more often than the ten times of check'
+	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
 	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
-	@echo 'make lint         gcc and clang with -Werror, cppcheck, clang-tidy, shellcheck'
+	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
+	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
+	@echo 'make lint         gcc and clang with -Werror, gcc'"'"'s analyser, cppcheck, clang-tidy, shellcheck'
 	@echo 'make bench        what a gateway carries, beside wireguard-go (root); QUICK=1, PEER=program'
 	@echo 'make bench-tenants  of 1,000 to 100,000 tenants: start, memory, changes (root)'
 	@echo 'make bench-ndp    neighbours answered, beside ndppd and the kernel (root)'
+	@echo 'make bench-floods what floods of each kind leave a tenant (root)'
 	@echo 'make bench-limits what a limit does to TCP, by a queue and by dropping (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
@@ -284,10 +360,11 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net levels soak asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
+.PHONY: FORCE all deps tests demo check check-unit check-net check-differential levels asan tsan \
+	lint bench benches bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count \
+	install deb check-deb clean help check-fuzz fuzz fuzzers fuzz-keep coverage valgrind soak
 .DELETE_ON_ERROR:
 .SECONDARY:
 # Not those of the sanitizer variants below (the rules above would call make for each), nor
 # folders of the package (sysctl.d).
--include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/fuzz' -o -path '$(BUILD)/coverage' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)

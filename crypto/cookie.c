@@ -65,31 +65,53 @@ void cookie_checker_clear(struct cookie_checker *c)
 	sodium_memzero(c, sizeof(*c));
 }
 
+void cookie_take_secret(struct blake2s_state *secret, const uint8_t bytes[COOKIE_SECRET_LEN])
+{
+	blake2s_init_key(secret, COOKIE_LEN, bytes, COOKIE_SECRET_LEN);
+	blake2s_prime(secret);
+}
+
 /* Mac(secret, address), §5.4.7. */
-void cookie_compute(uint8_t cookie[COOKIE_LEN], const uint8_t secret[COOKIE_SECRET_LEN],
+void cookie_compute(uint8_t cookie[COOKIE_LEN], const struct blake2s_state *secret,
 		    const uint8_t *addr, size_t addr_len)
 {
-	assert(addr_len <= COOKIE_ADDRESS_MAX);
-	blake2s(cookie, COOKIE_LEN, addr, addr_len, secret, COOKIE_SECRET_LEN);
+	struct blake2s_state st = *secret;
+
+	assert(addr_len && addr_len <= COOKIE_ADDRESS_MAX);
+	blake2s_update(&st, addr, addr_len);
+	blake2s_final(&st, cookie);
 }
 
-static uint64_t epoch_at(uint64_t now)
-{
-	return now / COOKIE_SECRET_MAX_AGE;
-}
-
-static void cookie_of_epoch(const struct cookie_checker *c, uint64_t epoch, const uint8_t *addr,
-			    size_t addr_len, uint8_t cookie[COOKIE_LEN])
+static void secret_of_epoch(const struct cookie_checker *c, uint64_t number,
+			    struct blake2s_state *secret)
 {
 	struct blake2s_state st = c->master;
-	uint8_t secret[COOKIE_SECRET_LEN];
-	uint8_t number[8];
+	uint8_t bytes[COOKIE_SECRET_LEN];
+	uint8_t text[8];
 
-	store_le64(number, epoch);
-	blake2s_update(&st, number, sizeof(number));
-	blake2s_final(&st, secret);
-	cookie_compute(cookie, secret, addr, addr_len);
-	sodium_memzero(secret, sizeof(secret));
+	store_le64(text, number);
+	blake2s_update(&st, text, sizeof(text));
+	blake2s_final(&st, bytes);
+	cookie_take_secret(secret, bytes);
+	sodium_memzero(bytes, sizeof(bytes));
+}
+
+/*
+ * In the first epoch after boot the one before is UINT64_MAX, whose cookies were never
+ * issued and cannot be guessed.
+ */
+static void epochs_follow(struct cookie_epochs *e, const struct cookie_checker *c, uint64_t now)
+{
+	uint64_t number = now / COOKIE_SECRET_MAX_AGE;
+
+	_Static_assert(sizeof(e->checker) == sizeof(c->master.h), "what tells checkers apart");
+	if (likely(e->number == number && !memcmp(e->checker, c->master.h, sizeof(e->checker))))
+		return;
+	secret_of_epoch(c, number, &e->secret[0]);
+	secret_of_epoch(c, number - 1, &e->secret[1]);
+	memcpy(e->checker, c->master.h, sizeof(e->checker));
+	e->number = number;
+	randombytes_buf(e->nonce, sizeof(e->nonce));
 }
 
 static bool mac1_is_good(const struct cookie_checker *c, const uint8_t *msg, size_t len)
@@ -110,35 +132,33 @@ static bool mac2_is_good(const uint8_t cookie[COOKIE_LEN], const uint8_t *msg, s
 	return sodium_memcmp(mac, msg + mac2_offset(len), MAC_LEN) == 0;
 }
 
-/*
- * This epoch, then the one before. In the first epoch after boot that is UINT64_MAX, whose
- * cookies were never issued and cannot be guessed.
- */
-static bool mac2_is_recent(const struct cookie_checker *c, const uint8_t *msg, size_t len,
-			   const uint8_t *addr, size_t addr_len, uint64_t now)
+/* This epoch, then the one before. */
+static bool mac2_is_recent(const struct cookie_epochs *e, const uint8_t *msg, size_t len,
+			   const uint8_t *addr, size_t addr_len)
 {
-	uint64_t epoch = epoch_at(now);
 	uint8_t cookie[COOKIE_LEN];
 	bool good = false;
-	unsigned back;
 
-	for (back = 0; back < 2 && !good; back++) {
-		cookie_of_epoch(c, epoch - back, addr, addr_len, cookie);
+	if (sodium_is_zero(msg + mac2_offset(len), MAC_LEN))
+		return false;
+	for (unsigned back = 0; back < 2 && !good; back++) {
+		cookie_compute(cookie, &e->secret[back], addr, addr_len);
 		good = mac2_is_good(cookie, msg, len);
 	}
 	sodium_memzero(cookie, sizeof(cookie));
 	return good;
 }
 
-enum cookie_verdict cookie_check(const struct cookie_checker *c, const void *msg, size_t len,
-				 const uint8_t *addr, size_t addr_len, uint64_t now,
-				 bool check_mac2)
+enum cookie_verdict cookie_check(const struct cookie_checker *c, struct cookie_epochs *e,
+				 const void *msg, size_t len, const uint8_t *addr,
+				 size_t addr_len, uint64_t now, bool check_mac2)
 {
 	if (len < MESSAGE_MIN || !mac1_is_good(c, msg, len))
 		return COOKIE_INVALID;
-	if (!check_mac2 || !mac2_is_recent(c, msg, len, addr, addr_len, now))
+	if (!check_mac2)
 		return COOKIE_MAC1;
-	return COOKIE_MAC2;
+	epochs_follow(e, c, now);
+	return mac2_is_recent(e, msg, len, addr, addr_len) ? COOKIE_MAC2 : COOKIE_MAC1;
 }
 
 void cookie_seal_reply(const struct cookie_checker *c, const uint8_t cookie[COOKIE_LEN],
@@ -157,16 +177,17 @@ void cookie_seal_reply(const struct cookie_checker *c, const uint8_t cookie[COOK
 						   c->cookie_key);
 }
 
-void cookie_make_reply(const struct cookie_checker *c, const void *msg, size_t len,
-		       const uint8_t *addr, size_t addr_len, uint64_t now,
+void cookie_make_reply(const struct cookie_checker *c, struct cookie_epochs *e, const void *msg,
+		       size_t len, const uint8_t *addr, size_t addr_len, uint64_t now,
 		       struct message_cookie_reply *out)
 {
 	uint8_t cookie[COOKIE_LEN];
-	uint8_t nonce[COOKIE_NONCE_LEN];
 
-	cookie_of_epoch(c, epoch_at(now), addr, addr_len, cookie);
-	randombytes_buf(nonce, sizeof(nonce));
-	cookie_seal_reply(c, cookie, nonce, msg, len, out);
+	epochs_follow(e, c, now);
+	cookie_compute(cookie, &e->secret[0], addr, addr_len);
+	/* Never the same twice; 192 random bits each time would cost a system call. */
+	sodium_increment(e->nonce, sizeof(e->nonce));
+	cookie_seal_reply(c, cookie, e->nonce, msg, len, out);
 	sodium_memzero(cookie, sizeof(cookie));
 }
 

@@ -38,6 +38,18 @@ struct cookie_checker {
 	uint8_t cookie_key[NOISE_KEY_LEN]; /* Hash("cookie--" || our public key) */
 };
 
+/*
+ * The secrets of this epoch and of the one before, ready to use: a flood asks for them 50,000
+ * times a second. All zeros to begin with; belongs to one thread, and follows whatever checker
+ * it is used with. Wipe it when that is cleared.
+ */
+struct cookie_epochs {
+	uint32_t checker[8]; /* whose they are: the beginning of its master state */
+	uint64_t number;     /* of this epoch */
+	struct blake2s_state secret[2]; /* of this one, of the one before */
+	uint8_t nonce[COOKIE_NONCE_LEN]; /* of the last reply; begins at random, counts up */
+};
+
 enum cookie_verdict {
 	COOKIE_INVALID, /* not a message for us, or damaged: drop, no answer */
 	COOKIE_MAC1,    /* good mac1, mac2 not asked for or not good: under load, send a cookie */
@@ -53,31 +65,33 @@ void cookie_checker_clear(struct cookie_checker *c);
 /*
  * Judges a handshake message of len bytes, which begins with type and sender index and
  * ends with struct message_macs; shorter ones are COOKIE_INVALID. mac2 is looked
- * at only if check_mac2 is set, since it costs up to seven times what mac1 does
- * (about 1.5 us). Any thread.
+ * at only if check_mac2 is set (else e may be NULL), since it costs up to five times what mac1
+ * does; one of zeros says that the sender has no cookie (§5.4.4). Any thread, with e its own.
  *
  * A mac2 is good when made with the cookie of this epoch or of the one before. The
  * initiator uses a cookie for 115 s, so that it comes back at most one epoch later: it
  * never dies early, as it would if it were issued just before the secret changed.
  * A cookie thus lives for 120 to 240 s.
  */
-must_check enum cookie_verdict cookie_check(const struct cookie_checker *c, const void *msg,
-					    size_t len, const uint8_t *addr, size_t addr_len,
-					    uint64_t now, bool check_mac2);
+must_check enum cookie_verdict cookie_check(const struct cookie_checker *c,
+					    struct cookie_epochs *e, const void *msg, size_t len,
+					    const uint8_t *addr, size_t addr_len, uint64_t now,
+					    bool check_mac2);
 
 /*
  * Answers a handshake message that was COOKIE_MAC1 (the same len bytes) with a cookie for
- * its sender's address. The receiver index is the message's sender index. Any thread.
+ * its sender's address. The receiver index is the message's sender index. As above.
  */
-void cookie_make_reply(const struct cookie_checker *c, const void *msg, size_t len,
-		       const uint8_t *addr, size_t addr_len, uint64_t now,
+void cookie_make_reply(const struct cookie_checker *c, struct cookie_epochs *e, const void *msg,
+		       size_t len, const uint8_t *addr, size_t addr_len, uint64_t now,
 		       struct message_cookie_reply *out);
 
 /*
  * What the two above are made of, with the secret and the nonce as arguments, for
  * known-answer tests.
  */
-void cookie_compute(uint8_t cookie[COOKIE_LEN], const uint8_t secret[COOKIE_SECRET_LEN],
+void cookie_take_secret(struct blake2s_state *secret, const uint8_t bytes[COOKIE_SECRET_LEN]);
+void cookie_compute(uint8_t cookie[COOKIE_LEN], const struct blake2s_state *secret,
 		    const uint8_t *addr, size_t addr_len);
 void cookie_seal_reply(const struct cookie_checker *c, const uint8_t cookie[COOKIE_LEN],
 		       const uint8_t nonce[COOKIE_NONCE_LEN], const void *msg, size_t len,

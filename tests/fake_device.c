@@ -8,6 +8,7 @@
 
 #include "../src/manage/gateway.h"
 #include "../src/manage/tunnel.h"
+#include "../src/path/worker.h"
 #include "require.h"
 
 struct fake fake;
@@ -174,6 +175,14 @@ struct gateway *fake_gateway(void)
 struct device *gateway_device(struct gateway *gw)
 {
 	return (struct device *)gw;
+}
+
+/* Workers: there are none */
+
+void workers_look(struct workers *ws)
+{
+	require(!ws);
+	fake.n_looks++;
 }
 
 /* Tunnels */

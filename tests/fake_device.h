@@ -33,6 +33,7 @@ struct fake {
 	size_t n_changes; /* all that they held */
 	unsigned n_sessions;
 	unsigned n_suspended, n_absent; /* removals with PEER_SUSPEND, and of who was not there */
+	unsigned n_looks; /* calls of workers_look() */
 	int64_t quotas_turned, quotas_next; /* of device_turn_quotas() */
 	char fail_name[TENANT_NAME_MAX + 1]; /* whose next addition fails with -ENOMEM */
 };

@@ -34,6 +34,8 @@ static void expect(const struct config_tenant *old, const struct config_tenant *
 			fprintf(out, " keepalive=%u", c->keepalive);
 		if (c->flags & PEER_HAS_ANNOUNCE)
 			fprintf(out, " announce=%d", c->announce);
+		if (c->flags & PEER_HAS_ISOLATE)
+			fprintf(out, " isolate=%d", c->isolate);
 		if (c->flags & PEER_HAS_MTU)
 			fprintf(out, " mtu=%u", c->mtu);
 		if (c->flags & PEER_HAS_QUARANTINE)
@@ -73,6 +75,11 @@ START_TEST(test_tenant)
 	expect(a, b, "update 1 announce=2\n");
 	expect(b, a, "update 1 announce=0\n");
 	b->announce = ANNOUNCE_DEFAULT;
+	b->isolate = ISOLATE_YES;
+	expect(NULL, b, "add 1 psk=0 keepalive=0 isolate=2 ips=10.0.0.1/32,::1/128\n");
+	expect(a, b, "update 1 isolate=2\n");
+	expect(b, a, "update 1 isolate=0\n");
+	b->isolate = ISOLATE_DEFAULT;
 	b->mtu = 1300;
 	b->quarantine = true;
 	expect(NULL, b, "add 1 psk=0 keepalive=0 mtu=1300 quarantine=1 ips=10.0.0.1/32,::1/128\n");

@@ -33,6 +33,10 @@ static const char *const bad_base64[] = {
 	"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkq Xf7pR25LCo=",
 	"dwdt=nMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
 	"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo\xff",
+	/* libsodium 1.0.18 takes these for letters */
+	"\xffwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
+	"dwdtCnMYpX08FsFyUb\xc3\xbcmRd9ML4frwJkqsXf7pR25LC=",
+	"dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LC\x80=",
 	ALICE_HEX,
 };
 

@@ -125,14 +125,17 @@ END_TEST
 /* The clock is set: forward, back, and back to where nobody has expired. */
 START_TEST(clock_is_set)
 {
-	unsigned made;
+	unsigned made, looks;
 
 	put_expiring("a", 1, "2001:db8::1", 100);
 	put_expiring("b", 2, "2001:db8::2", 5000);
 	fence();
 	made = session("b");
+	looks = fake.n_looks;
 	fake_clock_set_realtime(begin_at + 4000, 0);
 	fake_alarm_clock_was_set();
+	/* The workers are told, as this may have been the end of a suspend. */
+	ck_assert_uint_eq(fake.n_looks, looks + 1);
 	ck_assert_ptr_null(fake_peer("a"));
 	fake_clock_set_realtime(begin_at + 99, 0);
 	fake_alarm_clock_was_set();

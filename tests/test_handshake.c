@@ -540,6 +540,67 @@ START_TEST(clock_set_back)
 }
 END_TEST
 
+/* The gate has home's greatest timestamp: s since 1970. */
+static int64_t last_of_home(void)
+{
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
+
+	rcu_turn_begin();
+	learned_get_timestamp(lab.gate.peer, timestamp);
+	rcu_turn_end();
+	return tai64n_seconds(timestamp);
+}
+
+static void set_clock(int64_t ahead)
+{
+	struct timespec now;
+
+	clock_realtime(&now);
+	fake_clock_set_realtime(now.tv_sec + ahead, now.tv_nsec);
+}
+
+/* Home's clock jumps by an hour, back and forth, between one handshake and the next. */
+START_TEST(own_clock_jumps)
+{
+	static const int64_t jumps[] = { -3600, -3600, 7200 + 1800, -1800, 3600 };
+	uint8_t packet[64];
+	size_t len = lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+
+	lab_connect(&lab);
+	for (unsigned i = 0; i < ARRAY_SIZE(jumps); i++) {
+		int64_t last = last_of_home();
+
+		set_clock(jumps[i]);
+		/* Across the end of the session: there is nothing to be rekeyed any more. */
+		lab_live(&lab, i % 2 ? 545 : 121);
+		lab_tun_in(&lab, &lab.home, packet, len);
+		lab_carry(&lab);
+		lab_tun_out(&lab.gate, packet, len);
+		ck_assert_int_gt(last_of_home(), last);
+		check_tunnel();
+	}
+	ck_assert_uint_eq(count(&lab.gate, DROP_REPLAYED_INITIATION), 0);
+}
+END_TEST
+
+/* An initiation of the time when the clock was wrong was lost: that time is forgotten. */
+START_TEST(wrong_clock_unheard)
+{
+	uint8_t packet[64];
+	size_t len = lab_packet(packet, "10.0.0.2", "8.8.8.8", sizeof(packet));
+	struct timespec now;
+
+	set_clock(3600);
+	lab_tun_in(&lab, &lab.home, packet, len);
+	free(lab_sent_one(&lab.home, MESSAGE_INITIATION, INITIATION));
+	set_clock(-3600);
+	lab_wait(&lab, 6 * NSEC_PER_SEC);
+	lab_carry(&lab);
+	clock_realtime(&now);
+	ck_assert_int_eq(last_of_home(), now.tv_sec);
+}
+END_TEST
+
 START_TEST(roaming)
 {
 	struct endpoint at, elsewhere;
@@ -740,6 +801,8 @@ int main(void)
 	tcase_add_test(tc, retry_without_source);
 	tcase_add_test(tc, roaming);
 	tcase_add_test(tc, clock_set_back);
+	tcase_add_test(tc, own_clock_jumps);
+	tcase_add_test(tc, wrong_clock_unheard);
 	tcase_add_test(tc, hello_gives_up);
 	tcase_add_test(tc, hello);
 	tcase_add_test(tc, no_identity);

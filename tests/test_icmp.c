@@ -124,9 +124,11 @@ static void check_error6(const uint8_t *error, size_t len, const uint8_t *packet
 START_TEST(table)
 {
 	static const size_t sizes[] = { 8, 9, 100, 527, 528, 529, 1191, 1192, 1193, 1460 };
-	/* unreachable; and too big: RFC 1191 §4, RFC 4443 §3.2 */
-	static const uint8_t heads4[][6] = { { 3, 1 }, { 3, 4, 0, 0, 1380 >> 8, 1380 & 255 } };
-	static const uint8_t heads6[][6] = { { 1, 3 }, { 2, 0, 0, 0, 1380 >> 8, 1380 & 255 } };
+	/* unreachable; prohibited; and too big: RFC 1191 §4, RFC 4443 §3.2 */
+	static const uint8_t heads4[][6] = { { 3, 1 }, { 3, 13 },
+					     { 3, 4, 0, 0, 1380 >> 8, 1380 & 255 } };
+	static const uint8_t heads6[][6] = { { 1, 3 }, { 1, 1 },
+					     { 2, 0, 0, 0, 1380 >> 8, 1380 & 255 } };
 	uint8_t packet[1600], out[ICMP_ERROR_MAX];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -136,9 +138,10 @@ START_TEST(table)
 		size_t n;
 
 		ck_assert(inner_parse(&in, exact, len));
-		for (unsigned k = 0; k < 2; k++) {
-			n = k ? icmp_too_big(out, &in, exact, len, 1380)
-			      : icmp_unreachable(out, &in, exact, len);
+		for (unsigned k = 0; k < 3; k++) {
+			n = k == 2 ? icmp_too_big(out, &in, exact, len, 1380) :
+			    k == 1 ? icmp_prohibited(out, &in, exact, len) :
+				     icmp_unreachable(out, &in, exact, len);
 			ck_assert_msg(!n == !cases[_i].answered, "%zu bytes", n);
 			if (n && in.family == AF_INET)
 				check_error4(out, n, packet, min(len, (size_t)576 - 28),

@@ -310,7 +310,7 @@ START_TEST(flipped_initiation)
 	before = r.remote;
 	for (bit = 0; bit < 8 * offsetof(struct message_initiation, macs.mac2); bit++) {
 		flip(&msg, bit);
-		ck_assert_int_eq(cookie_check(&checker, &msg, sizeof(msg), NULL, 0, 0, false),
+		ck_assert_int_eq(cookie_check(&checker, NULL, &msg, sizeof(msg), NULL, 0, 0, false),
 				 COOKIE_INVALID);
 		if (noise_covers_initiation(bit / 8)) {
 			ck_assert_int_eq(take_initiation(&r, 1, &msg), NOISE_BAD_ENCRYPTION);
@@ -355,7 +355,7 @@ START_TEST(flipped_response)
 		enum noise_result expected = expected_of_response(bit / 8);
 
 		flip(&msg, bit);
-		ck_assert_int_eq(cookie_check(&checker, &msg, sizeof(msg), NULL, 0, 0, false),
+		ck_assert_int_eq(cookie_check(&checker, NULL, &msg, sizeof(msg), NULL, 0, 0, false),
 				 COOKIE_INVALID);
 		if (expected != NOISE_OK &&
 		    bit / 8 < offsetof(struct message_response, macs)) {

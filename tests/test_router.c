@@ -33,6 +33,7 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(r->addresses.n, 0);
 	ck_assert_uint_eq(r->n_uplinks, 0);
 	ck_assert_int_eq(r->announce, ANNOUNCE_ALWAYS);
+	ck_assert_int_eq(r->isolate, ISOLATE_NO);
 	ck_assert_uint_eq(r->prefixes.n, 1);
 	ck_assert_int_eq(r->neighbor_source, NEIGHBOR_SOURCE_AUTO);
 	ck_assert_int_eq(r->crypto, ROUTER_CRYPTO_AUTO);
@@ -80,7 +81,7 @@ START_TEST(test_every_key)
 		      "Tenants = /srv/tenants\n"
 		      "Announce = Connected\n"
 		      "NeighborSource = link-local\n"
-		      "Isolate = no\n"
+		      "Isolate = Yes\n"
 		      "Workers = 4\n"
 		      "Crypto = ipsec-mb\n"
 		      "Offload = off\n"
@@ -105,6 +106,7 @@ START_TEST(test_every_key)
 	ck_assert_str_eq(r->uplinks[1], "eth1.7");
 	ck_assert_str_eq(r->uplinks[2], "br0");
 	ck_assert_int_eq(r->announce, ANNOUNCE_CONNECTED);
+	ck_assert_int_eq(r->isolate, ISOLATE_YES);
 	ck_assert_uint_eq(r->prefixes.n, 3);
 	ck_assert_uint_eq(r->prefixes.v[0].prefix.family, AF_INET);
 	ck_assert_str_eq(r->tenants, "/srv/tenants");
@@ -240,6 +242,7 @@ static const struct {
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },
 	/* 10 */ { IN_INTERFACE("FwMark = 0x100000000"),
 		   "FwMark: '0x100000000' is neither off nor a number of 32 bits" },
+	{ IN_INTERFACE("FwMark = 0x0x5"), "FwMark: '0x0x5' is neither off nor a number of 32 bits" },
 	/* 11 */ { IN_INTERFACE("Address = 10.0.0.1/33"),
 		   "Address: '10.0.0.1/33': an address is expected, like 192.0.2.1/32 or "
 		   "2001:db8::1/128" },
@@ -267,7 +270,7 @@ static const struct {
 						  "connected" },
 	/* 23 */ { IN_ROUTER("NeighborSource = x"),
 		   "NeighborSource: 'x' is none of: auto, target, link-local, global" },
-	/* 24 */ { IN_ROUTER("Isolate = yes"), "Isolate: 'yes' is not yet supported" },
+	/* 24 */ { IN_ROUTER("Isolate = maybe"), "Isolate: 'maybe' is none of: no, yes" },
 	/* 25 */ { IN_ROUTER("Workers = 0"), "Workers: '0' is not a number from 1 to 256" },
 	/* 26 */ { IN_ROUTER("Crypto = rot13"),
 		   "Crypto: 'rot13' is none of: auto, libsodium, ipsec-mb" },

@@ -497,6 +497,30 @@ START_TEST(folder_comes_late)
 }
 END_TEST
 
+/* The folder, its files, the folder by an empty one: while it runs, and just before the end. */
+START_TEST(folder_is_taken_away)
+{
+	static const char *const how[] = { "rm -rf state", "rm state/*",
+					   "mv state was && mkdir -m 700 state" };
+
+	ck_assert_int_eq(system("rm -rf was"), 0);
+	learn(add(0, "a", 1), 1000, 7);
+	learn(add(1, "b", 2), 2000, 8);
+	wait_for(size_of("state/tenants.journal") > 0);
+	logged[0] = '\0';
+	ck_assert_int_eq(system(how[_i / 2]), 0);
+	/* Nothing is learned any more: what was known is to be there again all the same. */
+	if (_i % 2)
+		wait_for(size_of("state/tenants") > 0);
+	restart();
+	ck_assert_uint_eq(port(add(0, "a", 1)), 1000);
+	ck_assert_uint_eq(port(add(1, "b", 2)), 2000);
+	ck_assert_ptr_nonnull(strstr(logged, "away: all of it is written anew"));
+	ck_assert_ptr_null(strstr(strstr(logged, "anew") + 1, "anew"));
+	ck_assert_ptr_null(strstr(logged, "until then"));
+}
+END_TEST
+
 START_TEST(folder_of_another)
 {
 	int fd;
@@ -584,6 +608,7 @@ int main(void)
 	tcase_add_test(tc, saved_by_itself);
 	tcase_add_test(tc, journal_is_bounded);
 	tcase_add_test(tc, folder_comes_late);
+	tcase_add_loop_test(tc, folder_is_taken_away, 0, 6);
 	tcase_add_test(tc, folder_of_another);
 	tcase_add_test(tc, calls_are_paced);
 	tcase_add_test(tc, calls_wait);

@@ -51,6 +51,7 @@ START_TEST(test_tenant)
 					    "[Tenant]\n"
 					    "Announce = connected\n"
 					    "MTU = 1280\n"
+					    "Isolate = yes\n"
 					    "OnSharedKey = Quarantine\n", "");
 	struct endpoint endpoint;
 
@@ -74,9 +75,11 @@ START_TEST(test_tenant)
 	ck_assert_uint_eq(t->mtu, 1280);
 	ck_assert_uint_eq(t->mtu_line, 10);
 	ck_assert(t->quarantine);
+	ck_assert_int_eq(t->isolate, ISOLATE_YES);
 	tenant_free(t);
 	t = read_good("[Peer]\nPublicKey = " KEY("b") "\nAllowedIPs = 192.0.2.1\n[Tenant]\n"
-		      "MTU = 576\nOnSharedKey = notice\n", "");
+		      "MTU = 576\nOnSharedKey = notice\nIsolate = no\n", "");
+	ck_assert_int_eq(t->isolate, ISOLATE_NO);
 	ck_assert_uint_eq(t->mtu, 576);
 	ck_assert(!t->quarantine);
 	tenant_free(t);

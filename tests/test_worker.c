@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The timers of paper §6 as the network sees them: stamps, wheel, worker and handshake thread. */
 #include <stdlib.h>
+#include <uv.h>
 
 #include "path_lab.h"
 #include "secret_count.h"
@@ -168,6 +169,33 @@ START_TEST(persistent_keepalive)
 	}
 	set_keepalive(0);
 	expect_silence(&lab.home, 60);
+}
+END_TEST
+
+/* The machine was suspended: no timer of the loop has run, and the time has passed all the same. */
+START_TEST(suspended)
+{
+	static const unsigned asleep[] = { 30, 700 };
+	struct fake_packet *p;
+	uint64_t since;
+
+	lab_connect(&lab);
+	set_keepalive(20);
+	lab_forward(&lab, &lab.gate, lab_sent_one(&lab.home, MESSAGE_DATA, KEEPALIVE));
+	fake_clock_advance(asleep[_i] * NSEC_PER_SEC);
+	workers_look(&lab.ws);
+	since = uv_hrtime();
+	/* The loop's own timer would come, too, but some 10 s from now. */
+	while (!(p = lab_sent(&lab.home))) {
+		ck_assert_uint_lt(uv_hrtime() - since, 4 * NSEC_PER_SEC);
+		sched_yield();
+	}
+	/* Under keys that have lived on, or with new ones. */
+	ck_assert_uint_eq(load_le32(p->data), _i ? MESSAGE_INITIATION : MESSAGE_DATA);
+	free(p);
+	lab_settle(&lab);
+	rcu_barrier();
+	ck_assert_uint_eq(!count_objects(&device_datapath(lab.home.dev)->peers.keys), _i);
 }
 END_TEST
 
@@ -483,6 +511,7 @@ int main(void)
 	tcase_add_test(tc, passive_keepalive);
 	tcase_add_test(tc, unanswered_data);
 	tcase_add_test(tc, persistent_keepalive);
+	tcase_add_loop_test(tc, suspended, 0, 2);
 	tcase_add_test(tc, persistent_without_answer);
 	tcase_add_loop_test(tc, persistent_before_all_else, 0, 2);
 	tcase_add_test(tc, wiped);

@@ -19,13 +19,24 @@ static int decoded(uint8_t out[KEY_LEN], int failed, size_t len)
 	return -EINVAL;
 }
 
+/* libsodium 1.0.18 takes bytes behind 0x7f for letters, too. */
+static bool is_ascii(const char *text, size_t len)
+{
+	unsigned char bits = 0;
+
+	for (size_t i = 0; i < len; i++)
+		bits |= (unsigned char)text[i];
+	return !(bits & 0x80);
+}
+
 int key_from_base64(uint8_t out[KEY_LEN], const char *text)
 {
 	size_t len = 0;
 	int failed = -1;
 
 	/* 44 characters without padding would be 33 bytes; libsodium refuses bits left over. */
-	if (strnlen(text, KEY_BASE64_STRLEN) == BASE64_LEN)
+	if (strnlen(text, KEY_BASE64_STRLEN) == BASE64_LEN &&
+	    is_ascii(text, BASE64_LEN))
 		failed = sodium_base642bin(out, KEY_LEN, text, BASE64_LEN, NULL, &len, NULL,
 					   sodium_base64_VARIANT_ORIGINAL);
 	return decoded(out, failed, len);

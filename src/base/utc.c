@@ -37,7 +37,7 @@ static const char *match(const char *text, const char *pattern, int *numbers)
 /* "Z" or "+01:00", the last thing there is; *seconds that UTC is behind. */
 static int parse_zone(const char *text, int *seconds)
 {
-	int n[2], sign = *text == '-' ? -1 : 1;
+	int n[2] = { 0 }, sign = *text == '-' ? -1 : 1;
 	const char *rest;
 
 	*seconds = 0;

@@ -29,6 +29,13 @@ enum announce {
 	ANNOUNCE_CONNECTED /* while it is there */
 };
 
+/* Is a tenant kept apart from all others? */
+enum isolate {
+	ISOLATE_DEFAULT, /* as the router is told */
+	ISOLATE_NO,
+	ISOLATE_YES
+};
+
 /* What a CHANGE_PEER says; a bit that is not set leaves the value as it is. */
 enum change_peer_flags {
 	PEER_REMOVE = 1 << 0,
@@ -45,6 +52,7 @@ enum change_peer_flags {
 	PEER_IF_ABSENT = 1 << 11,          /* beside PEER_REMOVE: one that is there stays */
 	PEER_HAS_MTU = 1 << 12,
 	PEER_HAS_QUARANTINE = 1 << 13,
+	PEER_HAS_ISOLATE = 1 << 14,
 };
 
 struct change {
@@ -57,6 +65,7 @@ struct change {
 	struct endpoint endpoint;
 	uint16_t keepalive; /* seconds, 0 = off */
 	enum announce announce;
+	enum isolate isolate;
 	uint16_t mtu;    /* of packets to it; 0: the device's */
 	bool quarantine; /* hold it when its key is in use from two places */
 	struct limits limits;

@@ -12,6 +12,7 @@ struct writing {
 	const char *name;
 	bool many; /* several peers share the addresses */
 	enum announce announce, announce_before;
+	enum isolate isolate, isolate_before;
 	uint16_t mtu, mtu_before;
 	bool quarantine, quarantine_before;
 	const struct limits *limits, *limits_before; /* NULL: none */
@@ -94,6 +95,12 @@ static void put_announce(struct change *c, const struct writing *w)
 	c->announce = w->announce;
 }
 
+static void put_isolate(struct change *c, const struct writing *w)
+{
+	c->flags |= PEER_HAS_ISOLATE;
+	c->isolate = w->isolate;
+}
+
 static void put_mtu(struct change *c, const struct writing *w)
 {
 	c->flags |= PEER_HAS_MTU;
@@ -128,6 +135,8 @@ static int add_peer(const struct writing *w, const struct config_peer *peer)
 	put_keepalive(c, peer);
 	if (w->announce != ANNOUNCE_DEFAULT)
 		put_announce(c, w);
+	if (w->isolate != ISOLATE_DEFAULT)
+		put_isolate(c, w);
 	if (w->mtu)
 		put_mtu(c, w);
 	if (w->quarantine)
@@ -180,13 +189,14 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 	bool ranges = is_ranges_update(w, old, new);
 	bool endpoint = is_endpoint_update(old, new);
 	bool announce = w->announce != w->announce_before;
+	bool isolate = w->isolate != w->isolate_before;
 	bool mtu = w->mtu != w->mtu_before;
 	bool quarantine = w->quarantine != w->quarantine_before;
 	bool limits = !limits_equal(w->limits, w->limits_before);
 	struct change *c;
 
-	if (!key && !keepalive && !ranges && !endpoint && !announce && !mtu && !quarantine &&
-	    !limits)
+	if (!key && !keepalive && !ranges && !endpoint && !announce && !isolate && !mtu &&
+	    !quarantine && !limits)
 		return 0;
 	c = add_peer_change(w, new, PEER_UPDATE_ONLY);
 	if (!c)
@@ -197,6 +207,8 @@ static int update_peer(const struct writing *w, const struct config_peer *old,
 		put_keepalive(c, new);
 	if (announce)
 		put_announce(c, w);
+	if (isolate)
+		put_isolate(c, w);
 	if (mtu)
 		put_mtu(c, w);
 	if (quarantine)
@@ -292,6 +304,8 @@ int diff_tenant(const struct config_tenant *old, const struct config_tenant *new
 	w.many = (new ? new : old)->kind == TENANT_TUNNEL;
 	w.announce = new ? new->announce : ANNOUNCE_DEFAULT;
 	w.announce_before = old ? old->announce : ANNOUNCE_DEFAULT;
+	w.isolate = new ? new->isolate : ISOLATE_DEFAULT;
+	w.isolate_before = old ? old->isolate : ISOLATE_DEFAULT;
 	w.mtu = new ? new->mtu : 0;
 	w.mtu_before = old ? old->mtu : 0;
 	w.quarantine = new && new->quarantine;

@@ -190,15 +190,9 @@ static int set_neighbor_source(void *target, const struct rules_where *where, co
 
 static int set_isolate(void *target, const struct rules_where *where, const char *value)
 {
-	static const char *const words[] = { "no", "yes" };
-	unsigned i;
-	int err = value_choice(where, value, words, ARRAY_SIZE(words), &i);
+	struct reading *r = target;
 
-	(void)target;
-	if (err || i == 0)
-		return err;
-	rules_fault(where, "'%s' is " RULES_NOT_YET, value);
-	return -EINVAL;
+	return value_isolate(where, value, &r->router->isolate);
 }
 
 static int set_workers(void *target, const struct rules_where *where, const char *value)
@@ -412,6 +406,7 @@ static int set_defaults(struct config_router *router, const char *path)
 	router->listen_port = ROUTER_PORT_DEFAULT;
 	router->mtu = ROUTER_MTU_DEFAULT;
 	router->announce = ANNOUNCE_ALWAYS;
+	router->isolate = ISOLATE_NO;
 	return router->file && router->tenants && router->control && router->state ? 0 : -ENOMEM;
 }
 

@@ -44,6 +44,7 @@ struct config_router {
 	unsigned n_uplinks; /* 0: the prefixes are routed to us, nobody asks for addresses */
 	struct config_ranges prefixes;
 	enum announce announce; /* of tenants that do not say; never ANNOUNCE_DEFAULT */
+	enum isolate isolate;   /* the same; never ISOLATE_DEFAULT */
 	enum router_neighbor_source neighbor_source;
 	enum router_crypto crypto;
 	uint32_t workers; /* 0: auto */

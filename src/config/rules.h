@@ -34,9 +34,6 @@ struct rules_key {
 /* No section has more keys. */
 enum { RULES_KEYS_MAX = 32 };
 
-/* Said of a key or a value whose work is still to be done. */
-#define RULES_NOT_YET "not yet supported"
-
 #define RULES_SAVE_CONFIG                                                                      \
 	"this file is read, never written; State in berth.conf says where learned endpoints "  \
 	"are kept"

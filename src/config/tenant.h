@@ -66,6 +66,7 @@ struct config_tunnel {
 struct config_tenant {
 	char name[TENANT_NAME_MAX + 1];
 	bool quarantine; /* of a tenant of the gateway: OnSharedKey */
+	uint8_t isolate; /* of a tenant of the gateway: enum isolate */
 	enum tenant_kind kind;
 	enum tenant_state state;
 	char *file; /* "config.d/NAME.conf", for messages */

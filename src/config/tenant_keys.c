@@ -162,6 +162,16 @@ static int set_announce(void *target, const struct rules_where *where, const cha
 	return value_announce(where, value, &r->tenant->announce);
 }
 
+static int set_isolate(void *target, const struct rules_where *where, const char *value)
+{
+	struct tenant_reading *r = target;
+	enum isolate isolate = ISOLATE_DEFAULT;
+	int err = value_isolate(where, value, &isolate);
+
+	r->tenant->isolate = (uint8_t)isolate;
+	return err;
+}
+
 static int set_tenant_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct tenant_reading *r = target;
@@ -257,6 +267,7 @@ static const struct rules_key tenant_keys[] = {
 	{ .name = "Blocked", .set = set_blocked },
 	{ .name = "Expires", .set = set_expires },
 	{ .name = "Announce", .set = set_announce },
+	{ .name = "Isolate", .set = set_isolate },
 	{ .name = "MTU", .set = set_tenant_mtu },
 	{ .name = "OnSharedKey", .set = set_on_shared_key },
 };

@@ -23,14 +23,12 @@ enum { PORT_TEXT_MAX = 5, HOST_TEXT_MAX = 253 };
 static int parse_u32(const char *text, int base, uint32_t *out)
 {
 	unsigned long long n;
-	char *end;
 
-	if (!isxdigit((unsigned char)*text))
+	/* strtoull() would take a sign, blanks, and a second 0x. */
+	if (!*text || text[strspn(text, base == 16 ? "0123456789abcdefABCDEF" : "0123456789")])
 		return -EINVAL;
 	errno = 0;
-	n = strtoull(text, &end, base);
-	if (*end || end == text)
-		return -EINVAL;
+	n = strtoull(text, NULL, base);
 	if (errno || n > UINT32_MAX)
 		return -ERANGE;
 	*out = n;
@@ -121,6 +119,17 @@ int value_announce(const struct rules_where *where, const char *text, enum annou
 
 	if (!err)
 		*out = i ? ANNOUNCE_CONNECTED : ANNOUNCE_ALWAYS;
+	return err;
+}
+
+int value_isolate(const struct rules_where *where, const char *text, enum isolate *out)
+{
+	static const char *const words[] = { "no", "yes" };
+	unsigned i;
+	int err = value_choice(where, text, words, ARRAY_SIZE(words), &i);
+
+	if (!err)
+		*out = i ? ISOLATE_YES : ISOLATE_NO;
 	return err;
 }
 

@@ -70,6 +70,9 @@ must_check int value_on_shared_key(const struct rules_where *where, const char *
 must_check int value_announce(const struct rules_where *where, const char *text,
 			      enum announce *out);
 
+/* "no" or "yes"; never ISOLATE_DEFAULT. */
+must_check int value_isolate(const struct rules_where *where, const char *text, enum isolate *out);
+
 /*
  * Calls take for each item of a comma list, trimmed, also behind one that it
  * refuses; what ("an address") is said to be missing where an item is empty. An

@@ -121,6 +121,8 @@ int control_peer_json(json_t *out, const struct device_peer *peer)
 	set_number(out, "keepalive", peer->keepalive, &err);
 	if (peer->mtu)
 		set_number(out, "mtu", peer->mtu, &err);
+	if (peer->isolated)
+		set(out, "isolated", json_true(), &err);
 	if (peer->shared_key) {
 		set_number(out, "shared_key", peer->shared_key, &err);
 		set(out, "shared_key_between", shared_json(peer, &err), &err);

@@ -17,7 +17,7 @@
  * name, public_key (base64), state ("connected": there is a session; "idle"),
  * allowed_ips [text], endpoint (text or null), last_handshake (seconds of UTC or
  * null), rx_bytes, rx_packets (from the tenant), tx_bytes, tx_packets,
- * endpoint_changes, keepalive (seconds, 0: off), rate_up, rate_down (from and to the tenant,
+ * endpoint_changes, keepalive (seconds, 0: off), isolated (true, or absent), rate_up, rate_down (from and to the tenant,
  * bit/s; only if there is one), quota (only if there is one) {limit, used (bytes), period ("day",
  * "week", "month" or null), resets_at (RFC 3339 or null), rate (bit/s past it, 0: nothing passes),
  * state ("ok", "warned", "throttled", "blocked")}, drops {name: n}, those that are not 0.

@@ -14,6 +14,7 @@
 #include "complain.h"
 #include "fib.h"
 #include "link.h"
+#include "own.h"
 #include "uapi_sock.h"
 
 struct gateway {
@@ -91,6 +92,7 @@ static void on_addr(const struct netlink_addr *addr, bool deleted, void *arg)
 {
 	struct gateway *gw = arg;
 
+	own_changed(gw->device, gw->nl, addr, deleted);
 	fib_addr_changed(gw->fib, addr, deleted);
 	uplinks_addr_changed(gw->uplinks, addr);
 }
@@ -114,6 +116,7 @@ static void on_overrun(void *arg)
 	struct gateway *gw = arg;
 
 	refresh_own_link(gw);
+	own_refresh(gw->device, gw->nl);
 	fib_refresh(gw->fib);
 	uplinks_refresh(gw->uplinks);
 }
@@ -149,6 +152,7 @@ static int open_monitor(struct gateway *gw)
 		return err;
 	}
 	gw->mon_poll.data = gw;
+	own_refresh(gw->device, gw->nl);
 	return uv_poll_start(&gw->mon_poll, UV_READABLE, on_mon);
 }
 
@@ -260,6 +264,8 @@ static int open_device(struct gateway *gw, struct workers *ws)
 		.tun_fd = -1,
 		.mtu = r->mtu,
 		.offload = !r->no_offload,
+		.gateway = true,
+		.isolate = r->isolate == ISOLATE_YES,
 		.observer = { .arg = gw,
 			      .address_added = on_address_added,
 			      .address_removed = on_address_removed,

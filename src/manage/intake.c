@@ -32,6 +32,17 @@ static void stop_waiting(struct file_entry *e)
 
 /* Reading */
 
+/* Whatever has failed may succeed when there is one again, and no event will tell of that. */
+static bool lacks_descriptors(int dirfd)
+{
+	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE;
+	close(fd);
+	return false;
+}
+
 /* The file cannot come into force as it is; what was said before it is kept. */
 static void refuse_file(struct intake *in, struct file_entry *e, const struct fault_list *faults)
 {
@@ -113,6 +124,7 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		if (err == -ENOMEM)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
 				  "tenant %s: no memory to read its file", e->name);
+		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
 	}
 	if (err)

@@ -20,7 +20,9 @@ struct intake {
 	size_t n_refused; /* files that are not in force as they are */
 	void (*changed)(void *arg); /* some files have been dealt with; NULL: nobody asks */
 	void *changed_arg;
-	bool doubts;      /* a scan has seen what is believed when it is seen again */
+	/* To be looked at again in a second: a scan has seen what is believed when it is seen
+	 * twice, or something could not be read for want of descriptors. */
+	bool doubts;
 };
 
 /*

@@ -195,16 +195,48 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 
 static void run(struct metrics_http *http);
 
+static void on_poll(uv_poll_t *poll, int status, int events);
+
 static void on_timer(uv_timer_t *timer)
 {
-	run(timer->data);
+	struct metrics_http *http = timer->data;
+
+	/* It may have been stopped for want of descriptors. */
+	(void)uv_poll_start(&http->poll, UV_READABLE, on_poll);
+	run(http);
+}
+
+/*
+ * The library accepts again and again what it has no descriptor for, unless it waits for one
+ * of its own clients to leave.
+ */
+static bool would_spin(const struct metrics_http *http)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+	int fd;
+
+	if (info && info->num_connections)
+		return false;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	close(fd);
+	return false;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
+	struct metrics_http *http = poll->data;
+
 	(void)status;
 	(void)events;
-	run(poll->data);
+	if (!would_spin(http)) {
+		run(http);
+		return;
+	}
+	(void)uv_poll_stop(poll);
+	(void)uv_timer_start(&http->timer, on_timer, METRICS_HTTP_SHORT_MS, 0);
 }
 
 /* Not at once: who calls may be called by the library. */

@@ -17,7 +17,8 @@ enum {
 	METRICS_HTTP_CLIENTS_MAX = 16,
 	METRICS_HTTP_PATIENCE_S = 10, /* with a client that says or takes nothing */
 	METRICS_HTTP_BUFFER = 16 << 10, /* of each: the longest request */
-	METRICS_HTTP_AGAIN_S = 15
+	METRICS_HTTP_AGAIN_S = 15,
+	METRICS_HTTP_SHORT_MS = 1000 /* without descriptors for a client */
 };
 
 struct metrics_http;

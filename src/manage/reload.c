@@ -117,6 +117,19 @@ static bool is_unmounted(const struct reload *r, const struct folder *folder,
 	       st->st_dev != r->dev && !r->everything;
 }
 
+static void begin_scan(struct reload *r, bool everything);
+
+static void on_second_look(uv_timer_t *timer)
+{
+	begin_scan(timer->data, false);
+}
+
+/* No event will tell that it has become better. */
+static void look_again(struct reload *r)
+{
+	uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
+}
+
 static void tell_read(struct reload *r)
 {
 	if (r->read_all)
@@ -144,10 +157,14 @@ static void begin_scan(struct reload *r, bool everything)
 			  "not mounted? All tenants stay as they are; SIGHUP revokes them");
 		err = -ENODEV;
 	}
+	if (!err && !faults.n && r->said_folder)
+		log_info("%s can be read again", r->in.folder);
 	(void)complain_faults(&r->said_folder, NULL, &faults);
 	fault_list_free(&faults);
 	if (err) {
 		folder_free(&folder);
+		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM)
+			look_again(r);
 		tell_read(r);
 		return; /* all tenants stay as they are */
 	}
@@ -155,11 +172,6 @@ static void begin_scan(struct reload *r, bool everything)
 	r->ino = st.st_ino;
 	revoke_gone(r, &folder);
 	scan_start(&r->scan, &folder);
-}
-
-static void on_second_look(uv_timer_t *timer)
-{
-	begin_scan(timer->data, false);
 }
 
 static void on_scanned(void *arg)
@@ -173,7 +185,7 @@ static void on_scanned(void *arg)
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
 	if (r->in.doubts)
-		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
+		look_again(r);
 	r->in.doubts = false;
 	if (!r->again) {
 		tell_read(r);
@@ -227,6 +239,8 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 		begin_scan(r, false);
 	else
 		intake_names(&r->in, dirfd, now, n_now, false);
+	if (r->in.doubts)
+		look_again(r);
 	if (dirfd >= 0)
 		close(dirfd);
 	free(now);
@@ -237,6 +251,8 @@ static void on_alarm(void *arg)
 	struct reload *r = arg;
 	struct timespec now;
 
+	/* Perhaps we were suspended: the kernel tells of that as of a clock that was set. */
+	workers_look(r->in.enforce.ws);
 	expiry_run(&r->in);
 	if (!r->in.enforce.gateway)
 		return;

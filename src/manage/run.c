@@ -27,6 +27,8 @@ static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
 					    [ROUTER_CRYPTO_LIBSODIUM] = "libsodium",
 					    [ROUTER_CRYPTO_IPSEC_MB] = "ipsec-mb" };
 
+enum { REOPEN_MS = 1000 };
+
 struct running {
 	uv_loop_t loop;
 	struct config_router *config;
@@ -42,6 +44,8 @@ struct running {
 	struct notify notify;
 	struct watchdog watchdog;
 	uv_signal_t on_term, on_int, on_hup;
+	uv_timer_t reopen; /* of sockets that somebody has removed */
+	int said_control, said_uapi; /* why they cannot be opened, once it was logged */
 	bool ready; /* the service manager has been told so, and nothing else since */
 	int status;
 };
@@ -247,7 +251,8 @@ static void on_changed(void *arg)
 {
 	struct running *r = arg;
 
-	control_changed(r->control);
+	if (r->control)
+		control_changed(r->control);
 	if (r->ready)
 		tell_status(r);
 }
@@ -357,6 +362,34 @@ static void on_gateway_gone(void *arg)
 	uv_stop(&r->loop);
 }
 
+static void complain_once(int *said, const char *path, int err)
+{
+	if (err && err != *said)
+		complain_socket(path, err);
+	*said = err;
+}
+
+static void on_reopen(uv_timer_t *timer);
+
+/*
+ * Without its sockets nobody could ask a router that runs, and the next one of its name would
+ * take it for dead.
+ */
+static void reopen_soon(struct running *r, const char *path)
+{
+	log_warning("%s: somebody has removed this socket: it is made anew", path);
+	uv_timer_start(&r->reopen, on_reopen, 0, REOPEN_MS);
+}
+
+static void on_control_gone(void *arg)
+{
+	struct running *r = arg;
+
+	control_close(r->control);
+	r->control = NULL;
+	reopen_soon(r, r->config->control);
+}
+
 static int open_control(struct running *r)
 {
 	static const struct control_ops ops = { .list = on_list,
@@ -367,24 +400,44 @@ static int open_control(struct running *r)
 						.in_force = on_in_force,
 						.refused = on_refused,
 						.release = on_release,
-						.status = on_status };
+						.status = on_status,
+						.gone = on_control_gone };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
 
-	if (err)
-		complain_socket(r->config->control, err);
+	complain_once(&r->said_control, r->config->control, err);
 	return err;
+}
+
+static void on_uapi_gone(void *arg)
+{
+	struct running *r = arg;
+	char path[UAPI_SOCK_PATH_MAX];
+
+	uapi_sock_close(r->uapi);
+	r->uapi = NULL;
+	reopen_soon(r, uapi_sock_path(device_name(gateway_device(r->gateway)), path));
 }
 
 static int open_uapi(struct running *r)
 {
-	struct uapi_sock_options options = { .fd = -1 };
+	struct uapi_sock_options options = { .fd = -1, .gone = on_uapi_gone, .arg = r };
 	struct device *dev = gateway_device(r->gateway);
 	char path[UAPI_SOCK_PATH_MAX];
 	int err = uapi_sock_open(&r->uapi, &r->loop, dev, &options);
 
-	if (err)
-		complain_socket(uapi_sock_path(device_name(dev), path), err);
+	complain_once(&r->said_uapi, uapi_sock_path(device_name(dev), path), err);
 	return err;
+}
+
+static void on_reopen(uv_timer_t *timer)
+{
+	struct running *r = timer->data;
+	int err = r->control ? 0 : open_control(r);
+
+	if (r->gateway && !r->uapi)
+		err |= open_uapi(r);
+	if (!err)
+		uv_timer_stop(timer);
 }
 
 static void on_stop(uv_signal_t *signal, int number)
@@ -482,6 +535,7 @@ static void stop(struct running *r)
 		reload_on_read(r->reload, NULL, NULL);
 	}
 	watchdog_stop(&r->watchdog);
+	uv_close((uv_handle_t *)&r->reopen, NULL);
 	control_close(r->control);
 	metrics_http_close(r->metrics_http);
 	metrics_file_close(r->metrics_file);
@@ -520,6 +574,8 @@ int router_run(const char *path)
 		router_free(r.config);
 		return 1;
 	}
+	uv_timer_init(&r.loop, &r.reopen);
+	r.reopen.data = &r;
 	notify_open(&r.notify);
 	if (!start(&r))
 		uv_run(&r.loop, UV_RUN_DEFAULT);

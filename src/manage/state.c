@@ -403,6 +403,21 @@ static void on_recall(void *arg, const uint8_t public_key[NOISE_KEY_LEN], const 
 	statefile_release(&r);
 }
 
+/*
+ * Whoever has taken the folder away, or emptied it, has no reason to expect that we go on
+ * writing where nobody will find it.
+ */
+static void look_after_folder(struct state *s)
+{
+	if (s->store.dirfd < 0 || s->rewrite || statestore_is_there(&s->store, s->folder))
+		return;
+	log_warning("State = %s: somebody has taken the folder or what is in it away: all of it "
+		    "is written anew", s->folder);
+	statestore_close(&s->store);
+	s->behind = true;
+	(void)!open_folder(s);
+}
+
 /* Life */
 
 static bool is_rewrite_due(const struct state *s)
@@ -417,6 +432,7 @@ static void on_tick(uv_timer_t *tick)
 
 	if (s->ticks < SETTLE_TICKS && ++s->ticks == SETTLE_TICKS)
 		s->behind |= known_settle(&s->known); /* they are gone from the files, too */
+	look_after_folder(s);
 	device_take_learned(s->device);
 	append_lines(s);
 	if (s->wait) {
@@ -473,6 +489,7 @@ static void save(struct state *s)
 	struct rewrite *w;
 	int err;
 
+	look_after_folder(s);
 	device_take_learned(s->device);
 	append_lines(s);
 	if (s->behind && s->store.dirfd >= 0 && !s->rewrite) {

@@ -44,6 +44,16 @@ void statestore_close(struct statestore *s)
 	*s = (struct statestore){ .dirfd = -1, .journal = -1 };
 }
 
+bool statestore_is_there(const struct statestore *s, const char *folder)
+{
+	struct stat named, ours;
+
+	if (stat(folder, &named) || fstat(s->dirfd, &ours) || named.st_dev != ours.st_dev ||
+	    named.st_ino != ours.st_ino)
+		return false;
+	return s->journal < 0 || (!fstat(s->journal, &ours) && ours.st_nlink);
+}
+
 /* Reading */
 
 /* Returns how long the file is. */

@@ -38,6 +38,13 @@ must_check int statestore_open(struct statestore *s, const char *folder);
 void statestore_close(struct statestore *s);
 
 /*
+ * Is what was opened still what the name of the folder leads to, and the journal still in
+ * there? What is written into files that were removed is lost without an error. Of an
+ * open one.
+ */
+must_check bool statestore_is_there(const struct statestore *s, const char *folder);
+
+/*
  * Calls fn for all that the files hold; see statefile_read(). A file that is missing is
  * empty, one that cannot be read is a fault. folder is for the names in faults.
  */

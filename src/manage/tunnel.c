@@ -33,7 +33,8 @@ struct tunnels {
 	struct workers *ws;
 	bool offload;
 	struct nswatch *nswatch;
-	struct netchange *netchange; /* NULL: it cannot be followed */
+	struct netchange *netchange; /* NULL: it cannot be followed, */
+	int said_netchange;          /* for this reason, once it was logged */
 };
 
 struct tunnel {
@@ -45,7 +46,7 @@ struct tunnel {
 	dev_t netns_dev;                  /* of the namespace it is in */
 	ino_t netns_ino;
 	struct nswatch_item *follow; /* NULL: it is on the host, or could not be followed */
-	struct netchange_item netchange;
+	struct netchange_item netchange; /* arg NULL: not added */
 	uint64_t way; /* to its peers, as it was: a hash */
 	struct resolver *resolver;
 	uv_timer_t retry;
@@ -248,6 +249,53 @@ static uint64_t way_of(const struct tunnel *t)
 	return any ? hash | 1 : 0;
 }
 
+/*
+ * Where we are, or where the others are, has changed: they learn it from the
+ * next packet, so there is one at once.
+ */
+static void say_hello(struct tunnel *t)
+{
+	for (size_t i = 0; i < t->conf->n_peers; i++)
+		device_hello(t->device, t->conf->peers[i].public_key, false);
+}
+
+/* The network around us may be another one. */
+static void on_network(void *arg)
+{
+	struct tunnel *t = arg;
+	uint64_t way;
+
+	if (!t->device)
+		return;
+	on_way(t);
+	resolver_retry(t->resolver);
+	way = way_of(t);
+	if (way && way != t->way) {
+		log_debug("tunnel %s: there is another way to its peers: they are told",
+			  t->conf->name);
+		say_hello(t);
+	}
+	t->way = way;
+}
+
+/* Where that has failed, as for want of descriptors, it is tried again with the tunnel. */
+static void follow_network(struct tunnel *t)
+{
+	struct tunnels *ts = t->ts;
+	int err = ts->netchange ? 0 : netchange_open(&ts->netchange, ts->loop);
+
+	if (err && err != ts->said_netchange)
+		log_warning("cannot follow changes of the network: %s: tunnels find out late when "
+			    "it is another one", strerror(-err));
+	if (!err && ts->said_netchange)
+		log_info("changes of the network can be followed again");
+	ts->said_netchange = err;
+	if (err || t->netchange.arg)
+		return;
+	t->netchange = (struct netchange_item){ .changed = on_network, .arg = t };
+	netchange_add(ts->netchange, &t->netchange);
+}
+
 /* The namespace that the file names. As tunnel_link_namespace(), and -ESRCH: its process ended. */
 static int find_namespace(const struct tunnel *t, int *err)
 {
@@ -271,6 +319,12 @@ static bool is_in_between(const struct tunnel *t, enum stage stage, int err)
 	return stage == STAGE_NAMESPACE && err == -EINVAL && t->said_err != -EINVAL;
 }
 
+/* Nobody tells when there is enough again. */
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
 /* Failed: says so, and tries again where no event will tell us to. */
 static void fail(struct tunnel *t, enum stage stage, int err,
 		 const struct tunnel_link_failure *failure, bool again)
@@ -279,7 +333,7 @@ static void fail(struct tunnel *t, enum stage stage, int err,
 
 	unmake(t);
 	/* Not begun anew by what happens meanwhile: on a busy machine that never ends. */
-	if (!in_between && stage == STAGE_NAMESPACE)
+	if (!in_between && stage == STAGE_NAMESPACE && !is_shortage(err))
 		uv_timer_stop(&t->retry);
 	else if (!uv_is_active((uv_handle_t *)&t->retry))
 		uv_timer_again(&t->retry);
@@ -295,6 +349,7 @@ static void make(struct tunnel *t, bool again)
 	enum stage stage = STAGE_NAMESPACE;
 	int err, netns = find_namespace(t, &err);
 
+	follow_network(t);
 	if (!err)
 		err = make_in(t, netns, &stage, &failure);
 	if (!err)
@@ -370,35 +425,6 @@ static int follow(struct tunnel *t)
 }
 
 /*
- * Where we are, or where the others are, has changed: they learn it from the
- * next packet, so there is one at once.
- */
-static void say_hello(struct tunnel *t)
-{
-	for (size_t i = 0; i < t->conf->n_peers; i++)
-		device_hello(t->device, t->conf->peers[i].public_key, false);
-}
-
-/* The network around us may be another one. */
-static void on_network(void *arg)
-{
-	struct tunnel *t = arg;
-	uint64_t way;
-
-	if (!t->device)
-		return;
-	on_way(t);
-	resolver_retry(t->resolver);
-	way = way_of(t);
-	if (way && way != t->way) {
-		log_debug("tunnel %s: there is another way to its peers: they are told",
-			  t->conf->name);
-		say_hello(t);
-	}
-	t->way = way;
-}
-
-/*
  * What other threads have seen: the container went, and its namespace with our device in
  * it; or a peer does not answer.
  */
@@ -432,10 +458,6 @@ int tunnels_new(struct tunnels **out, uv_loop_t *loop, struct workers *ws, bool 
 		free(ts);
 		return err;
 	}
-	err = netchange_open(&ts->netchange, loop);
-	if (err)
-		log_warning("cannot follow changes of the network: %s: tunnels find out late when "
-			    "it is another one", strerror(-err));
 	*out = ts;
 	return 0;
 }
@@ -465,9 +487,6 @@ int tunnel_open(struct tunnel **out, struct tunnels *ts, const struct config_ten
 		goto unfollow;
 	uv_timer_init(ts->loop, &t->retry);
 	t->news.data = t->retry.data = t;
-	t->netchange = (struct netchange_item){ .changed = on_network, .arg = t };
-	if (ts->netchange)
-		netchange_add(ts->netchange, &t->netchange);
 	/* make() stops it, and lets it run again where that is of use. */
 	uv_timer_start(&t->retry, on_retry, RETRY_MS, RETRY_MS);
 	tunnel_dns_update(&t->dns, conf);
@@ -560,7 +579,7 @@ void tunnel_close(struct tunnel *t)
 	unmake(t);
 	tunnel_dns_update(&t->dns, NULL);
 	nswatch_remove(t->follow);
-	if (t->ts->netchange)
+	if (t->netchange.arg)
 		netchange_remove(&t->netchange);
 	t->closing = 2;
 	uv_close((uv_handle_t *)&t->retry, on_handle_closed);

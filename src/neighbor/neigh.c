@@ -185,7 +185,7 @@ int neigh_link_changed(struct neigh *n, const struct netlink_link *link)
 
 int neigh_addr_changed(struct neigh *n, const struct netlink_addr *addr)
 {
-	if (addr->family != AF_INET6 || addr->ifindex != n->uplink.index)
+	if (addr->family == AF_INET6 && addr->ifindex != n->uplink.index)
 		return 0;
 	return neigh_refresh(n);
 }

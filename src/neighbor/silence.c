@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rules that drop unicast solicitations, by libnftnl. */
+/* The rules that drop unicast solicitations, and floods of others, by libnftnl. */
 #include "silence.h"
 
 #include <errno.h>
@@ -28,7 +28,17 @@ enum {
 	NEXT_HEADER_ICMP6 = 58,
 	ND_SOLICITATION = 135,
 	IP6_NEXT_OFFSET = 6,
-	IP6_DESTINATION_OFFSET = 24
+	IP6_DESTINATION_OFFSET = 24,
+	ND_TARGET_OFFSET = 8,
+	ARP_OPERATION_OFFSET = 6,
+	ARP_REQUEST = 1,
+	ARP_TARGET_OFFSET = 24,
+	/*
+	 * Questions a second that the kernel is let hear, for all of its addresses. Each may
+	 * cost it an entry for five seconds, and it has 1,024 (gc_thresh3).
+	 */
+	QUESTIONS = 100,
+	QUESTIONS_LEAST = 10 /* for each address, when there are many */
 };
 
 #define CHAIN "ingress"
@@ -39,6 +49,7 @@ struct silence {
 	const struct config_ranges *prefixes;
 	uint32_t seq;
 	bool no_owner; /* the kernel does not know NFT_TABLE_F_OWNER */
+	bool no_limit; /* nor limits */
 
 	/* what is installed */
 	int index; /* of the link; 0: nothing is */
@@ -85,7 +96,7 @@ static void add_compare(struct batch *b, struct nftnl_rule *rule, const void *da
 	add(b, rule, expr);
 }
 
-static void add_is_ip6(struct batch *b, struct nftnl_rule *rule)
+static void add_protocol(struct batch *b, struct nftnl_rule *rule, uint16_t protocol)
 {
 	struct nftnl_expr *expr = new_expr(b, "meta");
 	uint8_t type[2];
@@ -95,7 +106,7 @@ static void add_is_ip6(struct batch *b, struct nftnl_rule *rule)
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_KEY, NFT_META_PROTOCOL);
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_DREG, NFT_REG_1);
 	add(b, rule, expr);
-	store_be16(type, ETH_P_IPV6);
+	store_be16(type, protocol);
 	add_compare(b, rule, type, sizeof(type));
 }
 
@@ -138,6 +149,21 @@ static void add_mask(struct batch *b, struct nftnl_rule *rule, unsigned length)
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
 	nftnl_expr_set(expr, NFTNL_EXPR_BITWISE_MASK, mask, sizeof(mask));
 	nftnl_expr_set(expr, NFTNL_EXPR_BITWISE_XOR, zero, sizeof(zero));
+	add(b, rule, expr);
+}
+
+/* Only what comes faster goes on to the rest of the rule. */
+static void add_limit(struct batch *b, struct nftnl_rule *rule, uint32_t per_second)
+{
+	struct nftnl_expr *expr = new_expr(b, "limit");
+
+	if (!expr)
+		return;
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_RATE, per_second);
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_UNIT, 1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_BURST, per_second);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_FLAGS, NFT_LIMIT_F_INV);
 	add(b, rule, expr);
 }
 
@@ -204,32 +230,84 @@ static void put_chain(struct batch *b, const char *ifname)
 		nftnl_chain_free(chain);
 }
 
-/* Solicitations to the addresses that begin with `length` bits of addr meet the verdict. */
-static void put_rule(struct batch *b, const uint8_t addr[NDP_ADDR_LEN], unsigned length,
-		     uint32_t verdict)
+static struct nftnl_rule *new_rule(struct batch *b)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
-	if (!rule || nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, b->s->table) ||
-	    nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, CHAIN)) {
-		b->failed = true;
-	} else {
-		add_is_ip6(b, rule);
-		add_byte(b, rule, NFT_PAYLOAD_NETWORK_HEADER, IP6_NEXT_OFFSET, NEXT_HEADER_ICMP6);
-		add_byte(b, rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, ND_SOLICITATION);
-		add_load(b, rule, NFT_PAYLOAD_NETWORK_HEADER, IP6_DESTINATION_OFFSET, NDP_ADDR_LEN);
-		if (length < 8 * NDP_ADDR_LEN)
-			add_mask(b, rule, length);
-		add_compare(b, rule, addr, NDP_ADDR_LEN);
-		/* What `nft list ruleset` shows to whoever wonders. */
-		add(b, rule, nftnl_expr_alloc("counter"));
-		add_verdict(b, rule, verdict);
-		nftnl_rule_nlmsg_build_payload(
-			begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule);
-		end(b);
-	}
+	if (rule && !nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, b->s->table) &&
+	    !nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, CHAIN))
+		return rule;
+	b->failed = true;
 	if (rule)
 		nftnl_rule_free(rule);
+	return NULL;
+}
+
+/* Ends the rule with the verdict, and frees it. */
+static void put_rule(struct batch *b, struct nftnl_rule *rule, uint32_t verdict)
+{
+	/* What `nft list ruleset` shows to whoever wonders. */
+	add(b, rule, nftnl_expr_alloc("counter"));
+	add_verdict(b, rule, verdict);
+	nftnl_rule_nlmsg_build_payload(
+		begin(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND), rule);
+	end(b);
+	nftnl_rule_free(rule);
+}
+
+static void add_is_solicitation(struct batch *b, struct nftnl_rule *rule)
+{
+	add_protocol(b, rule, ETH_P_IPV6);
+	add_byte(b, rule, NFT_PAYLOAD_NETWORK_HEADER, IP6_NEXT_OFFSET, NEXT_HEADER_ICMP6);
+	add_byte(b, rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, ND_SOLICITATION);
+}
+
+/* Solicitations to the addresses that begin with `length` bits of addr meet the verdict. */
+static void put_destination(struct batch *b, const uint8_t addr[NDP_ADDR_LEN], unsigned length,
+			    uint32_t verdict)
+{
+	struct nftnl_rule *rule = new_rule(b);
+
+	if (!rule)
+		return;
+	add_is_solicitation(b, rule);
+	add_load(b, rule, NFT_PAYLOAD_NETWORK_HEADER, IP6_DESTINATION_OFFSET, NDP_ADDR_LEN);
+	if (length < 8 * NDP_ADDR_LEN)
+		add_mask(b, rule, length);
+	add_compare(b, rule, addr, NDP_ADDR_LEN);
+	put_rule(b, rule, verdict);
+}
+
+static bool is_mapped(const uint8_t addr[NDP_ADDR_LEN])
+{
+	static const uint8_t mapped[UPLINK_MAPPED_LEN] = UPLINK_MAPPED;
+
+	return !memcmp(addr, mapped, sizeof(mapped));
+}
+
+/* Of the questions for an address of the machine itself, no more than so many. */
+static void put_limit(struct batch *b, const uint8_t own[NDP_ADDR_LEN], uint32_t per_second)
+{
+	struct nftnl_rule *rule = new_rule(b);
+	uint8_t request[2];
+
+	if (!rule)
+		return;
+	if (is_mapped(own)) {
+		store_be16(request, ARP_REQUEST);
+		add_protocol(b, rule, ETH_P_ARP);
+		add_load(b, rule, NFT_PAYLOAD_NETWORK_HEADER, ARP_OPERATION_OFFSET,
+			 sizeof(request));
+		add_compare(b, rule, request, sizeof(request));
+		add_load(b, rule, NFT_PAYLOAD_NETWORK_HEADER, ARP_TARGET_OFFSET, 4);
+		add_compare(b, rule, own + UPLINK_MAPPED_LEN, 4);
+	} else {
+		add_is_solicitation(b, rule);
+		add_load(b, rule, NFT_PAYLOAD_TRANSPORT_HEADER, ND_TARGET_OFFSET, NDP_ADDR_LEN);
+		add_compare(b, rule, own, NDP_ADDR_LEN);
+	}
+	add_limit(b, rule, per_second);
+	put_rule(b, rule, NF_DROP);
 }
 
 /* Transactions */
@@ -314,13 +392,17 @@ static void write_rules(struct batch *b, const struct uplink *uplink)
 	write_removal(b, uplink);
 	put_table(b, NFT_MSG_NEWTABLE, s->no_owner ? 0 : NFT_TABLE_F_OWNER);
 	put_chain(b, uplink->name);
+	for (size_t i = 0; i < uplink->n_own && !s->no_limit; i++)
+		put_limit(b, uplink->own[i], max((uint32_t)(QUESTIONS / uplink->n_own),
+						 (uint32_t)QUESTIONS_LEAST));
 	for (size_t i = 0; i < uplink->n_own; i++)
-		put_rule(b, uplink->own[i], 8 * NDP_ADDR_LEN, NF_ACCEPT);
+		if (!is_mapped(uplink->own[i]))
+			put_destination(b, uplink->own[i], 8 * NDP_ADDR_LEN, NF_ACCEPT);
 	for (uint32_t i = 0; i < s->prefixes->n; i++) {
 		const struct prefix *p = &s->prefixes->v[i].prefix;
 
 		if (p->family == AF_INET6)
-			put_rule(b, p->addr, p->cidr, NF_DROP);
+			put_destination(b, p->addr, p->cidr, NF_DROP);
 	}
 }
 
@@ -332,9 +414,14 @@ static void forget(struct silence *s)
 
 static int install(struct silence *s, const struct uplink *uplink)
 {
-	size_t n_rules = uplink->n_own + s->prefixes->n;
+	size_t n_rules = 2 * uplink->n_own + s->prefixes->n;
 	int err = transact(s, n_rules, write_rules, uplink);
 
+	/* Without nft_limit the rest is still worth having. */
+	if (err == -ENOENT && !s->no_limit) {
+		s->no_limit = true;
+		err = transact(s, n_rules, write_rules, uplink);
+	}
 	if ((err == -EOPNOTSUPP || err == -EINVAL) && !s->no_owner) {
 		s->no_owner = true;
 		err = transact(s, n_rules, write_rules, uplink);

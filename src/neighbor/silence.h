@@ -11,6 +11,10 @@
  * Those to addresses of the machine itself are let through, and so are all that
  * go to groups: they are the kernel's to answer.
  *
+ * But not more than 100 a second, ARP requests included. Each question for an address of
+ * the machine itself makes the kernel remember who asked. It does so for 1,024 neighbours at
+ * most, and when that many are made up it finds no room for its own router any more.
+ *
  * The rules are in a table of the family netdev that the kernel removes when we
  * close the socket, or crash (NFT_TABLE_F_OWNER, Linux 5.12; with older kernels
  * it stays after a crash, and is replaced at the next start). Control thread.

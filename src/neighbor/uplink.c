@@ -22,12 +22,20 @@ static void take_address(struct uplink_address *own, const struct netlink_addr *
 
 static int note_own(struct uplink *uplink, const struct netlink_addr *addr)
 {
+	static const uint8_t mapped[UPLINK_MAPPED_LEN] = UPLINK_MAPPED;
+	uint8_t *own;
 	void *grown = reallocarray(uplink->own, uplink->n_own + 1, sizeof(*uplink->own));
 
 	if (!grown)
 		return -ENOMEM;
 	uplink->own = grown;
-	memcpy(uplink->own[uplink->n_own++], addr->addr, NDP_ADDR_LEN);
+	own = uplink->own[uplink->n_own++];
+	if (addr->family == AF_INET) {
+		memcpy(own, mapped, sizeof(mapped));
+		memcpy(own + sizeof(mapped), addr->addr, 4);
+	} else {
+		memcpy(own, addr->addr, NDP_ADDR_LEN);
+	}
 	return 0;
 }
 
@@ -43,9 +51,12 @@ static int on_address(const struct netlink_addr *addr, void *arg)
 	/* Soon to go: RFC 8981, RFC 4862 §5.5.4. */
 	const uint32_t fleeting = IFA_F_TEMPORARY | IFA_F_DEPRECATED;
 	struct uplink *uplink = arg;
-	int err = note_own(uplink, addr);
+	int err;
 
-	if (err || addr->flags & unusable)
+	if (addr->scope == RT_SCOPE_HOST)
+		return 0;
+	err = note_own(uplink, addr);
+	if (err || addr->family != AF_INET6 || addr->flags & unusable)
 		return err;
 	if (addr->scope == RT_SCOPE_LINK)
 		take_address(&uplink->link_local, addr);
@@ -63,6 +74,9 @@ static int read_addresses(struct uplink *uplink)
 		uplink->global.known = false;
 		uplink->n_own = 0;
 		err = netlink_addr_list(uplink->nl, AF_INET6, uplink->index, on_address, uplink);
+		/* Linux answers ARP on each link for the IPv4 addresses of all (arp_ignore 0). */
+		if (!err)
+			err = netlink_addr_list(uplink->nl, AF_INET, 0, on_address, uplink);
 	}
 	if (uplink->n_own)
 		qsort(uplink->own, uplink->n_own, sizeof(*uplink->own), compare_addresses);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What neigh must know of the uplink: its index, its hardware address and its
- * own IPv6 addresses, read from the kernel whenever somebody asks. One thread
+ * What neigh must know of the uplink: its index, its hardware address and the
+ * addresses that the kernel answers for there, read from the kernel whenever somebody asks. One thread
  * at a time per struct uplink.
  */
 #ifndef BERTH_NEIGHBOR_UPLINK_H
@@ -10,6 +10,10 @@
 #include "../../tun/netlink.h"
 #include "ether.h"
 #include "ndp.h"
+
+/* How an IPv4 address begins as an IPv6 one (RFC 4291 §2.5.5.2). */
+enum { UPLINK_MAPPED_LEN = 12 };
+#define UPLINK_MAPPED { [10] = 0xff, [11] = 0xff }
 
 struct uplink_address {
 	bool known;
@@ -24,7 +28,8 @@ struct uplink {
 	uint8_t link_address[ETHER_ADDR_LEN];
 	struct uplink_address link_local;
 	struct uplink_address global; /* one that lasts, not a temporary one */
-	uint8_t (*own)[NDP_ADDR_LEN]; /* all it has, also those not usable yet; in order */
+	/* All it has, also those not usable yet, and the machine's IPv4 ones, mapped; in order. */
+	uint8_t (*own)[NDP_ADDR_LEN];
 	size_t n_own;
 };
 

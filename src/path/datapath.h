@@ -23,9 +23,11 @@
  *      accept_runs        replay window, roaming, key
  *                         confirmation, time stamps                receive.c  worker
  *      deliver            inner header, padding, ECN; the source
- *                         must be the peer's own; MSS of a SYN;
- *                         then its rate: what is too fast waits,
- *                         or is dropped                            receive.c  worker
+ *                         must be the peer's own; at a gateway
+ *                         nothing of link scope, and nothing to
+ *                         another tenant if one is isolated        border.c   worker
+ *                         MSS of a SYN; then its rate: what is
+ *                         too fast waits, or is dropped            receive.c  worker
  *  tun_write_burst        gro: one flow's packets in one write     tun/       worker
  *
  * OUTBOUND: TUN → UDP
@@ -36,6 +38,8 @@
  *  tun_read_burst         read; gso lays super-packets out, each   tun/       worker
  *                         packet in its slot of the send buffer:
  *                         | message_data | inner | 0… | tag |
+ *   keep_apart            from tenant to tenant, if one is
+ *                         isolated: by another way than inbound    send.c     worker
  *   route                 destination → peer; none: ICMP error;
  *                         packets of one peer become one group     send.c     worker
  *    fit                  MSS of a SYN; larger than the tenant's
@@ -61,12 +65,14 @@
 #include "../../crypto/aead.h"
 #include "../../crypto/ratelimit.h"
 #include "../../tun/tun.h"
+#include "../base/packet.h"
 #include "../peer/learned.h"
 #include "../table/allowedips.h"
 #include "../table/counters.h"
 #include "udp.h"
 
 struct handshake_thread;
+struct own_addresses;
 struct datapath;
 
 /* Who we are. Immutable once published; replaced as a whole. */
@@ -112,12 +118,17 @@ struct datapath {
 	struct handshake_thread *handshake;
 	const struct datapath_ops *ops;
 	const char *name; /* of the interface, for messages */
+	bool gateway;     /* its peers are tenants: border.h. Constant, as the next */
+	bool isolate;     /* those who do not say otherwise */
+	_Atomic unsigned n_isolated;         /* tenants; control writes */
+	_Atomic(struct own_addresses *) own; /* border.h; NULL: none; control writes */
 	unsigned n_queues;
 	struct queue *queues;
 };
 
 enum {
 	BURST_PACKETS = 1024, /* as udp_rx yields, and tun_read_burst is asked for */
+	BURST_REPLIES = 64,   /* cookie replies that leave at once */
 	/* The send buffer: five super-packets. More would leave the second-level cache. */
 	BURST_ARENA = 384 << 10,
 	/* What each ring may send of that at once when many have something: a super-packet. */
@@ -159,9 +170,13 @@ struct burst {
 	struct aead *aead;
 	struct gro gro;
 	struct ratelimit sources; /* handshakes by source, under load */
+	/* Of who was asked for cookies last. Not locked: of use to nobody after four minutes. */
+	struct cookie_epochs epochs;
 	struct ratelimit icmp;    /* ICMP errors by sender */
 	struct udp_rx rx;
 	struct udp_tx tx;
+	unsigned n_replies; /* in tx, while handshake messages are looked at */
+	struct message_cookie_reply replies[BURST_REPLIES];
 	struct packet packets[BURST_PACKETS];
 	struct aead_op ops[BURST_PACKETS];
 	uint16_t op_packet[BURST_PACKETS]; /* op → packet */
@@ -196,6 +211,12 @@ static inline uint16_t datapath_mtu(const struct datapath *dp, const struct peer
 	uint32_t own = atomic_load_explicit(&peer->mtu, memory_order_relaxed);
 
 	return (uint16_t)(own ? min(own, device) : device);
+}
+
+/* May the sender of a packet be told something? Not more often than its rate allows. Worker. */
+must_check static inline bool datapath_may_answer(struct burst *b, const struct inner *in)
+{
+	return ratelimit_allow(&b->icmp, in->src, in->family == AF_INET ? 4 : 16, b->now);
 }
 
 /* Who owns the address? Network order. RCU turn, any thread. */

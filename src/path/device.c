@@ -9,6 +9,7 @@
 #include "../../tun/netns.h"
 #include "../base/clock.h"
 #include "../base/log.h"
+#include "border.h"
 #include "device_peers.h"
 #include "handshake.h"
 
@@ -154,6 +155,8 @@ int device_open(struct device **out, struct workers *ws, const struct device_opt
 	dev->dp.handshake = ws->handshake;
 	dev->dp.name = dev->name;
 	dev->dp.mtu = options->mtu;
+	dev->dp.gateway = options->gateway;
+	dev->dp.isolate = options->isolate;
 	dev->first_worker = atomic_fetch_add(&next_worker, 1) % ws->n;
 	allowedips_init(&dev->dp.allowedips);
 	err = secret_pool_init(&dev->identities, sizeof(struct identity));
@@ -310,6 +313,7 @@ void device_close(struct device *dev)
 	handshake_drain(dev->ws->handshake);
 	device_take_learned(dev);
 	publish_identity(dev, NULL);
+	(void)!border_set_own(&dev->dp, NULL, 0);
 	rcu_barrier();
 	drop_socket_set(dev->sockets);
 	free_queues(dev);
@@ -318,6 +322,21 @@ void device_close(struct device *dev)
 	peer_group_free(&dev->dp.peers);
 	secret_pool_destroy(&dev->identities);
 	free(dev);
+}
+
+int device_set_own(struct device *dev, const struct prefix *own, size_t n)
+{
+	int err;
+
+	rcu_turn_begin();
+	err = border_set_own(&dev->dp, own, n);
+	rcu_turn_end();
+	return err;
+}
+
+bool device_is_own(struct device *dev, int family, const uint8_t *addr)
+{
+	return border_is_own(&dev->dp, (uint8_t)family, addr);
 }
 
 const char *device_name(const struct device *dev)

@@ -44,6 +44,8 @@ struct device_options {
 	unsigned n_rings;  /* of each of its TUN queues; 0: as many as there may be */
 	uint16_t mtu;      /* of inner packets; the link's own is the caller's to set */
 	bool offload;
+	bool gateway;      /* its peers are tenants (border.h), */
+	bool isolate;      /* and kept apart unless they say otherwise */
 	struct device_observer observer; /* functions may be NULL */
 };
 
@@ -112,6 +114,7 @@ struct device_peer {
 	bool silent;  /* timers_is_silent() */
 	bool held;    /* peer_hold(): its key was in use from two places */
 	uint16_t mtu; /* its own; 0: the device's */
+	bool isolated;
 	uint32_t shared_key; /* how often that was noticed (sharing.h) */
 	struct endpoint shared_between[2]; /* where, the last time */
 	const struct prefix *allowed_ips;
@@ -175,6 +178,15 @@ bool device_find_owner(struct device *dev, int family, const uint8_t *addr,
 /* As device_get_peer(), the peer to which an address belongs. Only looks. */
 bool device_get_owner(struct device *dev, int family, const uint8_t *addr,
 		      void (*fn)(const struct device_peer *peer, void *arg), void *arg);
+
+/*
+ * The machine's own addresses, as host prefixes, in place of those before: no peer of a gateway
+ * sends from them, whatever its AllowedIPs. 0 or -ENOMEM: those before stay.
+ */
+must_check int device_set_own(struct device *dev, const struct prefix *own, size_t n);
+
+/* Is it one of them? Network order. */
+bool device_is_own(struct device *dev, int family, const uint8_t *addr);
 
 /* Does a peer have exactly this prefix? */
 bool device_has_prefix(struct device *dev, const struct prefix *p);

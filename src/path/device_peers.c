@@ -11,6 +11,7 @@
 #include "../base/log.h"
 #include "../peer/events.h"
 #include "../peer/sharing.h"
+#include "border.h"
 #include "handshake.h"
 #include "roaming.h"
 
@@ -93,6 +94,8 @@ static int add_prefix(struct device *dev, struct peer *peer, const struct prefix
 	err = note_prefix(peer, p);
 	if (err)
 		return err;
+	if (dev->dp.gateway)
+		border_prefix_added(&dev->dp, peer, p);
 	err = allowedips_insert(&dev->dp.allowedips, p, peer, &previous);
 	if (err) {
 		forget_prefix(peer, p);
@@ -184,9 +187,11 @@ static struct peer *add_peer(struct device *dev, const struct change *c)
 	if (!peer)
 		return NULL;
 	peer->number = dev->n_added++;
+	border_isolate(&dev->dp, peer, c->flags & PEER_HAS_ISOLATE ? c->isolate : ISOLATE_DEFAULT);
 	/* Never to be found without it: old initiations would be good for a moment. */
 	device_recall(dev, peer, c);
 	if (peertable_insert(dev->dp.table, &peer->entry)) {
+		border_isolate(&dev->dp, peer, ISOLATE_NO);
 		peer_unref(peer);
 		return NULL;
 	}
@@ -200,6 +205,8 @@ static void remove_peer(struct device *dev, struct peer *peer)
 		remove_prefix(dev, peer, peer->allowed_ips[peer->n_allowed_ips - 1]);
 	if (!peertable_remove(dev->dp.table, &peer->entry))
 		return;
+	/* It stays so for as long as a worker may have a packet of it. */
+	dev->n_isolated_gone += border_is_isolated(peer);
 	datapath_drop(&dev->dp, peer, DROP_NO_TENANT, peer_kill(peer));
 	dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_GONE);
 	peer_unref(peer);
@@ -264,6 +271,8 @@ static unsigned news_of(struct peer *peer, const struct change *c)
 		news |= EVENT_FIELD_KEEPALIVE;
 	if (c->flags & PEER_HAS_ANNOUNCE && c->announce != peer->announce)
 		news |= EVENT_FIELD_ANNOUNCE;
+	if (c->flags & PEER_HAS_ISOLATE)
+		news |= EVENT_FIELD_ISOLATE;
 	if (c->flags & PEER_HAS_MTU)
 		news |= EVENT_FIELD_MTU;
 	if (c->flags & PEER_HAS_QUARANTINE)
@@ -302,6 +311,8 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 		set_keepalive(dev, peer, c->keepalive);
 	if (c->flags & PEER_HAS_ANNOUNCE)
 		peer->announce = c->announce;
+	if (c->flags & PEER_HAS_ISOLATE)
+		border_isolate(&dev->dp, peer, c->isolate);
 	if (c->flags & PEER_HAS_MTU)
 		atomic_store_explicit(&peer->mtu, c->mtu, memory_order_relaxed);
 	if (c->flags & PEER_HAS_QUARANTINE)
@@ -476,6 +487,8 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	/* After this, who found a removed peer has let go of it, and its keys are wiped. */
 	if (removed)
 		rcu_barrier();
+	border_forget(&dev->dp, dev->n_isolated_gone);
+	dev->n_isolated_gone = 0;
 	steer(dev);
 	if (dev->observer.applied)
 		dev->observer.applied(dev->observer.arg);
@@ -556,6 +569,7 @@ void device_describe(struct peer *peer, struct device_peer *out)
 		.n_allowed_ips = peer->n_allowed_ips,
 		.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed),
 		.held = peer_is_held(peer),
+		.isolated = border_is_isolated(peer),
 		.suspended = peer->suspended
 	};
 	out->shared_key = sharing_noticed(peer, out->shared_between);

@@ -26,6 +26,7 @@ struct device {
 	struct device_memory memory;
 	struct inbox learned;          /* peers; each holds a reference */
 	uint32_t n_added;              /* peers, ever */
+	unsigned n_isolated_gone;      /* removed in this list of changes */
 	char name[IFNAMSIZ];
 };
 

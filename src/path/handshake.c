@@ -44,6 +44,8 @@ struct handshake_thread {
 	struct inbox_item *taken; /* this thread: wishes not granted yet, the oldest first */
 	struct late late[WAKE_EVERY]; /* this thread, within consume_messages() */
 	unsigned n_late;
+	/* This thread: clock of timestamps less time since boot, ns; see initiation_time(). */
+	int64_t offset_tried, offset_proven;
 	_Atomic uint64_t loaded_until;
 	_Atomic bool stop;
 	_Atomic bool drain;
@@ -180,6 +182,24 @@ static void wait_for_peer(struct datapath *dp, struct peer *peer, struct session
 		dp->ops->wake_worker(dp, peer, PEER_WORK_LOOK);
 }
 
+/*
+ * The clock may be set back. Whoever has seen a later timestamp of ours then refuses all of
+ * them until that time comes again (§5.1). So once an initiation was answered, later
+ * ones are stamped as if the clock had gone on from there, unless it is ahead of that. One
+ * that was not answered binds nobody: perhaps it is the clock that was wrong then.
+ */
+static void initiation_time(struct handshake_thread *ht, uint64_t now, struct timespec *utc)
+{
+	int64_t ns;
+
+	clock_realtime(utc);
+	ns = (int64_t)utc->tv_sec * (int64_t)NSEC_PER_SEC + utc->tv_nsec;
+	ns = max(ns, (int64_t)now + ht->offset_proven);
+	ht->offset_tried = ns - (int64_t)now;
+	utc->tv_sec = (time_t)(ns / (int64_t)NSEC_PER_SEC);
+	utc->tv_nsec = (long)(ns % (int64_t)NSEC_PER_SEC);
+}
+
 /* how: flags of enum peer_handshake. */
 static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 {
@@ -211,7 +231,7 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 	remote = prepare_remote(peer, session, id);
 	if (peer_list_handshake(peer, session, &index))
 		return;
-	clock_realtime(&utc);
+	initiation_time(dp->handshake, now, &utc);
 	tai64n_encode(timestamp, &utc);
 	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
 		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
@@ -388,6 +408,8 @@ static void consume_response(const struct handshake_message *m, struct identity 
 	drop_result(m->dp, peer, result);
 	if (result != NOISE_OK)
 		return;
+	m->dp->handshake->offset_proven =
+		max(m->dp->handshake->offset_proven, m->dp->handshake->offset_tried);
 	note_received(peer, session, m, now);
 	if (begin_session(peer, session, now))
 		return;

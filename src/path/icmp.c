@@ -123,6 +123,17 @@ size_t icmp_unreachable(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, con
 				     : error6(out, &address, in, packet, len);
 }
 
+size_t icmp_prohibited(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
+		       size_t len)
+{
+	static const struct error host = { .type = ICMP_DEST_UNREACH, .code = ICMP_PKT_FILTERED };
+	static const struct error address = { .type = ICMP6_DST_UNREACH,
+					      .code = ICMP6_DST_UNREACH_ADMIN };
+
+	return in->family == AF_INET ? error4(out, &host, in, packet, len)
+				     : error6(out, &address, in, packet, len);
+}
+
 size_t icmp_too_big(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
 		    size_t len, uint16_t mtu)
 {

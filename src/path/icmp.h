@@ -23,6 +23,13 @@ size_t icmp_unreachable(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, con
 			size_t len);
 
 /*
+ * The same for one that must not go there: "administratively prohibited" (RFC 4443 §3.1
+ * code 1; RFC 1812 §5.2.7.1, code 13).
+ */
+size_t icmp_prohibited(uint8_t out[ICMP_ERROR_MAX], const struct inner *in, const uint8_t *packet,
+		       size_t len);
+
+/*
  * The same for a packet that is larger than mtu: "packet too big" (RFC 4443 §3.2), or
  * "fragmentation needed" with the MTU of the next hop (RFC 1191 §4).
  */

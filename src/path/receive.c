@@ -4,8 +4,10 @@
 
 #include "../base/log.h"
 #include "../base/packet.h"
+#include "border.h"
 #include "datapath.h"
 #include "handshake.h"
+#include "icmp.h"
 #include "mss.h"
 #include "roaming.h"
 
@@ -35,14 +37,29 @@ static enum drop_reason check_cookie(struct queue *q, const uint8_t *msg)
 	return session_takes_cookie(session, q->burst->now) ? DROP_REASON_COUNT : DROP_SOURCE_RATE;
 }
 
+/* Replies of a burst leave together: on its own each would cost as much again. */
+static void flush_cookies(struct queue *q)
+{
+	if (q->burst->n_replies)
+		udp_flush(rcu_read(&q->udp), &q->burst->tx);
+	q->burst->n_replies = 0;
+}
+
 /* Under load: an answer that only who receives at that address can use (§5.4.7). */
 static void send_cookie(struct queue *q, const struct identity *id, const struct udp_packet *p,
 			const struct endpoint *from, const uint8_t *addr, size_t addr_len)
 {
-	struct message_cookie_reply reply;
+	struct burst *b = q->burst;
+	struct message_cookie_reply *reply;
 
-	cookie_make_reply(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, &reply);
-	(void)udp_send_one(rcu_read(&q->udp), from, &reply, sizeof(reply));
+	if (!b->n_replies)
+		udp_tx_reset(&b->tx, rcu_read(&q->udp));
+	reply = &b->replies[b->n_replies++];
+	cookie_make_reply(&id->checker, &b->epochs, p->data, p->len, addr, addr_len, b->now,
+			  reply);
+	(void)udp_tx_add(&b->tx, from, 0, reply, sizeof(*reply));
+	if (b->n_replies == BURST_REPLIES)
+		flush_cookies(q);
 }
 
 /* mac1, and under load a proven address with a rate of its own (§5.3). */
@@ -54,7 +71,8 @@ static enum drop_reason check_macs(struct queue *q, const struct identity *id,
 	size_t addr_len = endpoint_cookie_bytes(from, addr), source_len;
 	const uint8_t *source;
 
-	switch (cookie_check(&id->checker, p->data, p->len, addr, addr_len, q->burst->now, load)) {
+	switch (cookie_check(&id->checker, &q->burst->epochs, p->data, p->len, addr, addr_len,
+			     q->burst->now, load)) {
 	case COOKIE_INVALID:
 		return DROP_BAD_MAC1;
 	case COOKIE_MAC1:
@@ -135,6 +153,7 @@ static unsigned classify(struct queue *q, unsigned n)
 			datapath_drop(q->dp, NULL, DROP_MALFORMED, 1);
 		}
 	}
+	flush_cookies(q);
 	return n_data;
 }
 
@@ -295,16 +314,50 @@ static void accept_runs(struct queue *q, unsigned n)
 	}
 }
 
-/* The inner packet's own claims (§6.3, §2): its length, and that it may come from there. */
+/* Is the inner packet one that the peer may send (§6.3, §2)? */
+static enum drop_reason check_claims(struct queue *q, struct peer *peer, const struct inner *in,
+				     const uint8_t *data)
+{
+	if (datapath_owner(q->dp, in->family, in->src) != peer)
+		return DROP_SOURCE_NOT_ALLOWED;
+	return q->dp->gateway ? border_check(q->dp, peer, in, data) : DROP_REASON_COUNT;
+}
+
+/*
+ * Tells a tenant that another one is not for it: through its tunnel, and not by the host,
+ * who would have to let a packet pass that comes from a tenant's address. It is staged for
+ * the peer's home worker, and counts for its rate and quota.
+ */
+static void answer_prohibited(struct queue *q, struct peer *peer, const struct inner *in,
+			      const uint8_t *data)
+{
+	struct session *session = rcu_read(&peer->session);
+	struct limit *limit = rcu_read(&peer->limit);
+	uint8_t error[ICMP_ERROR_MAX];
+	size_t len = icmp_prohibited(error, in, data, in->len);
+
+	if (!len || !session || !datapath_may_answer(q->burst, in) ||
+	    (limit && !limit_pass(limit, LIMIT_DOWN, q->burst->now, len)))
+		return;
+	datapath_drop(q->dp, peer, DROP_STAGING_FULL, peer_stage(peer, session, error, len));
+	q->dp->ops->wake_worker(q->dp, peer, PEER_WORK_FLUSH);
+}
+
+/* The inner packet's own claims: its length, and that it may come from there. */
 static enum drop_reason check_inner(struct queue *q, struct packet *p, struct span *out)
 {
 	uint8_t *data = p->data + sizeof(struct message_data);
+	enum drop_reason reason;
 	struct inner in;
 
 	if (!inner_parse(&in, data, p->len - MESSAGE_DATA_OVERHEAD))
 		return DROP_INNER_MALFORMED;
-	if (datapath_owner(q->dp, in.family, in.src) != p->peer)
-		return DROP_SOURCE_NOT_ALLOWED;
+	reason = check_claims(q, p->peer, &in, data);
+	if (unlikely(reason != DROP_REASON_COUNT)) {
+		if (reason == DROP_ISOLATED)
+			answer_prohibited(q, p->peer, &in, data);
+		return reason;
+	}
 	/* What it wants to be sent, and what it will be let send. */
 	if (unlikely(mss_may_be_syn(&in, data)))
 		(void)mss_clamp(&in, data, datapath_mtu(q->dp, p->peer));
@@ -396,25 +449,27 @@ static void deliver(struct queue *q, unsigned n)
 	write_out(q, end_peer(q, peer, first, n_out));
 }
 
-/* An address may have left its tenant while packets of it waited. */
-static bool still_owns(struct queue *q, struct peer *peer, const struct staged *s)
+/* While packets waited, an address may have left its tenant, or another one been isolated. */
+static enum drop_reason check_again(struct queue *q, struct peer *peer, const struct staged *s)
 {
 	struct inner in;
 
-	return inner_parse(&in, s->data, s->len) &&
-	       datapath_owner(q->dp, in.family, in.src) == peer;
+	return inner_parse(&in, s->data, s->len) ? check_claims(q, peer, &in, s->data)
+						 : DROP_INNER_MALFORMED;
 }
 
 uint64_t deliver_held(struct queue *q, struct peer *peer)
 {
 	struct limit *limit = rcu_read(&peer->limit);
 	struct limit_taken taken;
-	unsigned n = 0, foreign = 0;
+	unsigned n = 0;
 
 	limit_take(limit, LIMIT_UP, q->burst->now, &taken);
 	for (struct staged *s = taken.list; s; s = s->next) {
-		if (!still_owns(q, peer, s)) {
-			foreign++;
+		enum drop_reason reason = check_again(q, peer, s);
+
+		if (reason != DROP_REASON_COUNT) {
+			datapath_drop(q->dp, peer, reason, 1);
 			continue;
 		}
 		q->burst->spans[n++] = (struct span){ .data = s->data, .len = s->len };
@@ -426,7 +481,6 @@ uint64_t deliver_held(struct queue *q, struct peer *peer)
 	write_out(q, n);
 	staged_free(taken.list);
 	datapath_drop(q->dp, peer, limit_reason(limit, LIMIT_UP), taken.dropped);
-	datapath_drop(q->dp, peer, DROP_SOURCE_NOT_ALLOWED, foreign);
 	return limit_settle(limit, LIMIT_UP);
 }
 

@@ -5,6 +5,7 @@
 
 #include "../base/log.h"
 #include "../base/packet.h"
+#include "border.h"
 #include "datapath.h"
 #include "fragment.h"
 #include "handshake.h"
@@ -246,20 +247,13 @@ static void answer(struct queue *q, uint8_t *error, size_t len)
 		(void)tun_write_burst(&q->tun, &q->burst->gro, &out, 1, &result);
 }
 
-/* May the sender be told something? Not more often than its rate allows. */
-static bool may_answer(struct queue *q, const struct inner *in)
-{
-	return ratelimit_allow(&q->burst->icmp, in->src, in->family == AF_INET ? 4 : 16,
-			       q->burst->now);
-}
-
 /* Tells the sender that nobody is there. */
 static void answer_unreachable(struct queue *q, const struct inner *in, const struct span *packet)
 {
 	uint8_t error[ICMP_ERROR_MAX];
 	size_t len = icmp_unreachable(error, in, packet->data, packet->len);
 
-	if (len && may_answer(q, in))
+	if (len && datapath_may_answer(q->burst, in))
 		answer(q, error, len);
 }
 
@@ -269,7 +263,7 @@ static void answer_too_big(struct queue *q, const struct group *g, const struct 
 	uint8_t error[ICMP_ERROR_MAX];
 	size_t len = icmp_too_big(error, in, packet->data, packet->len, g->mtu);
 
-	if (len && may_answer(q, in))
+	if (len && datapath_may_answer(q->burst, in))
 		answer(q, error, len);
 }
 
@@ -320,6 +314,30 @@ static bool fit(struct queue *q, struct group *g, const struct inner *in,
 		answer_too_big(q, g, in, packet);
 	*told = *in;
 	return false;
+}
+
+/*
+ * Takes out what one tenant sends to another and must not reach it. Inbound it was asked
+ * too, with an answer; here is what the host has since given another destination, or what
+ * pretends to come from a tenant, and nobody is to be told. Returns how many are left.
+ */
+static unsigned keep_apart(struct queue *q, unsigned n)
+{
+	struct burst *b = q->burst;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct peer *to = NULL;
+		struct inner in;
+
+		if (inner_parse(&in, b->spans[i].data, b->spans[i].len))
+			to = datapath_owner(q->dp, in.family, in.dst);
+		if (to && border_keeps_apart(datapath_owner(q->dp, in.family, in.src), to))
+			datapath_drop(q->dp, to, DROP_ISOLATED, 1);
+		else
+			b->spans[kept++] = b->spans[i];
+	}
+	return kept;
 }
 
 /* Finds the peer for each packet and collects those of one peer. */
@@ -466,7 +484,7 @@ int send_burst(struct queue *q, int ring, size_t bytes)
 		return n;
 	}
 	reset_groups(b);
-	route(q, (unsigned)n);
+	route(q, border_isolates(q->dp) ? keep_apart(q, (unsigned)n) : (unsigned)n);
 	limit_groups(q);
 	hold_back(q);
 	(void)send_groups(q);

@@ -84,6 +84,8 @@ static void split(struct udp_rx *rx, unsigned slot)
 	uint8_t *data = buffer_of(rx, slot);
 	uint32_t len = m->len;
 
+	if (rx->n_packets == UDP_RX_PACKETS)
+		return;
 	/* A zero-length datagram is a packet too: it is dropped, and counted, as malformed. */
 	do {
 		uint32_t piece = m->segment ? min(m->segment, len) : len;

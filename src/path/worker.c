@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 
 enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
-	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
+	RATE_ICMP = 64,       /* ICMP errors by sender; in all 1,280 a second at the most */
 	WORKERS_MAX = 256,
 	SLICE_NS = 100000,    /* the shortest there is */
 	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */
@@ -99,7 +100,6 @@ static void give_up(struct peer *peer, struct session *session)
 	struct endpoint where = { 0 };
 
 	counter_add(&peer->dp->handshakes.unanswered, 1);
-
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
 	log_event(LOG_LEVEL_DEBUG, peer->name, "unanswered", drop_name(DROP_HANDSHAKE_TIMEOUT),
 		  "%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
@@ -443,6 +443,10 @@ static bool set_sockets(struct worker *w, struct call *call)
 {
 	struct port *port = find_port(w, call->queue);
 
+	if (!port) {
+		call->result = -ENOENT;
+		return true;
+	}
 	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
 	if (!port->closing) {
 		call->result = start_sockets(w, port, call->udp);
@@ -632,6 +636,7 @@ static int burst_init(struct burst *b, const char *crypto)
 /* Also of a burst that was initialised half. */
 static void burst_free(struct burst *b)
 {
+	sodium_memzero(&b->epochs, sizeof(b->epochs));
 	free(b->arena);
 	ratelimit_free(&b->icmp);
 	ratelimit_free(&b->sources);
@@ -756,6 +761,12 @@ int workers_silent(struct workers *ws)
 		if (!answers(ws->worker[i]))
 			silent = (int)i;
 	return silent;
+}
+
+void workers_look(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->n; i++)
+		wake(ws->worker[i]); /* who sets his timer anew */
 }
 
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)

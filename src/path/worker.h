@@ -35,6 +35,12 @@ void workers_stop(struct workers *ws);
  */
 must_check int workers_silent(struct workers *ws);
 
+/*
+ * Every worker looks at its clock. Loops' timers stand still in a suspended machine, and
+ * what is due by a clock that does not would come late by as much.
+ */
+void workers_look(struct workers *ws);
+
 /* What a worker has done since it was started. */
 struct worker_load {
 	uint64_t processor; /* ns of processor time, by the kernel's account */

@@ -57,6 +57,7 @@ enum event_kind {
 	X(PRESHARED_KEY, "preshared key")                                                      \
 	X(KEEPALIVE, "keepalive")                                                              \
 	X(ANNOUNCE, "announcing")                                                              \
+	X(ISOLATE, "isolation")                                                                \
 	X(MTU, "MTU")                                                                          \
 	X(ON_SHARED_KEY, "what a shared key does")
 

@@ -107,6 +107,12 @@ enum peer_handshake {
 	PEER_HANDSHAKE_ANEW = 1 << 3   /* the last initiation went another way: do not wait */
 };
 
+/* What its packets are looked at for, beyond what everybody's are (path/border.h). */
+enum peer_border {
+	PEER_BORDER_SOURCES = 1 << 0, /* its prefixes hold addresses that it must not send from */
+	PEER_BORDER_ISOLATED = 1 << 1
+};
+
 enum {
 	STAGED_PACKETS_MAX = 128,        /* per peer, like the kernel */
 	STAGED_PEER_BYTES_MAX = 256 << 10,
@@ -152,6 +158,7 @@ struct peer {
 	bool buried;    /* that it was removed has been told */
 	_Atomic bool quarantine; /* hold it when its key is shared; anybody reads */
 	_Atomic bool held;       /* written under lock; anybody reads */
+	_Atomic uint8_t border;  /* enum peer_border; anybody reads */
 
 	char *name; /* of the tenant, or "peer(abcd…wxyz)"; constant */
 	uint8_t public_key[NOISE_KEY_LEN]; /* constant */

@@ -34,9 +34,12 @@
 	X(REPLAYED, "replayed", "data with a counter seen before or too old")                  \
 	X(INNER_MALFORMED, "inner-malformed", "decrypted packet is not IP or is cut short")    \
 	X(SOURCE_NOT_ALLOWED, "source-not-allowed", "inner source is not the tenant's own")    \
+	X(LINK_SCOPE, "link-scope", "meant for a link: neighbour discovery, its addresses")    \
+	X(SOURCE_ROUTE, "source-route", "packet with a source route")                          \
 	X(RATE_UP, "rate-up", "tenant sent faster than its RateUp")                            \
 	X(TUN_WRITE, "tun-write", "the TUN device refused the packet")                         \
 	/* either way */                                                                       \
+	X(ISOLATED, "isolated", "from tenant to tenant, one of which is isolated")             \
 	X(QUARANTINED, "quarantined", "tenant is held: its key is in use from two places")     \
 	/* from the TUN device */                                                              \
 	X(OUT_MALFORMED, "out-malformed", "packet from the TUN device is not IP")              \

@@ -52,13 +52,13 @@ struct index_table *index_table_new(void)
 void index_table_free(struct index_table *table)
 {
 	struct cds_lfht_iter iter;
-	struct index_entry *entry;
+	struct cds_lfht_node *node;
 
 	if (!table)
 		return;
 	rcu_turn_begin();
-	cds_lfht_for_each_entry(table->hash, &iter, entry, node)
-		cds_lfht_del(table->hash, &entry->node);
+	cds_lfht_for_each(table->hash, &iter, node)
+		cds_lfht_del(table->hash, node);
 	rcu_turn_end();
 	/* It was emptied, so this cannot fail; liburcu's thread does the freeing. */
 	if (cds_lfht_destroy(table->hash, NULL))

@@ -4,18 +4,15 @@
  * made right, or hardly anything would ever be merged) and packets, each behind two
  * bytes of length. What is merged must come apart as it was, and segmentation must take it.
  *
- *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *		tests/fuzz/fuzz_gro.c tun/gro.c tun/gso.c tun/checksum.c
+ * Length: 4000
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 
 #include "../../tun/checksum.h"
 #include "../../tun/gro.h"
+#include "fuzz.h"
 
 enum { PACKETS = 32, FLAT = 70000, FIX_CHECKSUMS = 4 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Make the checksums of a TCP or UDP packet without options right. */
 static void fix_checksums(uint8_t *pkt, size_t len)
@@ -50,50 +47,41 @@ static void check_super(struct gro *g, struct gro_super *s)
 	int n;
 
 	for (i = 1; i < s->iov_count; i++) {
-		if (len + g->iov[s->iov + i].iov_len > FLAT)
-			abort();
+		must(len + g->iov[s->iov + i].iov_len <= FLAT);
 		memcpy(flat + len, g->iov[s->iov + i].iov_base, g->iov[s->iov + i].iov_len);
 		len += g->iov[s->iov + i].iov_len;
 	}
 	if (s->iov_count > 2) {
 		n = gso_split(&s->vh, flat, len, &bare, out, sizeof(out), segs, PACKETS);
-		if (n != (int)gro_packets(s))
-			abort();
+		must(n == (int)gro_packets(s));
 	}
 	gro_undo(g, s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct input in = { data, size }, copy;
 	struct span pkts[PACKETS], before[PACKETS];
-	size_t n = 0, total = 0, at, i;
+	uint8_t mode = take_u8(&in);
+	size_t n = 0, total = 0, i;
 	struct gro g;
 
-	if (!size || gro_init(&g, PACKETS))
-		return 0;
-	for (at = 1; at + 2 <= size && n < PACKETS; n++) {
-		size_t len = min((size_t)load_be16(data + at), size - at - 2);
-
-		pkts[n] = (struct span){ malloc(len ? len : 1), len };
-		before[n] = (struct span){ malloc(len ? len : 1), len };
-		if (!pkts[n].data || !before[n].data)
-			abort();
-		memcpy(pkts[n].data, data + at + 2, len);
-		if (data[0] & FIX_CHECKSUMS)
-			fix_checksums(pkts[n].data, len);
-		memcpy(before[n].data, pkts[n].data, len);
-		at += 2 + len;
+	must(!gro_init(&g, PACKETS));
+	for (; in.size && n < PACKETS; n++) {
+		pkts[n].data = take_copy(&in, take_be16(&in), &pkts[n].len);
+		if (mode & FIX_CHECKSUMS)
+			fix_checksums(pkts[n].data, pkts[n].len);
+		copy = (struct input){ pkts[n].data, pkts[n].len };
+		before[n].data = take_copy(&copy, pkts[n].len, &before[n].len);
 	}
-	gro_coalesce(&g, pkts, n, data[0] & (GRO_TCP | GRO_UDP));
+	gro_coalesce(&g, pkts, n, mode & (GRO_TCP | GRO_UDP));
 	for (i = 0; i < g.n_supers; i++) {
 		total += gro_packets(&g.supers[i]);
 		check_super(&g, &g.supers[i]);
 	}
-	if (total != n)
-		abort();
+	must(total == n);
 	for (i = 0; i < n; i++) {
-		if (memcmp(pkts[i].data, before[i].data, pkts[i].len))
-			abort();
+		must(!memcmp(pkts[i].data, before[i].data, pkts[i].len));
 		free(pkts[i].data);
 		free(before[i].data);
 	}

@@ -3,28 +3,17 @@
  * libFuzzer over everything a neighbour can send: both parsers, and the answer
  * to whatever they accept.
  *
- *	clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o fuzz_ndp \
- *		tests/fuzz/fuzz_ndp.c src/neighbor/ndp.c src/neighbor/arp.c tun/checksum.c
- *	./fuzz_ndp -max_len=256 -max_total_time=120
+ * Length: 256
  *
  * An ICMPv6 checksum is not guessed: every input is tried as it is, and once
  * more with its checksum made right.
  */
-#include <stdlib.h>
-
 #include "../../src/neighbor/arp.h"
 #include "../../src/neighbor/ndp.h"
 #include "../neighbor_frames.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const uint8_t us[ETHER_ADDR_LEN] = { 2, 0, 0, 0, 0, 1 };
-
-static void must(bool what)
-{
-	if (!what)
-		abort();
-}
 
 static void try_ndp(const uint8_t *data, size_t size)
 {

@@ -2,26 +2,18 @@
 /*
  * libFuzzer: datagrams of NETLINK_ROUTE through every parser.
  *
- *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *		tests/fuzz/fuzz_netlink.c tun/netlink_parse.c tun/netlink.c tun/nlmon.c \
- *		tun/netns.c -lmnl -o fuzz_netlink
+ * Length: 1000
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <libmnl/libmnl.h>
 
 #include "../../tun/netlink_parse.h"
 #include "../../tun/nlmon.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 /* Look at all of the text, so that the sanitizer does. */
 static void use(const char *text, size_t size)
 {
-	if (strnlen(text, size) >= size)
-		abort();
+	must(strnlen(text, size) < size);
 }
 
 static void on_link(const struct netlink_link *link, bool gone, void *arg)
@@ -30,14 +22,12 @@ static void on_link(const struct netlink_link *link, bool gone, void *arg)
 	(void)arg;
 	use(link->name, sizeof(link->name));
 	use(link->kind, sizeof(link->kind));
-	if (link->index <= 0 || link->master < 0 || link->hwaddr_len > sizeof(link->hwaddr))
-		abort();
+	must(link->index > 0 && link->master >= 0 && link->hwaddr_len <= sizeof(link->hwaddr));
 }
 
 static void check_prefix(uint8_t family, uint8_t len)
 {
-	if (!netlink_addr_len(family) || len > 8 * netlink_addr_len(family))
-		abort();
+	must(netlink_addr_len(family) && len <= 8 * netlink_addr_len(family));
 }
 
 static void on_addr(const struct netlink_addr *addr, bool gone, void *arg)
@@ -45,8 +35,7 @@ static void on_addr(const struct netlink_addr *addr, bool gone, void *arg)
 	(void)gone;
 	(void)arg;
 	check_prefix(addr->family, addr->prefixlen);
-	if (addr->ifindex <= 0)
-		abort();
+	must(addr->ifindex > 0);
 }
 
 static void on_route(const struct netlink_route *route, bool gone, void *arg)
@@ -56,8 +45,7 @@ static void on_route(const struct netlink_route *route, bool gone, void *arg)
 	check_prefix(route->family, route->dst_len);
 	if (route->gateway_family)
 		check_prefix(route->gateway_family, 0);
-	if (route->oif < 0)
-		abort();
+	must(route->oif >= 0);
 }
 
 static void on_neigh(const struct netlink_neigh *neigh, bool gone, void *arg)
@@ -65,8 +53,7 @@ static void on_neigh(const struct netlink_neigh *neigh, bool gone, void *arg)
 	(void)gone;
 	(void)arg;
 	check_prefix(neigh->family, 0);
-	if (neigh->lladdr_len > sizeof(neigh->lladdr))
-		abort();
+	must(neigh->lladdr_len <= sizeof(neigh->lladdr));
 }
 
 /* What nlmon does not hear of. */
@@ -80,8 +67,7 @@ static void check_others(const struct nlmsghdr *nlh)
 		check_prefix(rule.family, rule.from_len);
 	if (!netlink_parse_verdict(nlh, &error, &text)) {
 		use(text, nlh->nlmsg_len);
-		if (error > 0)
-			abort();
+		must(error <= 0);
 	}
 }
 
@@ -92,13 +78,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	const struct nlmsghdr *nlh;
 	const void *pos;
-	void *copy;
+	struct input in = { data, size };
+	void *copy = take_copy(&in, size, &size);
 
-	/* Aligned, and exactly as long as the input. */
-	copy = malloc(size ? size : 1);
-	if (!copy)
-		return 0;
-	memcpy(copy, data, size);
 	nlmon_deliver(copy, size, &callbacks, NULL);
 	pos = copy;
 	while ((nlh = netlink_parse_next(&pos, &size)))

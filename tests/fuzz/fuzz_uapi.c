@@ -2,27 +2,15 @@
 /*
  * libFuzzer over `set` requests.
  *
- *	clang -std=gnu11 -g -O1 -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS \
- *		-fsanitize=fuzzer,address,undefined -o fuzz_uapi tests/fuzz/fuzz_uapi.c \
- *		src/manage/uapi.c src/manage/text.c src/config/change.c src/base/encoding.c \
- *		src/base/endpoint.c src/base/prefix.c -lsodium
- *	./fuzz_uapi -max_len=2048 -max_total_time=120
+ * Length: 1500
  *
  * What is accepted is written as the answer to a `get` would be, read again,
  * and must be the same changes: neither direction forgets what the other knows.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "../../src/manage/uapi.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool what)
-{
-	if (!what)
-		abort();
-}
+#include "fuzz.h"
 
 static void check_fault(const struct uapi_fault *fault, int err)
 {

@@ -157,7 +157,7 @@ fi
 # ---- limits -----------------------------------------------------------------------
 
 good "one with every limit" vps "berth add limited --rate 20mbit --rate-down 100mbit --quota 50GB/month \
-	--quota-rate 1mbit --expires 2099-01-01 --mtu 1380 --on-shared-key quarantine --announce connected"
+	--quota-rate 1mbit --expires 2099-01-01 --mtu 1380 --on-shared-key quarantine --announce connected --isolate"
 # shellcheck disable=SC2016 # sed's own sign for the last line
 check "they are in its file" is "$(story_in vps sed -n '/^\[Tenant\]/,$p' /etc/berth/config.d/limited.conf)" \
 	"[Tenant]
@@ -168,16 +168,17 @@ QuotaRate = 1mbit
 Expires = 2099-01-01
 MTU = 1380
 OnSharedKey = quarantine
-Announce = connected"
+Announce = connected
+Isolate = yes"
 good "show" vps 'berth show limited'
-for row in 'MTU +1380' 'rate up +20mbit' 'rate down +100mbit' 'expires +2099-01-01T00:00:00Z' \
+for row in 'MTU +1380' 'isolated +from all other tenants' 'rate up +20mbit' 'rate down +100mbit' 'expires +2099-01-01T00:00:00Z' \
 	'quota +50GB/month, 0 B used \(0 %\), 47 GiB left' 'begins anew at .*-01T00:00:00Z, in '; do
 	check "it has: $row" has "$OUT" "$row"
 done
 good "show, for programs" vps 'berth show limited --json'
-check "has them all" is "$(jq -c '[.mtu, .rate_up, .rate_down, .expires, (.quota | .limit, .used,
+check "has them all" is "$(jq -c '[.mtu, .isolated, .rate_up, .rate_down, .expires, (.quota | .limit, .used,
 	.period, .rate, .state, (.resets_at | type))]' <<<"$OUT")" \
-	'[1380,20000000,100000000,"2099-01-01T00:00:00Z",50000000000,0,"month",1000000,"ok","string"]'
+	'[1380,true,20000000,100000000,"2099-01-01T00:00:00Z",50000000000,0,"month",1000000,"ok","string"]'
 good "one that is cut off" vps 'berth add cut --rate-up 1mbit --quota 1GB --blocked'
 good "its quota" vps 'berth quota cut'
 # shellcheck disable=SC2016 # backquotes that are printed

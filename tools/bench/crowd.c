@@ -89,7 +89,7 @@ void crowd_key(uint8_t key[NOISE_KEY_LEN], const char *text)
 	}
 }
 
-void crowd_initiation(struct member *m, unsigned ahead, struct message_initiation *msg)
+void crowd_initiation(struct member *m, int ahead, struct message_initiation *msg)
 {
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
 	struct timespec ts;

@@ -81,10 +81,10 @@ int crowd_socket(const char *netns, const char *address, uint16_t port, const ch
 void crowd_key(uint8_t key[NOISE_KEY_LEN], const char *text);
 
 /*
- * Writes a new initiation. A timestamp that lies ahead seconds in the future makes
+ * Writes a new initiation. A timestamp that lies ahead seconds in the future (or, below 0, in the past) makes
  * room for as many more. Its sender index is the member's number.
  */
-void crowd_initiation(struct member *m, unsigned ahead, struct message_initiation *msg);
+void crowd_initiation(struct member *m, int ahead, struct message_initiation *msg);
 
 /*
  * A whole handshake over fd, cookies included, and the packet that confirms it: from

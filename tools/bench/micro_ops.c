@@ -54,10 +54,11 @@ struct fixture {
 	struct noise_local us, them;
 	struct noise_remote to_us, to_them;          /* theirs for us, ours for them */
 	struct noise_remote consumed, responded, initiated; /* states to go on from */
-	struct message_initiation first, forged;
+	struct message_initiation first, forged, unproven;
 	struct message_response second;
 	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
 	struct cookie_checker checker;
+	struct cookie_epochs epochs;
 	uint8_t address[6];
 };
 
@@ -351,7 +352,7 @@ static void x25519(struct fixture *f, size_t unused)
 static void check_mac1(struct fixture *f, size_t unused)
 {
 	(void)unused;
-	if (cookie_check(&f->checker, &f->first, sizeof(f->first), f->address, 6,
+	if (cookie_check(&f->checker, NULL, &f->first, sizeof(f->first), f->address, 6,
 			 NSEC_PER_SEC, false) != COOKIE_MAC1)
 		abort();
 }
@@ -360,9 +361,28 @@ static void check_mac1(struct fixture *f, size_t unused)
 static void check_bad_mac1(struct fixture *f, size_t unused)
 {
 	(void)unused;
-	if (cookie_check(&f->checker, &f->forged, sizeof(f->forged), f->address, 6,
+	if (cookie_check(&f->checker, NULL, &f->forged, sizeof(f->forged), f->address, 6,
 			 NSEC_PER_SEC, false) != COOKIE_INVALID)
 		abort();
+}
+
+/* A flood under load: mac1 is right, mac2 is not; and what is sent back. */
+static void check_bad_mac2(struct fixture *f, size_t unused)
+{
+	(void)unused;
+	if (cookie_check(&f->checker, &f->epochs, &f->unproven, sizeof(f->unproven), f->address, 6,
+			 NSEC_PER_SEC, true) != COOKIE_MAC1)
+		abort();
+}
+
+static void make_cookie_reply(struct fixture *f, size_t unused)
+{
+	struct message_cookie_reply reply;
+
+	(void)unused;
+	cookie_make_reply(&f->checker, &f->epochs, &f->unproven, sizeof(f->unproven), f->address, 6,
+			  NSEC_PER_SEC, &reply);
+	sink = reply.encrypted_cookie[0];
 }
 
 static void set_up_noise(struct fixture *f)
@@ -387,6 +407,8 @@ static void set_up_noise(struct fixture *f)
 	cookie_add_macs(&maker, &f->first, sizeof(f->first), NSEC_PER_SEC);
 	f->forged = f->first;
 	f->forged.macs.mac1[0] ^= 1;
+	f->unproven = f->first;
+	f->unproven.macs.mac2[0] = 1;
 }
 
 /* An initiation made anew has no mac1: hence their order. The first need ipsec-mb. */
@@ -408,6 +430,8 @@ static const struct operation operations[] = {
 	{ "limit, burst of 32", check_limit, BURST, 1, 100 },
 	{ "mac1, good", check_mac1, 0, 1, 200 },
 	{ "mac1, bad", check_bad_mac1, 0, 1, 200 },
+	{ "mac2, bad", check_bad_mac2, 0, 1, 200 },
+	{ "cookie reply", make_cookie_reply, 0, 1, 200 },
 	{ "x25519", x25519, 0, 1, 2 },
 	{ "noise create initiation", create_initiation, 0, 1, 2 },
 	{ "noise consume initiation", consume_initiation, 0, 1, 2 },

@@ -30,7 +30,8 @@
 enum {
 	PORT = 7200,
 	/* The gateway takes initiations of one peer not less than 20 ms apart. */
-	CALL_EVERY_MS = 25
+	CALL_EVERY_MS = 25,
+	MEET_ATTEMPTS = 10
 };
 
 static uint32_t number_of(const char *text)
@@ -111,7 +112,7 @@ static int run_meet(char **argv)
 	fd = crowd_socket(argv[0], argv[1], PORT, argv[2]);
 	for (uint32_t i = from; i <= to; i++) {
 		crowd_member(&m, i, key, NULL);
-		n += crowd_meet(&m, fd, aead, 3, 500, NULL);
+		n += crowd_meet(&m, fd, aead, MEET_ATTEMPTS, 500, NULL);
 	}
 	aead_free(aead);
 	printf("%" PRIu32 "\n", n);

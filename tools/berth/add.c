@@ -26,7 +26,7 @@ static const struct {
 	{ "RateLimit", NULL },	{ "RateUp", NULL },   { "RateDown", NULL },
 	{ "Quota", NULL },	{ "QuotaRate", NULL }, { "Blocked", "yes" },
 	{ "Expires", NULL },	{ "MTU", NULL },       { "OnSharedKey", NULL },
-	{ "Announce", NULL },
+	{ "Announce", NULL },	{ "Isolate", "yes" },
 };
 
 /* What getopt_long() returns; the first ones are indexes into limits[]. */
@@ -56,6 +56,7 @@ static const struct option options[] = {
 	{ "mtu", required_argument, NULL, OPTION_MTU },
 	{ "on-shared-key", required_argument, NULL, 8 },
 	{ "announce", required_argument, NULL, 9 },
+	{ "isolate", no_argument, NULL, 10 },
 	{ "address", required_argument, NULL, OPTION_ADDRESS },
 	{ "v4", no_argument, NULL, OPTION_V4 },
 	{ "public-key", required_argument, NULL, OPTION_PUBLIC_KEY },
@@ -528,7 +529,8 @@ const struct command command_add = {
 		"  --dns LIST          name servers for the home file\n"
 		"  --qr                show the home file as a QR code, for a phone\n"
 		"  --rate R, --rate-up R, --rate-down R, --quota Q, --quota-rate R, --blocked,\n"
-		"  --expires DATE, --mtu N, --on-shared-key ACTION, --announce WHEN\n"
+		"  --expires DATE, --mtu N, --on-shared-key ACTION, --announce WHEN,\n"
+		"  --isolate\n"
 		"                      keys of [Tenant]: see tenant.conf.example\n"
 		"  --json              for programs\n"
 		"  -c, --config FILE   instead of " DEFAULT_CONFIG "\n\n"

@@ -2,6 +2,7 @@
 /* The fields of an answer. */
 #include "answer.h"
 
+#include "../../src/base/log.h"
 #include "people.h"
 
 const char *answer_text(const json_t *object, const char *name)
@@ -9,6 +10,12 @@ const char *answer_text(const json_t *object, const char *name)
 	const char *text = json_string_value(json_object_get(object, name));
 
 	return text ? text : "";
+}
+
+const char *answer_shown(const json_t *object, const char *name, char buf[ANSWER_SHOWN_MAX])
+{
+	(void)log_sanitise(buf, ANSWER_SHOWN_MAX, answer_text(object, name));
+	return buf;
 }
 
 uint64_t answer_number(const json_t *object, const char *name)

@@ -11,6 +11,11 @@
 const char *answer_text(const json_t *object, const char *name);
 uint64_t answer_number(const json_t *object, const char *name);
 
+enum { ANSWER_SHOWN_MAX = 256 };
+
+/* The same text with what could drive a terminal made harmless; cut if it is long. Returns buf. */
+const char *answer_shown(const json_t *object, const char *name, char buf[ANSWER_SHOWN_MAX]);
+
 /* "received      1.4 GiB in 1,234,567 packets", from the two fields named. */
 void answer_print_traffic(const char *title, const json_t *object, const char *bytes,
 			  const char *packets);

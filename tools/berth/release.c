@@ -9,6 +9,7 @@
 static int release(const struct command *self, int argc, char **argv)
 {
 	struct client_options options;
+	char name[ANSWER_SHOWN_MAX];
 	json_t *request, *released;
 	int status = client_parse(self, argc, argv, NULL, &options);
 
@@ -25,7 +26,7 @@ static int release(const struct command *self, int argc, char **argv)
 	if (options.json)
 		client_print_json(released);
 	else
-		(void)printf("%s is released\n", answer_text(released, "name"));
+		(void)printf("%s is released\n", answer_shown(released, "name", name));
 	json_decref(released);
 	return EXIT_GOOD;
 }

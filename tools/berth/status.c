@@ -95,7 +95,8 @@ static void print_gateway(const json_t *status)
 
 static void print_status(const json_t *status)
 {
-	const char *version = answer_text(status, "version");
+	char buf[ANSWER_SHOWN_MAX];
+	const char *version = answer_shown(status, "version", buf);
 
 	(void)printf("%sberthd%s%s%s", people_colour(COLOUR_BOLD), *version ? " " : "",
 		     version, people_colour(COLOUR_NONE));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../../src/base/log.h"
 #include "../../src/config/limits.h"
 #include "answer.h"
 #include "client.h"
@@ -109,6 +110,16 @@ static int print_table(const json_t *tenants)
 	return status;
 }
 
+static void print_name(const char *name)
+{
+	char safe[ANSWER_SHOWN_MAX];
+
+	if (!name)
+		return;
+	(void)log_sanitise(safe, sizeof(safe), name);
+	(void)puts(safe);
+}
+
 /* One to a line, for completion and scripts. */
 static int list_names(const struct client_options *options)
 {
@@ -121,7 +132,7 @@ static int list_names(const struct client_options *options)
 	if (options->json)
 		client_print_json(names);
 	for (size_t i = 0; !options->json && i < json_array_size(names); i++)
-		(void)puts(json_string_value(json_array_get(names, i)));
+		print_name(json_string_value(json_array_get(names, i)));
 	json_decref(names);
 	return EXIT_GOOD;
 }
@@ -230,18 +241,20 @@ static void print_events(const json_t *events)
 
 static void print_tenant(const json_t *tenant)
 {
-	const char *state = answer_text(tenant, "state");
+	char name[ANSWER_SHOWN_MAX], buf[ANSWER_SHOWN_MAX];
+	const char *state = answer_shown(tenant, "state", buf);
 	const char *expires = json_string_value(json_object_get(tenant, "expires"));
 	uint64_t keepalive = answer_number(tenant, "keepalive");
 	uint64_t mtu = answer_number(tenant, "mtu");
 
-	(void)printf("%s%s%s  %s%s%s\n", people_colour(COLOUR_BOLD), answer_text(tenant, "name"),
+	(void)printf("%s%s%s  %s%s%s\n", people_colour(COLOUR_BOLD),
+		     answer_shown(tenant, "name", name),
 		     people_colour(COLOUR_NONE), people_colour(colour_of(state)), state,
 		     people_colour(COLOUR_NONE));
 	people_field("public key", "%s", answer_text(tenant, "public_key"));
 	print_strings("addresses", json_object_get(tenant, "allowed_ips"));
 	if (strcmp(state, "expired") == 0) {
-		people_field("expired", "%s", expires);
+		people_field("expired", "%s", answer_text(tenant, "expires"));
 		return; /* there is nothing else of it */
 	}
 	print_endpoint(tenant);
@@ -253,6 +266,8 @@ static void print_tenant(const json_t *tenant)
 		people_field("keepalive", "every %" PRIu64 " s", keepalive);
 	if (mtu)
 		people_field("MTU", "%" PRIu64, mtu);
+	if (json_is_true(json_object_get(tenant, "isolated")))
+		people_field("isolated", "from all other tenants");
 	print_rate("rate up", tenant, "rate_up");
 	print_rate("rate down", tenant, "rate_down");
 	quota_print(tenant);

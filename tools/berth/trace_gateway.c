@@ -139,6 +139,13 @@ static void hop_tenant(struct trace *t)
 		hop_nobody(t);
 }
 
+/* Whoever sends decides, too: for another tenant it may end here, for the world it does not. */
+static void hop_isolated(struct trace *t)
+{
+	if (t->tenant && json_is_true(json_object_get(t->tenant, "isolated")))
+		trace_pass(t, "isolated", "from the world; packets of other tenants are dropped (Isolate)");
+}
+
 /* On this side of us */
 
 static void hop_uplink(struct trace *t)
@@ -342,6 +349,7 @@ void trace_gateway(struct trace *t)
 	if (!hop_prefix(t))
 		return;
 	hop_tenant(t);
+	hop_isolated(t);
 	hop_uplink(t);
 	hop_neighbor(t);
 	hop_forwarding(t);
