@@ -170,7 +170,7 @@ unexpected()
 check "no fault is in the log that nobody caused" unexpected
 check "and no more lines than there were causes" at_most "$(wc -l <"$LAB_DIR/said")" \
 	"$(got '.counts | 2 * (.added + .revoked + .expired + .rotated + .relimited + .rewritten)
-		+ 4 * (.broken + .mended + .stray_files) + 4 * .reloads + 20 * .flaps + 50')"
+		+ 4 * (.broken + .mended + .stray_files) + 2 * .resaid + .reloads + 20 * .flaps + 50')"
 
 lab_stop gw
 check "it ends by itself" is "$LAB_STATUS" 0

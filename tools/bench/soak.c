@@ -42,7 +42,7 @@ const char *const soak_count_names[SOAK_COUNTS] = {
 	"cookies", "transfers_up", "transfers_down", "transfers_across", "transfers_whole",
 	"transfers_short", "packets_checked", "bytes_checked", "spoofs", "floods", "flood_packets",
 	"neighbours_asked", "neighbours_answered", "reloads", "requests", "scrapes", "flaps",
-	"audits", "late_packets"
+	"audits", "late_packets", "resaid"
 };
 
 /* ---- small things that all files use ---- */

@@ -195,7 +195,8 @@ static void take_answer(struct soak *s, struct ask *a)
 	if (a->kind == ASK_SHOW) {
 		plan_audit(s, t, json_object_get(answer, "tenant"));
 	} else if (!state || strcmp(state, wanted)) {
-		soak_fault(s, "t%05u: asked whether it is %s: %.200s", t->number, wanted, a->text);
+		soak_fault(s, "t%05u: asked whether it is %s: %.*s", t->number, wanted,
+			   (int)strcspn(a->text, "\n"), a->text);
 	} else if (a->kind == ASK_LIVE) {
 		soak_lag(&s->lag_add, s->now - a->since);
 		if (t->life == COMING)

@@ -97,6 +97,9 @@ static void audit(struct soak *s, struct tenant *t)
 static void hang_up(struct soak *s, struct tenant *t)
 {
 	(void)t;
+	for (unsigned i = 0; i < s->o.tenants; i++)
+		s->counts[RESAID] += s->tenants[i].faulty;
+	s->counts[RESAID] += s->stray_files;
 	if (kill(s->o.pid, SIGHUP))
 		load_die("kill");
 	soak_count(s, RELOADS);
@@ -202,8 +205,9 @@ static void look(struct soak *s, struct tenant *t)
 					    NSEC_PER_MSEC;
 		return;
 	case ABSENT:
-		if ((s->ending || s->now >= t->until) && !soak_ends_absent(s, t) &&
-		    files_may_ask(s))
+		/* What was counted of one that has expired is kept as long as its file. */
+		if ((s->now >= t->until || (s->ending && !t->expires)) &&
+		    !soak_ends_absent(s, t) && files_may_ask(s))
 			files_come(s, t);
 		return;
 	case COMING:
