@@ -192,13 +192,14 @@ static void cookie(struct play *p)
 	uint8_t packet[PACKET];
 	struct meeting *m = be_called(p, packet);
 	struct cookie_checker c;
+	struct cookie_epochs epochs = { 0 };
 	struct message_cookie_reply reply;
 
 	if (!m)
 		return;
 	cookie_checker_init(&c, p->peer->local.public_key);
-	cookie_make_reply(&c, &m->first, sizeof(m->first), (uint8_t *)"\x7f\0\0\1\0\1", 6, 0,
-			  &reply);
+	cookie_make_reply(&c, &epochs, &m->first, sizeof(m->first),
+			  (uint8_t *)"\x7f\0\0\1\0\1", 6, 0, &reply);
 	cookie_checker_clear(&c);
 	if (p->turn & 1)
 		((uint8_t *)&reply)[dice(p, sizeof(reply))] ^= 1;
@@ -218,19 +219,21 @@ static void repeated(struct play *p)
 	struct meeting *first = be_called(p, packet), *second;
 	struct message_cookie_reply reply;
 	struct cookie_checker c;
+	struct cookie_epochs epochs = { 0 };
 
 	if (!first || !answer(p, first))
 		return;
 	cookie_checker_init(&c, p->peer->local.public_key);
-	cookie_make_reply(&c, &first->first, sizeof(first->first), at, sizeof(at), 0, &reply);
+	cookie_make_reply(&c, &epochs, &first->first, sizeof(first->first), at, sizeof(at), 0,
+			  &reply);
 	post_bytes(p, &reply, sizeof(reply));
 	p->calls = 0;
 	for (unsigned i = 0; i < 3 && !p->calls; i++)
 		await_udp(p, p->want_udp.n + 1);
 	second = await_call(p);
 	if (second)
-		must(p, cookie_check(&c, &second->first, sizeof(second->first), at, sizeof(at), 0,
-				     true) == COOKIE_MAC2, "a call without its cookie");
+		must(p, cookie_check(&c, &epochs, &second->first, sizeof(second->first), at,
+				     sizeof(at), 0, true) == COOKIE_MAC2, "a call without its cookie");
 	cookie_checker_clear(&c);
 	post_bytes(p, &first->second, sizeof(first->second));
 	fence_handshakes(p);

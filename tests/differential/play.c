@@ -152,10 +152,11 @@ static void took_response(struct play *p, const uint8_t *data)
 static void took_call(struct play *p, const uint8_t *data, size_t len)
 {
 	struct cookie_checker c;
+	struct cookie_epochs epochs = { 0 };
 	enum cookie_verdict verdict;
 
 	cookie_checker_init(&c, p->peer->local.public_key);
-	verdict = cookie_check(&c, data, len, NULL, 0, 0, false);
+	verdict = cookie_check(&c, &epochs, data, len, NULL, 0, 0, false);
 	cookie_checker_clear(&c);
 	if (verdict == COOKIE_INVALID) {
 		p->side->strays++;

@@ -129,7 +129,7 @@ size_t side_received(struct side *s, bool elsewhere, uint8_t *buf)
 
 size_t side_tapped(struct side *s, uint8_t *buf)
 {
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { 0 };
 	socklen_t len;
 	ssize_t n;
 

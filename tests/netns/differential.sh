@@ -19,7 +19,7 @@ lab_begin_berth wireguard-go taskset
 PLAY=$(dirname "$BERTHD")/tests/differential/differential
 [ -x "$PLAY" ] || lab_die "$PLAY is not there: make check-net makes it"
 
-A=$(lab_if do) B=$(lab_if dt)
+A=$(lab_if da) B=$(lab_if db)
 SEED=${SEED:-1}
 [ -z "${QUICK:-}" ] || CASES=${CASES:-600}
 read -ra args <<<"${ARGS:-}"
