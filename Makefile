@@ -122,6 +122,12 @@ FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
 FAKES_berth_freeaddress := tools/berth/freeaddress.c
 FAKES_berth_decide := $(addprefix tools/berth/,decide.c machine.c freeaddress.c)
 FAKES_berth_files := $(addprefix tools/berth/,draft.c homefile.c newfile.c revoked.c)
+# Memory that runs out.
+FAKES_nomem_config := tests/nomem.c
+FAKES_nomem_table := tests/nomem.c
+FAKES_nomem_path := tests/nomem.c $(LAB)
+FAKES_nomem_reload := $(addprefix tests/,nomem.c fake_device.c)
+FAKES_nomem_manage := tests/nomem.c
 
 # A percent sign would be the rule's own, a colon its end: hence a function.
 fakes-of = $(addprefix $(BUILD)/,$(FAKES_$(1):.c=.o))
@@ -132,6 +138,12 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $$(call fakes-of,$$*) \
 		$$(call archs-from,$$(or $$(call dir-of,$$*),src/manage))
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $$(pkg-config --libs check) -ljansson
+
+# An allocator that refuses; a sanitizer that is not ready yet calls it, too. And for LD_PRELOAD.
+$(BUILD)/tests/nomem.o $(BUILD)/tests/nomem.so: CFLAGS := $(filter-out -fsanitize=%,$(CFLAGS))
+$(BUILD)/tests/nomem.so: tests/nomem.c tests/nomem.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
 
 # ---- fuzzing: libFuzzer harnesses (tests/fuzz), each with all of berth behind it ----
 
@@ -189,7 +201,8 @@ check-unit: tests all
 
 # Programs that network tests need besides ours.
 DIFFERENTIAL := $(BUILD)/tests/differential/differential
-PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker soak) $(DIFFERENTIAL)
+PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale malice flood asker soak) $(DIFFERENTIAL) \
+	$(BUILD)/tests/nomem.so
 
 $(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c)) \
 		$(call bench-obj,crowd load) $(foreach d,$(DIRS),$(call arch-of,$(d)))
@@ -198,6 +211,9 @@ $(DIFFERENTIAL): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/differential/*.c))
 
 check-net: all $(PLAYERS)
 	$(Q)LOGS=$(BUILD)/log tests/run-net
+
+check-nomem: all $(PLAYERS)
+	$(Q)STARTS=$(or $(STARTS),400) LOGS=$(BUILD)/log ONLY=nomem LAB_SLOW=8 tests/run-net
 
 # Other cases each time, unless told: SEED=n CASES=n.
 check-differential: all $(DIFFERENTIAL)
@@ -244,7 +260,8 @@ valgrind: tests
 	$(Q)tools/deps lint
 	$(Q)LOGS=$(BUILD)/valgrind LIMIT=900 CK_DEFAULT_TIMEOUT=600 CK_TIMEOUT_MULTIPLIER=20 \
 		UNDER='valgrind -q --leak-check=full --show-leak-kinds=definite \
-		--errors-for-leak-kinds=definite --error-exitcode=99' tests/run-unit \
+		--errors-for-leak-kinds=definite --error-exitcode=99 \
+		--suppressions=tests/valgrind.supp' tests/run-unit \
 		$(or $(ONLY:%=$(BUILD)/tests/test_%),$(filter-out $(NOT_VALGRIND),$(TESTS)))
 
 lint: levels
@@ -344,6 +361,7 @@ help:
 	@echo '                  ONLY=kill KILLS=100 SEED=n kills more often than the ten times of check'
 	@echo 'make check-differential  berthd beside wireguard-go in 30,000 cases; CASES=n SEED=n (root)'
 	@echo 'make soak         1,000 tenants at random for 30 minutes (root); MINUTES, TENANTS, SEED'
+	@echo 'make check-nomem  berthd starts 400 times, each with another allocation failing (root)'
 	@echo 'make asan, tsan   unit tests and some network tests, with sanitizers'
 	@echo 'make fuzz         the fuzz harnesses, FUZZ_SECONDS=1800 each, ONLY=name; fuzz-keep keeps what they found'
 	@echo 'make coverage     lines and branches that the unit tests reach; valgrind runs them under memcheck'
@@ -360,7 +378,7 @@ help:
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
-.PHONY: FORCE all deps tests demo check check-unit check-net check-differential levels asan tsan \
+.PHONY: FORCE all deps tests demo check check-unit check-net check-differential check-nomem levels asan tsan \
 	lint bench benches bench-tenants bench-ndp bench-floods bench-limits bench-micro bench-count \
 	install deb check-deb clean help check-fuzz fuzz fuzzers fuzz-keep coverage valgrind soak
 .DELETE_ON_ERROR:

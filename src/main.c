@@ -177,6 +177,7 @@ static int wait_for_child(pid_t child, int pipe_end)
 static int start_all(void)
 {
 	const char *failed = NULL;
+	int err;
 
 	log_open(JOURNAL_SOCKET);
 	/* A client that hangs up is an error of write(), not the end of us. */
@@ -186,13 +187,18 @@ static int start_all(void)
 		log_error("libsodium cannot be initialised");
 		return -EIO;
 	}
-	if (selftest_run(&failed)) {
+	err = selftest_run(&failed);
+	if (err == -ENOMEM)
+		log_error("no memory for the self-test of %s", failed);
+	else if (err)
 		log_error("self-test of %s failed: this machine or library computes wrong results",
 			  failed ? failed : "the cryptography");
-		return -EIO;
-	}
+	if (err)
+		return err;
 	rcu_register_thread();
 	rcu_turn_end();
+	/* It ends the process if it has no memory for this: now, and not at the first revocation. */
+	(void)get_default_call_rcu_data();
 	return 0;
 }
 

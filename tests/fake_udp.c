@@ -57,7 +57,8 @@ static void forget(struct received *r)
 
 void udp_rx_free(struct udp_rx *rx)
 {
-	forget((struct received *)(void *)rx->buffers);
+	if (rx->buffers)
+		forget((struct received *)(void *)rx->buffers);
 	free(rx->buffers);
 }
 

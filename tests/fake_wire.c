@@ -23,10 +23,14 @@ static struct {
 static unsigned waiting, traffic;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Where nomem.c is linked, the wire has memory when nobody else has. */
+void *nomem_spare(size_t size) __attribute__((weak));
+
 static void put(struct fifo *f, const struct endpoint *peer, uint8_t ecn, const void *data,
 		size_t len)
 {
-	struct fake_packet *p = malloc(sizeof(*p) + len);
+	struct fake_packet *p = nomem_spare ? nomem_spare(sizeof(*p) + len)
+					    : malloc(sizeof(*p) + len);
 
 	if (!p)
 		abort();

@@ -39,7 +39,7 @@ static inline int in_netns_possible(const char *test)
 static inline void in_netns_setup(void)
 {
 	ck_assert_int_eq(unshare(CLONE_NEWNET | CLONE_NEWNS), 0);
-	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
 	ck_assert_int_eq(mount("run", "/run", "tmpfs", 0, NULL), 0);
 }
 

@@ -48,7 +48,7 @@ START_TEST(an_unmounted_folder_changes_nothing)
 {
 	unsigned made;
 
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+	if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL)) {
 		printf("test_reload_scan: skipped the unmounted folder: run it as root\n");
 		return;
 	}
@@ -71,7 +71,7 @@ START_TEST(a_folder_is_mounted_over)
 {
 	unsigned made;
 
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+	if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL)) {
 		printf("test_reload_scan: skipped the folder mounted over: run it as root\n");
 		return;
 	}
@@ -81,7 +81,7 @@ START_TEST(a_folder_is_mounted_over)
 	made = session("a");
 	run("mkdir other; cp config.d/a.conf other");
 	files_put("other/c.conf", 0600, tenant_text(3, "2001:db8::2"));
-	ck_assert_int_eq(mount("other", "config.d", NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(mount("other", "config.d", "none", MS_BIND, NULL), 0);
 	reload_all(reload);
 	wait_for(fake_peer("c"));
 	expect("a 0001 2001:db8::1/128;c 0003 2001:db8::2/128;");

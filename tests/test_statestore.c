@@ -84,7 +84,7 @@ static void take(void *arg, const struct statefile_record *record)
 static void load(struct statestore *s, struct fault_list *faults)
 {
 	memset(&got, 0, sizeof(got));
-	statestore_load(s, FOLDER, faults, take, &got);
+	ck_assert_int_eq(statestore_load(s, FOLDER, faults, take, &got), 0);
 }
 
 static struct statefile_record record(unsigned key, unsigned version)

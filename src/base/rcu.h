@@ -76,6 +76,13 @@ static inline void rcu_grace_passed(void)
 	rcu_tsan_acquire(rcu_tsan_grace());
 }
 
+/*
+ * Returns when all that was given to call_rcu() before has been called: rcu_barrier(), but
+ * that one asks for memory and ends the process when there is none. Here no thread has a
+ * call_rcu() thread of its own, so what is given last is called last. Outside a turn.
+ */
+void rcu_settle(void);
+
 /* Shared pointers are C11 atomics: published whole, read with their content. */
 #define rcu_publish(ptr, value) atomic_store_explicit(ptr, value, memory_order_release)
 #define rcu_read(ptr) atomic_load_explicit(ptr, memory_order_acquire)

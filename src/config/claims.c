@@ -253,6 +253,21 @@ static struct holder *find_name(const struct claims *claims, const char *name)
 	return found ? *found : NULL;
 }
 
+/* The same claims? Then the old ones stay, and learn the lines on which they stand now. */
+static bool is_same(struct holder *old, const struct holder *new)
+{
+	if (!old->link != !new->link || (old->link && strcmp(old->link, new->link) != 0) ||
+	    memcmp(old->public_key, new->public_key, VALUE_KEY_LEN) != 0 ||
+	    old->n_ranges != new->n_ranges)
+		return false;
+	for (uint32_t i = 0; i < old->n_ranges; i++)
+		if (!prefix_equal(&old->ranges[i].range.prefix, &new->ranges[i].range.prefix))
+			return false;
+	for (uint32_t i = 0; i < old->n_ranges; i++)
+		old->ranges[i].range.line = new->ranges[i].range.line;
+	return true;
+}
+
 int claims_try(struct claims *claims, const struct config_tenant *tenant,
 	       struct fault_list *faults)
 {
@@ -269,6 +284,10 @@ int claims_try(struct claims *claims, const struct config_tenant *tenant,
 
 	/* What it holds itself is not in its way. */
 	old = find_name(claims, tenant->name);
+	if (old && is_same(old, new)) {
+		free(new);
+		return 0;
+	}
 	if (old)
 		withdraw(claims, old);
 	err = is_free(claims, tenant, new, faults) ? insert(claims, new) : -EEXIST;
@@ -300,6 +319,11 @@ const char *claims_holder(const struct claims *claims, const struct prefix *rang
 	struct held *const *found = tfind(&wanted, &claims->by_range, compare_overlap);
 
 	return found ? holder_of(*found)->name : NULL;
+}
+
+bool claims_has(const struct claims *claims, const char *name)
+{
+	return find_name(claims, name) != NULL;
 }
 
 struct claims *claims_new(void)

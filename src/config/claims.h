@@ -23,7 +23,8 @@ void claims_free(struct claims *claims);
  * Lays claim to all that the tenant names, in place of what its name held
  * before. All or nothing: 0; -EEXIST: another tenant holds some of it, a fault
  * naming both files was added for each, and what was held before stays;
- * -ENOMEM: nothing is gained, and in the worst case what was held before is lost too.
+ * -ENOMEM: nothing is gained, and in the worst case what was held before is lost too
+ * (claims_has()).
  * A revoked tenant claims nothing and releases what it held. Nothing of
  * *tenant is kept.
  */
@@ -32,6 +33,9 @@ must_check int claims_try(struct claims *claims, const struct config_tenant *ten
 
 /* Gives back all that the tenant of that name holds. */
 void claims_release(struct claims *claims, const char *name);
+
+/* Does the tenant of that name hold anything? */
+bool claims_has(const struct claims *claims, const char *name);
 
 /* Name of the tenant that holds an address in the range, or NULL. */
 const char *claims_holder(const struct claims *claims, const struct prefix *range);

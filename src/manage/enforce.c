@@ -24,39 +24,65 @@ static const struct config_tenant *if_expired(const struct config_tenant *conf)
 	return conf && conf->state == TENANT_EXPIRED ? conf : NULL;
 }
 
+static struct change change_of(const struct file_entry *e, const struct config_tenant *conf,
+			       unsigned flags)
+{
+	struct change c = { .kind = CHANGE_PEER, .flags = flags };
+
+	memcpy(c.key, conf->peers[0].public_key, sizeof(c.key));
+	strcpy(c.name, e->name);
+	return c;
+}
+
 /*
  * What was counted of one that has expired is kept, also when it was not in force since the
- * start; and no longer than it has that file. Another may have its key by now.
+ * start; and no longer than it has that file. Another may have its key by now. False: nothing
+ * is to be said of that.
  */
-static int list_memory(const struct file_entry *e, struct change_list *list)
+static bool memory_of(const struct file_entry *e, struct change *c)
 {
 	const struct config_tenant *was = if_expired(e->conf), *is = if_expired(e->wanted);
-	struct change *c;
 
 	if ((!was && !is) || same_key(was, is ? is : for_gateway(e->wanted)) ||
 	    same_key(for_gateway(e->conf), is))
-		return 0;
-	c = change_add(list, CHANGE_PEER);
-	if (!c)
+		return false;
+	*c = change_of(e, is ? is : was,
+		       PEER_REMOVE | PEER_IF_ABSENT | (is ? PEER_SUSPEND : 0));
+	return true;
+}
+
+/* What the entry has goes, unless it stays under the same key (false). */
+static bool removal_of(const struct file_entry *e, struct change *c)
+{
+	const struct config_tenant *old = for_gateway(e->conf);
+
+	if (!old || same_key(old, for_gateway(e->wanted)))
+		return false;
+	*c = change_of(e, old, PEER_REMOVE |
+		       (same_key(old, if_expired(e->wanted)) ? PEER_SUSPEND : 0));
+	return true;
+}
+
+static int list_add(struct change_list *list, const struct change *c)
+{
+	struct change *added = change_add(list, c->kind);
+
+	if (!added)
 		return -ENOMEM;
-	c->flags = PEER_REMOVE | PEER_IF_ABSENT | (is ? PEER_SUSPEND : 0);
-	memcpy(c->key, (is ? is : was)->peers[0].public_key, sizeof(c->key));
-	strcpy(c->name, e->name);
+	*added = *c;
 	return 0;
 }
 
-/* What the entry has goes, unless it stays under the same key. */
-static int list_removal(const struct file_entry *e, struct change_list *list)
+/* The claims have settled whose every address is: two that swap take from each other. */
+static int list_addition(const struct file_entry *e, struct change_list *list)
 {
-	const struct config_tenant *old = for_gateway(e->conf);
+	const struct config_tenant *old = for_gateway(e->conf), *new = for_gateway(e->wanted);
 	size_t i = list->n;
-	int err;
+	/* One that goes is a removal, listed before. */
+	int err = new ? diff_tenant(same_key(old, new) ? old : NULL, new, list) : 0;
 
-	if (same_key(old, for_gateway(e->wanted)))
-		return 0;
-	err = diff_tenant(old, NULL, list);
-	for (; i < list->n && same_key(old, if_expired(e->wanted)); i++)
-		list->changes[i].flags |= PEER_SUSPEND;
+	for (; i < list->n; i++)
+		list->changes[i].flags |= PEER_MAY_TAKE;
 	return err;
 }
 
@@ -66,25 +92,20 @@ static int list_removal(const struct file_entry *e, struct change_list *list)
  */
 static int list_changes(struct file_entry *const *batch, size_t n, struct change_list *list)
 {
+	struct change c;
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
 		if (!batch[i]->granted)
 			continue;
-		err = list_removal(batch[i], list);
-		if (!err)
-			err = list_memory(batch[i], list);
+		if (removal_of(batch[i], &c))
+			err = list_add(list, &c);
+		if (!err && memory_of(batch[i], &c))
+			err = list_add(list, &c);
 	}
-	for (size_t i = 0; i < n && !err; i++) {
-		const struct config_tenant *old = for_gateway(batch[i]->conf);
-		const struct config_tenant *new = for_gateway(batch[i]->wanted);
-
+	for (size_t i = 0; i < n && !err; i++)
 		if (batch[i]->granted)
-			err = diff_tenant(same_key(old, new) ? old : NULL, new, list);
-	}
-	/* The claims have settled whose every address is: two that swap take from each other. */
-	for (size_t i = 0; i < list->n; i++)
-		list->changes[i].flags |= PEER_MAY_TAKE;
+			err = list_addition(batch[i], list);
 	return err;
 }
 
@@ -101,17 +122,32 @@ static void close_tunnel(struct enforce *f, struct file_entry *e)
 	enforce_close(e);
 }
 
-static void take_out(struct enforce *f, struct file_entry *e)
+/* Of one change that cannot fail. */
+static void apply_removal(struct enforce *f, const struct change *c)
 {
-	struct change remove = { .kind = CHANGE_PEER, .flags = PEER_REMOVE };
 	size_t failed;
 
-	memcpy(remove.key, e->wanted->peers[0].public_key, sizeof(remove.key));
-	(void)!device_apply(gateway_device(f->gateway), &remove, 1, &failed);
+	(void)!device_apply(gateway_device(f->gateway), c, 1, &failed);
+}
+
+/* Revoked whole, what it had and what it was to have, for which no memory is needed. */
+static void take_out(struct enforce *f, struct file_entry *e)
+{
+	const struct config_tenant *confs[] = { for_gateway(e->conf), for_gateway(e->wanted) };
+
+	for (size_t i = 0; f->gateway && i < ARRAY_SIZE(confs); i++) {
+		struct change c;
+
+		if (!confs[i])
+			continue;
+		c = change_of(e, confs[i], PEER_REMOVE);
+		apply_removal(f, &c);
+	}
 	claims_release(f->claims, e->name);
 	close_tunnel(f, e);
 	f->tenants -= for_gateway(e->conf) != NULL;
 	f->expired -= if_expired(e->conf) != NULL;
+	f->revoked += tenant_in_force(e->conf);
 	tenant_free(e->conf);
 	tenant_free(e->wanted);
 	e->conf = e->wanted = NULL;
@@ -119,15 +155,50 @@ static void take_out(struct enforce *f, struct file_entry *e)
 }
 
 /* Only memory can be missing, and then it is said and the others go on. */
-static void take_out_named(struct enforce *f, struct file_entry *const *batch, size_t n,
-			   const char *name, int err)
+static void fail(struct enforce *f, struct file_entry *e, int err)
 {
-	log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
-		  "tenant %s: not in force: %s", name, strerror(-err));
+	log_event(LOG_LEVEL_ERROR, e->name, "failed", strerror(-err),
+		  "%s %s: not in force: %s; tried again",
+		  tenant_is_tunnel(e->wanted ? e->wanted : e->conf) ? "tunnel" : "tenant", e->name,
+		  strerror(-err));
+	take_out(f, e);
+}
+
+static void fail_named(struct enforce *f, struct file_entry *const *batch, size_t n,
+		       const char *name, int err)
+{
 	for (size_t i = 0; i < n; i++)
 		if (batch[i]->granted && !strcmp(batch[i]->name, name) &&
 		    for_gateway(batch[i]->wanted))
-			take_out(f, batch[i]);
+			fail(f, batch[i], err);
+}
+
+/* There is no memory for one list: who goes goes, for which none is needed; then one by one. */
+static void apply_singly(struct enforce *f, struct file_entry *const *batch, size_t n)
+{
+	struct change c;
+
+	for (size_t i = 0; i < n; i++) {
+		if (batch[i]->granted && removal_of(batch[i], &c))
+			apply_removal(f, &c);
+		if (batch[i]->granted && memory_of(batch[i], &c))
+			apply_removal(f, &c);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct change_list list = { 0 };
+		size_t failed;
+		int err;
+
+		if (!batch[i]->granted)
+			continue;
+		err = list_addition(batch[i], &list);
+		if (!err && list.n)
+			err = device_apply(gateway_device(f->gateway), list.changes, list.n,
+					   &failed);
+		change_list_free(&list);
+		if (err)
+			fail(f, batch[i], err);
+	}
 }
 
 static void apply_to_gateway(struct enforce *f, struct file_entry *const *batch, size_t n)
@@ -136,15 +207,18 @@ static void apply_to_gateway(struct enforce *f, struct file_entry *const *batch,
 	size_t done = 0, failed;
 	int err = list_changes(batch, n, &list);
 
-	if (err)
-		log_error("%s: no memory for all changes", f->router->name);
+	if (err) {
+		change_list_free(&list);
+		apply_singly(f, batch, n);
+		return;
+	}
 	while (done < list.n) {
 		err = device_apply(gateway_device(f->gateway), &list.changes[done], list.n - done,
 				   &failed);
 		if (!err)
 			break;
 		done += failed;
-		take_out_named(f, batch, n, list.changes[done].name, err);
+		fail_named(f, batch, n, list.changes[done].name, err);
 		done++;
 	}
 	change_list_free(&list);
@@ -181,7 +255,9 @@ static void apply_to_tunnels(struct enforce *f, struct file_entry *const *batch,
 		if (!e->granted || e->tunnel || !wants_tunnel(e))
 			continue;
 		err = open_tunnel(f, e);
-		if (err)
+		if (err == -ENOMEM)
+			fail(f, e, err);
+		else if (err)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", strerror(-err),
 				  "tunnel %s: %s", e->name, strerror(-err));
 		else
@@ -238,8 +314,17 @@ static void finish(struct enforce *f, struct file_entry *e)
 	tenant_free(old); /* a tunnel has borrowed it until now */
 }
 
+/* There was no memory to give back what it claims while it wanted something else. */
+static bool has_lost_claims(const struct enforce *f, const struct file_entry *e)
+{
+	return !e->granted && tenant_in_force(e->conf) && !claims_has(f->claims, e->name);
+}
+
 void enforce(struct enforce *f, struct file_entry *const *batch, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		if (has_lost_claims(f, batch[i]))
+			fail(f, batch[i], -ENOMEM);
 	if (f->gateway)
 		apply_to_gateway(f, batch, n);
 	apply_to_tunnels(f, batch, n);

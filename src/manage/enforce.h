@@ -28,8 +28,9 @@ struct enforce {
 /*
  * Brings into force what the granted ones of the n entries want: e->conf
  * becomes it, e->wanted is NULL afterwards. When this returns, the last packet
- * of a revoked tenant has passed. An entry that the device has no memory for is
- * taken out whole: it is not granted any more, and has no conf, no wanted and no claims.
+ * of a revoked tenant has passed. An entry for which there is no memory is taken out whole,
+ * also one of which claims were lost: it is not granted any more, and has no conf, no wanted
+ * and no claims. Removing needs no memory.
  */
 void enforce(struct enforce *f, struct file_entry *const *batch, size_t n);
 

@@ -26,6 +26,7 @@ struct file_entry {
 	uint64_t said_faults, said_conflict; /* hashes of what was logged; 0: nothing */
 	bool refused; /* what the file says is not in force */
 	bool granted; /* within a batch: what it wants is free for it */
+	bool starved; /* within a batch: there was no memory to see whether it is */
 	bool explained; /* it was said what is in its way */
 	char name[];
 };

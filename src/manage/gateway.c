@@ -352,8 +352,10 @@ int gateway_open(struct gateway **out, uv_loop_t *loop, struct workers *ws,
 	struct gateway *gw = calloc(1, sizeof(*gw));
 	int err;
 
-	if (!gw)
+	if (!gw) {
+		log_error("%s: no memory for a gateway", router->name);
 		return -ENOMEM;
+	}
 	*gw = (struct gateway){ .loop = loop, .router = router, .gone = gone, .gone_arg = arg };
 	err = uv_async_init(loop, &gw->gone_async, on_gone_async);
 	if (err) {

@@ -80,21 +80,25 @@ static bool is_doubtful(struct intake *in, struct file_entry *e, const struct co
 
 /*
  * The files beside the tenant's own that make it what it is: key files, and
- * what its own is a link to.
+ * what its own is a link to. False: no memory.
  */
-static void watch_others(struct intake *in, const struct config_tenant *conf, bool link)
+static bool watch_others(struct intake *in, const struct config_tenant *conf, bool link)
 {
 	char **paths = calloc(conf->n_key_files + 1, sizeof(*paths));
+	bool ok;
 	size_t n = 0;
 
 	for (size_t i = 0; paths && i < conf->n_key_files; i++)
 		paths[n++] = conf->key_files[i];
 	if (paths && link)
 		paths[n++] = conf->file;
-	if (!paths || watch_key_files(in->watch, conf->name, paths, n))
-		log_event(LOG_LEVEL_ERROR, conf->name, "failed", "no memory",
-			  "tenant %s: no memory to watch its key files", conf->name);
+	ok = paths && !watch_key_files(in->watch, conf->name, paths, n);
 	free(paths);
+	if (!ok)
+		log_event(LOG_LEVEL_ERROR, conf->name, "failed", "no memory",
+			  "tenant %s: no memory to watch its key files; tried again", conf->name);
+	in->starved |= !ok;
+	return ok;
 }
 
 /* What the file says goes into e->wanted. False: nothing new is to come into force. */
@@ -123,15 +127,15 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	} else if (err) {
 		if (err == -ENOMEM)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
-				  "tenant %s: no memory to read its file", e->name);
+				  "tenant %s: no memory to read its file; tried again", e->name);
+		in->starved |= err == -ENOMEM;
 		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
 	}
 	if (err)
 		goto out;
 	(void)complain_faults(&e->said_faults, e->name, &faults);
-	watch_others(in, conf, stamp.link);
-	e->stamp = stamp.fresh ? 0 : stamp.number;
+	e->stamp = watch_others(in, conf, stamp.link) && !stamp.fresh ? stamp.number : 0;
 	tenant_free(e->wanted);
 	e->wanted = conf;
 	e->explained = false;
@@ -150,6 +154,12 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	struct fault_list faults = { 0 };
 
 	set_refused(in, e, true);
+	if (e->starved) {
+		in->starved = true;
+		log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
+			  "tenant %s: no memory for what it claims; tried again", e->name);
+		return;
+	}
 	if (e->explained)
 		return;
 	e->explained = true;
@@ -196,6 +206,7 @@ static void after_batch(struct intake *in, struct file_entry *e)
 		stop_waiting(e);
 		set_refused(in, e, true);
 		e->stamp = 0; /* the next scan tries again */
+		in->starved = true;
 	}
 }
 
@@ -219,7 +230,8 @@ void intake_settle(struct intake *in)
 		n++;
 	batch = calloc(n + 1, sizeof(*batch));
 	if (!batch) {
-		log_error("no memory to bring %zu tenants into force: they wait", n);
+		log_error("no memory to bring %zu tenants into force: tried again", n);
+		in->starved = true;
 		return;
 	}
 	cds_list_for_each_entry(e, &in->entries.waiting, waiting) {
@@ -244,9 +256,10 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 	for (size_t i = 0; i < n; i++) {
 		struct file_entry *e = entries_find_or_add(&in->entries, names[i]);
 
+		in->starved |= !e;
 		if (!e)
 			log_event(LOG_LEVEL_ERROR, names[i], "failed", "no memory",
-				  "tenant %s: no memory", names[i]);
+				  "tenant %s: no memory to read its file; tried again", names[i]);
 		else if (read_entry(in, e, dirfd, scanning))
 			news = true;
 		else

@@ -23,6 +23,7 @@ struct intake {
 	/* To be looked at again in a second: a scan has seen what is believed when it is seen
 	 * twice, or something could not be read for want of descriptors. */
 	bool doubts;
+	bool starved; /* memory was missing: the same, and who waits is weighed again */
 };
 
 /*

@@ -97,7 +97,9 @@ static void revoke_gone(struct reload *r, const struct folder *folder)
 
 	g.names = calloc(r->in.entries.n + 1, sizeof(*g.names));
 	if (!g.names) {
-		log_error("%s: no memory to see which tenants are gone", r->in.folder);
+		log_error("%s: no memory to see which tenants are gone; tried again",
+			  r->in.folder);
+		r->in.starved = true;
 		return;
 	}
 	entries_each(&r->in.entries, gather_gone, &g);
@@ -117,23 +119,20 @@ static bool is_unmounted(const struct reload *r, const struct folder *folder,
 	       st->st_dev != r->dev && !r->everything;
 }
 
-static void begin_scan(struct reload *r, bool everything);
-
-static void on_second_look(uv_timer_t *timer)
-{
-	begin_scan(timer->data, false);
-}
-
-/* No event will tell that it has become better. */
-static void look_again(struct reload *r)
-{
-	uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
-}
-
 static void tell_read(struct reload *r)
 {
 	if (r->read_all)
 		r->read_all(r->read_all_arg);
+}
+
+static void on_second_look(uv_timer_t *timer);
+
+/* What was doubtful is looked at again, and what memory was missing for. */
+static void look_again(struct reload *r)
+{
+	if (r->in.doubts || r->in.starved)
+		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
+	r->in.doubts = r->in.starved = false;
 }
 
 static void begin_scan(struct reload *r, bool everything)
@@ -161,10 +160,15 @@ static void begin_scan(struct reload *r, bool everything)
 		log_info("%s can be read again", r->in.folder);
 	(void)complain_faults(&r->said_folder, NULL, &faults);
 	fault_list_free(&faults);
+	if (err == -ENOMEM) {
+		log_error("%s: no memory to read it; tried again", r->in.folder);
+		r->in.starved = true;
+	}
 	if (err) {
 		folder_free(&folder);
-		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM)
-			look_again(r);
+		if (err == -EMFILE || err == -ENFILE)
+			r->in.doubts = true;
+		look_again(r);
 		tell_read(r);
 		return; /* all tenants stay as they are */
 	}
@@ -172,6 +176,14 @@ static void begin_scan(struct reload *r, bool everything)
 	r->ino = st.st_ino;
 	revoke_gone(r, &folder);
 	scan_start(&r->scan, &folder);
+}
+
+static void on_second_look(uv_timer_t *timer)
+{
+	struct reload *r = timer->data;
+
+	intake_settle(&r->in);
+	begin_scan(r, false);
 }
 
 static void on_scanned(void *arg)
@@ -184,9 +196,7 @@ static void on_scanned(void *arg)
 			 r->in.enforce.tunnels,
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
-	if (r->in.doubts)
-		look_again(r);
-	r->in.doubts = false;
+	look_again(r);
 	if (!r->again) {
 		tell_read(r);
 		return;
@@ -239,7 +249,7 @@ static void on_changed(void *arg, const char *const *names, size_t n)
 		begin_scan(r, false);
 	else
 		intake_names(&r->in, dirfd, now, n_now, false);
-	if (r->in.doubts)
+	if (!r->scan.running)
 		look_again(r);
 	if (dirfd >= 0)
 		close(dirfd);
@@ -254,6 +264,8 @@ static void on_alarm(void *arg)
 	/* Perhaps we were suspended: the kernel tells of that as of a clock that was set. */
 	workers_look(r->in.enforce.ws);
 	expiry_run(&r->in);
+	if (!r->scan.running)
+		look_again(r);
 	if (!r->in.enforce.gateway)
 		return;
 	clock_realtime(&now);
@@ -286,8 +298,10 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 	struct reload *r = calloc(1, sizeof(*r));
 	int err = -ENOMEM;
 
-	if (!r)
+	if (!r) {
+		log_error("cannot watch %s: %s", router->tenants, strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	*r = (struct reload){ .starting = true };
 	r->in.folder = router->tenants;
 	r->in.enforce = (struct enforce){ .loop = loop,
@@ -296,8 +310,10 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 					  .gateway = gateway,
 					  .claims = claims_new(),
 					  .starting = true };
-	if (!r->in.enforce.claims)
+	if (!r->in.enforce.claims) {
+		log_error("cannot watch %s: %s", router->tenants, strerror(ENOMEM));
 		goto free_r;
+	}
 	entries_init(&r->in.entries);
 	err = alarm_open(&r->alarm, loop, on_alarm, r);
 	if (err) {

@@ -190,9 +190,11 @@ static int on_owner(void *arg, const struct prefix *address, json_t *owner)
 		json_decref(s.out);
 		s.out = json_null();
 	}
-	if (json_object_set_new(owner, "tenant", s.out) ||
-	    json_object_set_new(owner, "asked", asked))
-		return -ENOMEM;
+	/* Both are taken over, whatever becomes of them. */
+	if (json_object_set_new(owner, "tenant", s.out))
+		s.err = -ENOMEM;
+	if (json_object_set_new(owner, "asked", asked))
+		s.err = -ENOMEM;
 	return s.err;
 }
 
@@ -210,17 +212,27 @@ static int on_reset_quota(void *arg, const char *name)
 	return 0;
 }
 
+struct naming {
+	json_t *names;
+	int err;
+};
+
 static void add_name(const char *name, void *arg)
 {
-	(void)json_array_append_new(arg, json_string(name));
+	struct naming *n = arg;
+
+	if (json_array_append_new(n->names, json_string(name)))
+		n->err = -ENOMEM;
 }
 
+/* All, or an error: who is left out would look revoked. */
 static int on_names(void *arg, json_t *names)
 {
+	struct naming n = { .names = names };
 	struct running *r = arg;
 
-	reload_each_name(r->reload, add_name, names);
-	return 0;
+	reload_each_name(r->reload, add_name, &n);
+	return n.err;
 }
 
 static bool on_in_force(void *arg, const char *name, uint8_t public_key[NOISE_KEY_LEN])

@@ -2,18 +2,27 @@
 /* Claims of a batch. */
 #include "settle.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "../base/log.h"
 #include "../config/diff.h"
 
-static bool try_claim(struct claims *claims, const struct config_tenant *conf)
+static int try_claim(struct claims *claims, const struct config_tenant *conf)
 {
 	struct fault_list faults = { 0 };
 	int err = claims_try(claims, conf, &faults);
 
 	fault_list_free(&faults);
-	return !err;
+	return err;
+}
+
+static void try_wanted(struct claims *claims, struct file_entry *e)
+{
+	int err = try_claim(claims, e->wanted);
+
+	e->granted = !err;
+	e->starved = err == -ENOMEM;
 }
 
 /* What is free, and what becomes free by that, until nothing more comes of it. */
@@ -26,7 +35,7 @@ static void grant_free(struct claims *claims, struct file_entry *const *batch, s
 		for (size_t i = 0; i < n; i++) {
 			if (batch[i]->granted)
 				continue;
-			batch[i]->granted = try_claim(claims, batch[i]->wanted);
+			try_wanted(claims, batch[i]);
 			more |= batch[i]->granted;
 		}
 	}
@@ -49,7 +58,7 @@ static size_t try_exchange(struct claims *claims, struct file_entry **group, siz
 
 	release_all(claims, group, n);
 	for (size_t i = 0; i < n; i++)
-		group[i]->granted = try_claim(claims, group[i]->wanted);
+		try_wanted(claims, group[i]);
 	for (size_t i = 0; i < n; i++)
 		remain += group[i]->granted;
 	if (remain == n)
@@ -58,7 +67,7 @@ static size_t try_exchange(struct claims *claims, struct file_entry **group, siz
 	remain = 0;
 	for (size_t i = 0; i < n; i++) {
 		/* They had these together before, so they can again. */
-		if (!try_claim(claims, group[i]->conf))
+		if (try_claim(claims, group[i]->conf))
 			log_event(LOG_LEVEL_ERROR, group[i]->name, "failed", "no memory",
 				  "tenant %s: no memory for its claims", group[i]->name);
 		if (group[i]->granted)
@@ -126,12 +135,13 @@ static bool exchange(struct claims *claims, struct file_entry *const *batch, siz
 	struct file_entry **group = calloc(n, sizeof(*group));
 	size_t n_group = 0, remain;
 
-	if (!group)
-		return false;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; !group && i < n; i++)
+		batch[i]->starved |= !batch[i]->granted;
+	for (size_t i = 0; group && i < n; i++)
 		if (!batch[i]->granted && tenant_in_force(batch[i]->conf))
 			group[n_group++] = batch[i];
-	n_group = leave_out_takers(group, n_group);
+	if (n_group)
+		n_group = leave_out_takers(group, n_group);
 	while (n_group > 1) {
 		remain = try_exchange(claims, group, n_group);
 		if (remain == n_group)
@@ -145,6 +155,7 @@ static bool exchange(struct claims *claims, struct file_entry *const *batch, siz
 void settle_claims(struct claims *claims, struct file_entry *const *batch, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		batch[i]->starved = false;
 		batch[i]->granted = batch[i]->wanted->state != TENANT_OK;
 		if (batch[i]->granted)
 			claims_release(claims, batch[i]->name);

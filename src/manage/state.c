@@ -341,12 +341,18 @@ static int open_folder(struct state *s)
 		s->behind = true;
 		return err;
 	}
-	statestore_load(&s->store, s->folder, &faults, on_record, &l);
+	err = statestore_load(&s->store, s->folder, &faults, on_record, &l);
 	s->written = s->store.all_len;
 	(void)complain_faults(&said, NULL, &faults);
 	fault_list_free(&faults);
-	if (l.err)
-		log_error("%s: no memory for all that is known of tenants", s->folder);
+	err = err ? err : l.err;
+	/* Half of it is worse than none: what is written next would be all that is known. */
+	if (err) {
+		log_error("State = %s: no memory for all that is known of tenants", s->folder);
+		statestore_close(&s->store);
+		s->wait = RETRY_TICKS;
+		return err;
+	}
 	if (s->known.n > s->known.n_revoked)
 		log_info("%s: %zu tenants are known from before", s->folder,
 			 s->known.n - s->known.n_revoked);
@@ -452,6 +458,7 @@ int state_open(struct state **out, uv_loop_t *loop, struct device *device, const
 					.learned = on_learned,
 					.absent = on_absent,
 					.recall = on_recall };
+	int err;
 
 	if (!s) {
 		log_error("State = %s: no memory to know tenants again", folder);
@@ -461,10 +468,16 @@ int state_open(struct state **out, uv_loop_t *loop, struct device *device, const
 	s->device = device;
 	s->folder = folder;
 	known_init(&s->known);
+	/* A folder that is missing may come; who is told too little lets old handshakes pass. */
+	err = open_folder(s);
+	if (err == -ENOMEM) {
+		known_free(&s->known);
+		free(s);
+		return err;
+	}
 	calls_init(&s->calls, loop, device);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
-	(void)!open_folder(s);
 	device_remember(device, &memory);
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	*out = s;

@@ -56,34 +56,38 @@ bool statestore_is_there(const struct statestore *s, const char *folder)
 
 /* Reading */
 
-/* Returns how long the file is. */
-static size_t load_file(struct statestore *s, const char *folder, const char *name,
-			struct fault_list *faults,
-			void (*fn)(void *arg, const struct statefile_record *record), void *arg)
+/* How long the file is goes to *len. 0 or -ENOMEM. */
+static int load_file(struct statestore *s, const char *folder, const char *name, size_t *len,
+		     struct fault_list *faults,
+		     void (*fn)(void *arg, const struct statefile_record *record), void *arg)
 {
 	char *path = file_join(folder, name);
 	struct file_text text = { 0 };
 	int err = file_read(&text, s->dirfd, name, READ_MAX);
-	size_t len;
 
 	/* What is wrong with the format was added as a fault already. */
 	if (!err)
 		(void)!statefile_read(path ? path : name, text.data, text.len, faults, fn, arg);
-	else if (err != -ENOENT)
+	else if (err != -ENOENT && err != -ENOMEM)
 		fault_add(faults, path ? path : name, 0, "%s: what it remembers is lost",
 			  file_error(err));
-	len = text.len;
+	*len = text.len;
 	file_text_free(&text);
 	free(path);
-	return len;
+	return err == -ENOMEM ? err : 0;
 }
 
-void statestore_load(struct statestore *s, const char *folder, struct fault_list *faults,
-		     void (*fn)(void *arg, const struct statefile_record *record), void *arg)
+int statestore_load(struct statestore *s, const char *folder, struct fault_list *faults,
+		    void (*fn)(void *arg, const struct statefile_record *record), void *arg)
 {
-	s->all_len = load_file(s, folder, all_name, faults, fn, arg);
-	(void)load_file(s, folder, old_name, faults, fn, arg);
-	(void)load_file(s, folder, journal_name, faults, fn, arg);
+	size_t len;
+	int err = load_file(s, folder, all_name, &s->all_len, faults, fn, arg);
+
+	if (!err)
+		err = load_file(s, folder, old_name, &len, faults, fn, arg);
+	if (!err)
+		err = load_file(s, folder, journal_name, &len, faults, fn, arg);
+	return err;
 }
 
 /* The journal */

@@ -46,10 +46,11 @@ must_check bool statestore_is_there(const struct statestore *s, const char *fold
 
 /*
  * Calls fn for all that the files hold; see statefile_read(). A file that is missing is
- * empty, one that cannot be read is a fault. folder is for the names in faults.
+ * empty, one that cannot be read is a fault. folder is for the names in faults. 0, or
+ * -ENOMEM: some was not read.
  */
-void statestore_load(struct statestore *s, const char *folder, struct fault_list *faults,
-		     void (*fn)(void *arg, const struct statefile_record *record), void *arg);
+must_check int statestore_load(struct statestore *s, const char *folder, struct fault_list *faults,
+			       void (*fn)(void *arg, const struct statefile_record *record), void *arg);
 
 /* Appends lines to the journal. 0 or -errno: some may be there, the last one torn. */
 must_check int statestore_append(struct statestore *s, const char *lines, size_t len);

@@ -226,8 +226,10 @@ int uplinks_open(struct uplinks **out, uv_loop_t *loop, const struct config_rout
 	int err = 0;
 
 	*out = NULL;
-	if (!u)
+	if (!u) {
+		log_error("%s: no memory for its uplinks", router->name);
 		return -ENOMEM;
+	}
 	u->router = router;
 	u->device = dev;
 	while (!err && u->n < n) {

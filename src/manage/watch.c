@@ -449,7 +449,7 @@ int watch_open(struct watch **out, uv_loop_t *loop, const char *path, const stru
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct watch){ .loop = loop, .ops = *ops, .arg = arg, .folder_wd = -1 };
+	*w = (struct watch){ .loop = loop, .ops = *ops, .arg = arg, .fd = -1, .folder_wd = -1 };
 	CDS_INIT_LIST_HEAD(&w->changed);
 	w->path = strdup(path);
 	if (!w->path)

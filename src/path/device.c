@@ -314,7 +314,7 @@ void device_close(struct device *dev)
 	device_take_learned(dev);
 	publish_identity(dev, NULL);
 	(void)!border_set_own(&dev->dp, NULL, 0);
-	rcu_barrier();
+	rcu_settle();
 	drop_socket_set(dev->sockets);
 	free_queues(dev);
 	peertable_free(dev->dp.table);

@@ -61,12 +61,17 @@ void device_take_learned(struct device *dev)
 	rcu_turn_end();
 }
 
-void device_recall(struct device *dev, struct peer *peer, const struct change *c)
+int device_recall(struct device *dev, struct peer *peer, const struct change *c)
 {
 	struct device_recalled known = { 0 };
+	int err;
 
 	if (!dev->memory.recall)
-		return;
+		return 0;
+	/* First: who is told of it forgets it, and it would be lost with the peer. */
+	err = c->flags & PEER_HAS_LIMITS ? peer_make_limit(peer, &c->limits) : 0;
+	if (err)
+		return err;
 	/* One with this very key may have been removed a moment ago. */
 	take_learned(dev);
 	dev->memory.recall(dev->memory.arg, c->key, c->name, &known);
@@ -77,6 +82,7 @@ void device_recall(struct device *dev, struct peer *peer, const struct change *c
 	learned_recall(peer, &known.endpoint, known.timestamp);
 	learned_recall_counts(peer, &known.counts);
 	device_recall_quota(peer, c, &known.counts);
+	return 0;
 }
 
 int device_call(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])

@@ -50,18 +50,6 @@ static void forget_prefix(struct peer *peer, const struct prefix *p)
 	}
 }
 
-static int note_prefix(struct peer *peer, const struct prefix *p)
-{
-	struct prefix *grown = realloc(peer->allowed_ips,
-				       (peer->n_allowed_ips + 1) * sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	peer->allowed_ips = grown;
-	peer->allowed_ips[peer->n_allowed_ips++] = *p;
-	return 0;
-}
-
 static void remove_prefix(struct device *dev, struct peer *peer, struct prefix p)
 {
 	allowedips_remove(&dev->dp.allowedips, &p, peer);
@@ -84,29 +72,72 @@ static int check_prefix(struct device *dev, const struct peer *peer, const struc
 	return holder && holder != peer ? -EADDRINUSE : 0;
 }
 
-static int add_prefix(struct device *dev, struct peer *peer, const struct prefix *p)
+/* The addresses belong to whom they did before, which needs no memory. */
+static void give_back(struct device *dev, struct peer *peer, const struct prefix *list, size_t n,
+		      void *const *before)
 {
-	void *previous;
-	int err;
+	while (n--) {
+		if (!before[n])
+			allowedips_remove(&dev->dp.allowedips, &list[n], peer);
+		else if (before[n] != peer)
+			(void)!allowedips_insert(&dev->dp.allowedips, &list[n], before[n], NULL);
+	}
+}
 
-	if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, p))
-		return 0;
-	err = note_prefix(peer, p);
-	if (err)
-		return err;
-	if (dev->dp.gateway)
-		border_prefix_added(&dev->dp, peer, p);
-	err = allowedips_insert(&dev->dp.allowedips, p, peer, &previous);
-	if (err) {
-		forget_prefix(peer, p);
-		return err;
+/*
+ * All of them belong to the peer, or there is no memory and none does. before: whose each was,
+ * NULL for nobody's.
+ */
+static int take_prefixes(struct device *dev, struct peer *peer, const struct prefix *list,
+			 size_t n, void **before)
+{
+	struct prefix *grown;
+
+	grown = reallocarray(peer->allowed_ips, peer->n_allowed_ips + n, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	peer->allowed_ips = grown;
+	for (size_t i = 0; i < n; i++) {
+		int err;
+
+		if (dev->dp.gateway)
+			border_prefix_added(&dev->dp, peer, &list[i]);
+		err = allowedips_insert(&dev->dp.allowedips, &list[i], peer, &before[i]);
+
+		if (err) {
+			give_back(dev, peer, list, i, before);
+			return err;
+		}
 	}
-	if (previous && previous != peer) {
-		forget_prefix(previous, p);
-		tell_removed(dev, p, previous);
-	}
-	tell_added(dev, p, peer);
 	return 0;
+}
+
+/* What was taken goes into the peer's own list, for which there is room. */
+static void note_taken(struct device *dev, struct peer *peer, const struct prefix *list, size_t n,
+		       void *const *before)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (has_prefix(peer->allowed_ips, peer->n_allowed_ips, &list[i]))
+			continue;
+		peer->allowed_ips[peer->n_allowed_ips++] = list[i];
+		if (before[i] && before[i] != peer) {
+			forget_prefix(before[i], &list[i]);
+			tell_removed(dev, &list[i], before[i]);
+		}
+		tell_added(dev, &list[i], peer);
+	}
+}
+
+/* Idle tenants are many, and most never change. */
+static void give_back_room(struct peer *peer)
+{
+	struct prefix *less;
+
+	if (!peer->n_allowed_ips)
+		return;
+	less = reallocarray(peer->allowed_ips, peer->n_allowed_ips, sizeof(*less));
+	if (less)
+		peer->allowed_ips = less;
 }
 
 /* What it does not have, or has no more, is no fault: another may have taken it. */
@@ -117,30 +148,43 @@ static void drop_prefixes(struct device *dev, struct peer *peer, const struct ch
 			remove_prefix(dev, peer, c->allowed_ips[i]);
 }
 
+static void drop_others(struct device *dev, struct peer *peer, const struct change *c)
+{
+	for (size_t i = peer->n_allowed_ips; i-- > 0;)
+		if (!has_prefix(c->allowed_ips, c->n_allowed_ips, &peer->allowed_ips[i]))
+			remove_prefix(dev, peer, peer->allowed_ips[i]);
+}
+
+/* All that the change says, or an error and nothing of it. */
 static int set_prefixes(struct device *dev, struct peer *peer, const struct change *c)
 {
+	size_t n = c->n_allowed_ips;
+	void *few[8], **before = few;
+	int err = 0;
+
 	if (c->flags & PEER_DROP_ALLOWED_IPS) {
 		drop_prefixes(dev, peer, c);
 		return 0;
 	}
-	for (size_t i = 0; i < c->n_allowed_ips; i++) {
-		int err = check_prefix(dev, peer, &c->allowed_ips[i], c->flags);
-
-		if (err)
-			return err;
+	for (size_t i = 0; i < n && !err; i++)
+		err = check_prefix(dev, peer, &c->allowed_ips[i], c->flags);
+	if (err)
+		return err;
+	if (n > ARRAY_SIZE(few))
+		before = reallocarray(NULL, n, sizeof(*before));
+	if (!before)
+		return -ENOMEM;
+	/* Only taking may fail: the old ones go when the new ones are there. */
+	err = n ? take_prefixes(dev, peer, c->allowed_ips, n, before) : 0;
+	if (!err) {
+		if (c->flags & PEER_REPLACE_ALLOWED_IPS)
+			drop_others(dev, peer, c);
+		note_taken(dev, peer, c->allowed_ips, n, before);
+		give_back_room(peer);
 	}
-	if (c->flags & PEER_REPLACE_ALLOWED_IPS) {
-		for (size_t i = peer->n_allowed_ips; i-- > 0;)
-			if (!has_prefix(c->allowed_ips, c->n_allowed_ips, &peer->allowed_ips[i]))
-				remove_prefix(dev, peer, peer->allowed_ips[i]);
-	}
-	for (size_t i = 0; i < c->n_allowed_ips; i++) {
-		int err = add_prefix(dev, peer, &c->allowed_ips[i]);
-
-		if (err)
-			return err;
-	}
-	return 0;
+	if (before != few)
+		free(before);
+	return err;
 }
 
 /* Would that change what the peer has? */
@@ -189,8 +233,7 @@ static struct peer *add_peer(struct device *dev, const struct change *c)
 	peer->number = dev->n_added++;
 	border_isolate(&dev->dp, peer, c->flags & PEER_HAS_ISOLATE ? c->isolate : ISOLATE_DEFAULT);
 	/* Never to be found without it: old initiations would be good for a moment. */
-	device_recall(dev, peer, c);
-	if (peertable_insert(dev->dp.table, &peer->entry)) {
+	if (device_recall(dev, peer, c) || peertable_insert(dev->dp.table, &peer->entry)) {
 		border_isolate(&dev->dp, peer, ISOLATE_NO);
 		peer_unref(peer);
 		return NULL;
@@ -223,18 +266,18 @@ static void set_keepalive(struct device *dev, struct peer *peer, uint16_t second
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_LOOK);
 }
 
-static int set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
+/* peer_make_limit() has made room for them. */
+static void set_limits(struct device *dev, struct peer *peer, const struct limits *limits)
 {
 	const struct limit *before = rcu_read(&peer->limit);
-	bool waiting, used = before && meter_get(&before->meter).used;
-	int err = peer_set_limits(peer, limits, &waiting);
+	bool used = before && meter_get(&before->meter).used;
+	bool waiting = peer_set_limits(peer, limits);
 
 	/* Another quota may count anew. */
-	if (!err && used)
+	if (used)
 		learned_tell(peer);
-	if (!err && waiting)
+	if (waiting)
 		dev->dp.ops->wake_worker(&dev->dp, peer, PEER_WORK_RELEASE);
-	return err;
 }
 
 static bool is_own_key(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN])
@@ -287,11 +330,18 @@ static unsigned news_of(struct peer *peer, const struct change *c)
 	return news;
 }
 
-/* What the change says of a peer that is there. */
+/* What the change says of a peer that is there: all of it, or an error and nothing. */
 static int change_peer(struct device *dev, struct peer *peer, const struct change *c)
 {
-	int err;
+	int err = 0;
 
+	/* What may fail comes first. */
+	if (c->flags & PEER_HAS_LIMITS)
+		err = peer_make_limit(peer, &c->limits);
+	if (!err)
+		err = set_prefixes(dev, peer, c);
+	if (err)
+		return err;
 	if (c->flags & PEER_HAS_PRESHARED_KEY) {
 		pthread_mutex_lock(&peer->lock);
 		memcpy(peer->preshared_key, c->preshared_key, NOISE_KEY_LEN);
@@ -299,14 +349,8 @@ static int change_peer(struct device *dev, struct peer *peer, const struct chang
 	}
 	if (c->flags & PEER_HAS_ENDPOINT)
 		peer_set_endpoint(peer, &c->endpoint);
-	if (c->flags & PEER_HAS_LIMITS) {
-		err = set_limits(dev, peer, &c->limits);
-		if (err)
-			return err;
-	}
-	err = set_prefixes(dev, peer, c);
-	if (err)
-		return err;
+	if (c->flags & PEER_HAS_LIMITS)
+		set_limits(dev, peer, &c->limits);
 	if (c->flags & PEER_HAS_KEEPALIVE)
 		set_keepalive(dev, peer, c->keepalive);
 	if (c->flags & PEER_HAS_ANNOUNCE)
@@ -350,9 +394,10 @@ static int apply_peer(struct device *dev, const struct change *c, bool *removed)
 	if (peer) {
 		unsigned news = news_of(peer, c);
 
-		if (news)
+		err = change_peer(dev, peer, c);
+		if (news && !err)
 			peer_note(peer, EVENT_CONFIGURED, news);
-		return change_peer(dev, peer, c);
+		return err;
 	}
 	/* Nobody is his own peer: such a one is left out, as wg(8) users know it. */
 	if (c->flags & PEER_UPDATE_ONLY || is_own_key(dev, c->key))
@@ -486,7 +531,7 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	}
 	/* After this, who found a removed peer has let go of it, and its keys are wiped. */
 	if (removed)
-		rcu_barrier();
+		rcu_settle();
 	border_forget(&dev->dp, dev->n_isolated_gone);
 	dev->n_isolated_gone = 0;
 	steer(dev);

@@ -42,15 +42,18 @@ void device_remove_all_peers(struct device *dev);
 struct peer *device_find_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN]);
 void device_describe(struct peer *peer, struct device_peer *out);
 
-/* device_memory.c: a peer that c adds and nobody can find yet gets back what was learned of it. */
-void device_recall(struct device *dev, struct peer *peer, const struct change *c);
+/*
+ * device_memory.c: a peer that c adds and nobody can find yet gets back what was learned of it.
+ * 0 or -ENOMEM: it must not come without.
+ */
+must_check int device_recall(struct device *dev, struct peer *peer, const struct change *c);
 
 /*
  * device_quota.c: both on the control thread, in an RCU turn. Logs and notes what of the peer's
  * quota has become news since, each step once per period.
  */
 void device_tell_quota(struct peer *peer);
-/* What was used of the quota that c gives to a peer which nobody can find yet. */
+/* What was used of the quota that c gives to a peer which nobody can find yet; its limit is made. */
 void device_recall_quota(struct peer *peer, const struct change *c,
 			 const struct saved_counts *counts);
 

@@ -55,12 +55,10 @@ void device_recall_quota(struct peer *peer, const struct change *c,
 			 const struct saved_counts *counts)
 {
 	struct timespec now;
-	bool waiting;
 
-	if (!(c->flags & PEER_HAS_LIMITS) || !c->limits.quota.bytes ||
-	    /* No memory: it has none for its limits either, and is not added. */
-	    peer_set_limits(peer, &c->limits, &waiting))
+	if (!(c->flags & PEER_HAS_LIMITS) || !c->limits.quota.bytes)
 		return;
+	(void)!peer_set_limits(peer, &c->limits); /* nothing waits yet */
 	clock_realtime(&now);
 	meter_recall(&rcu_read(&peer->limit)->meter, counts->quota_used, counts->quota_start,
 		     now.tv_sec);

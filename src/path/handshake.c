@@ -200,21 +200,39 @@ static void initiation_time(struct handshake_thread *ht, uint64_t now, struct ti
 	utc->tv_nsec = (long)(ns % (int64_t)NSEC_PER_SEC);
 }
 
+/* Returns what the worker has to do. */
+static unsigned send_initiation(struct datapath *dp, struct peer *peer, struct session *session,
+				struct identity *id, uint64_t now)
+{
+	struct noise_remote *remote = prepare_remote(peer, session, id);
+	struct noise_upcalls up = { .random = noise_random_sodium };
+	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
+	struct message_initiation msg;
+	struct timespec utc;
+	uint32_t index;
+
+	if (peer_list_handshake(peer, session, &index))
+		return 0;
+	initiation_time(dp->handshake, now, &utc);
+	tai64n_encode(timestamp, &utc);
+	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) != NOISE_OK) {
+		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
+		return 0;
+	}
+	cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
+	counter_add(&dp->handshakes.initiated, 1);
+	return send_message(dp, peer, session, &msg, sizeof(msg));
+}
+
 /* how: flags of enum peer_handshake. */
 static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 {
 	/* Any wish but that for another attempt begins anew. */
 	bool retry = (how & (PEER_HANDSHAKE_WANT | PEER_HANDSHAKE_RETRY)) == PEER_HANDSHAKE_RETRY;
-	struct noise_upcalls up = { .random = noise_random_sodium };
 	struct identity *id = rcu_read(&dp->identity);
 	uint64_t now = clock_now();
 	struct session *session = peer_session(peer, now);
-	uint8_t timestamp[NOISE_TIMESTAMP_LEN];
-	struct message_initiation msg;
-	struct noise_remote *remote;
 	unsigned work = PEER_WORK_LOOK;
-	struct timespec utc;
-	uint32_t index;
 
 	if (!session)
 		return;
@@ -228,19 +246,8 @@ static void initiate(struct datapath *dp, struct peer *peer, unsigned how)
 		wait_for_peer(dp, peer, session, now);
 		return;
 	}
-	remote = prepare_remote(peer, session, id);
-	if (peer_list_handshake(peer, session, &index))
-		return;
-	initiation_time(dp->handshake, now, &utc);
-	tai64n_encode(timestamp, &utc);
-	if (noise_create_initiation(remote, &id->local, &up, index, timestamp, &msg) == NOISE_OK) {
-		cookie_add_macs(&session->cookie, &msg, sizeof(msg), now);
-		counter_add(&dp->handshakes.initiated, 1);
-		/* A network that is down now may be up at the retry. */
-		work |= send_message(dp, peer, session, &msg, sizeof(msg));
-	} else {
-		datapath_drop(dp, peer, DROP_BAD_HANDSHAKE, 1);
-	}
+	/* What memory, or the network, is missing for now may be there at the retry. */
+	work |= send_initiation(dp, peer, session, id, now);
 	timers_initiation_sent(&session->timers, now, randombytes_random());
 	if (how == PEER_HANDSHAKE_CALL)
 		timers_try_once(&session->timers);

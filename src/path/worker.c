@@ -137,30 +137,46 @@ static void act(struct worker *w, struct peer *peer, struct session *session, un
 		send_keepalive(q, peer);
 }
 
-/* One look at the peer's stamps, and when the next is due. */
-static void look(struct worker *w, struct peer *peer)
+static void come_again(struct worker *w, struct peer *peer, uint64_t next)
 {
-	struct session *session = rcu_read(&peer->session);
-	uint64_t persistent = atomic_load_explicit(&peer->keepalive, memory_order_relaxed);
-	unsigned actions;
-	uint64_t next;
-
-	if (!session) {
-		leave_wheel(w, peer);
-		return;
-	}
-	next = timers_look(&session->timers, w->burst.now, persistent * NSEC_PER_SEC, &actions);
-	act(w, peer, session, actions);
-	if (!rcu_read(&peer->session)) {
-		leave_wheel(w, peer);
-		return;
-	}
 	if (!peer->on_wheel) {
 		if (!peer_ref(peer))
 			return;
 		peer->on_wheel = true;
 	}
 	wheel_arm(&w->wheel, &peer->timer, next);
+}
+
+/* No memory for a session, in which persistent keepalives are counted: tried until there is. */
+static void want_session(struct worker *w, struct peer *peer)
+{
+	send_keepalive(queue_of(peer), peer);
+	if (!rcu_read(&peer->session))
+		come_again(w, peer, w->burst.now + REKEY_TIMEOUT);
+}
+
+/* One look at the peer's stamps, and when the next is due. */
+static void look(struct worker *w, struct peer *peer)
+{
+	uint64_t persistent = atomic_load_explicit(&peer->keepalive, memory_order_relaxed);
+	struct session *session;
+	unsigned actions;
+	uint64_t next;
+
+	if (persistent && peer_lacks_session(peer))
+		want_session(w, peer);
+	session = rcu_read(&peer->session);
+	if (!session) {
+		if (!persistent || !peer_lacks_session(peer))
+			leave_wheel(w, peer);
+		return;
+	}
+	next = timers_look(&session->timers, w->burst.now, persistent * NSEC_PER_SEC, &actions);
+	act(w, peer, session, actions);
+	if (rcu_read(&peer->session))
+		come_again(w, peer, next);
+	else
+		leave_wheel(w, peer);
 }
 
 static void on_timer_fired(struct wheel_timer *timer, uint64_t now, void *arg)

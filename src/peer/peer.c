@@ -240,6 +240,12 @@ out:
 	return session;
 }
 
+bool peer_lacks_session(struct peer *peer)
+{
+	return !rcu_read(&peer->session) && !peer_is_held(peer) &&
+	       !atomic_load_explicit(&peer->dead, memory_order_relaxed);
+}
+
 unsigned peer_drop_session(struct peer *peer)
 {
 	unsigned n_staged;
@@ -272,20 +278,24 @@ bool peer_wipe_session(struct peer *peer, uint64_t now)
 	return dropped;
 }
 
-int peer_set_limits(struct peer *peer, const struct limits *limits, bool *waiting)
+int peer_make_limit(struct peer *peer, const struct limits *limits)
 {
 	struct limit *limit = atomic_load_explicit(&peer->limit, memory_order_relaxed);
 
-	*waiting = false;
-	if (!limit && limits_equal(limits, NULL))
+	if (limit || limits_equal(limits, NULL))
 		return 0;
-	if (!limit)
-		limit = limit_new(&peer->group->held_bytes);
+	limit = limit_new(&peer->group->held_bytes);
 	if (!limit)
 		return -ENOMEM;
-	*waiting = limit_set(limit, limits);
 	rcu_publish(&peer->limit, limit);
 	return 0;
+}
+
+bool peer_set_limits(struct peer *peer, const struct limits *limits)
+{
+	struct limit *limit = atomic_load_explicit(&peer->limit, memory_order_relaxed);
+
+	return limit && limit_set(limit, limits);
 }
 
 unsigned peer_kill(struct peer *peer)

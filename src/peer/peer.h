@@ -184,11 +184,14 @@ struct peer *peer_new(struct peer_group *group, struct datapath *dp,
 must_check bool peer_ref(struct peer *peer);
 void peer_unref(struct peer *peer);
 
+/* Makes what these limits need, without setting them. 0 or -ENOMEM. Control thread. */
+must_check int peer_make_limit(struct peer *peer, const struct limits *limits);
+
 /*
- * Its limits from now on. True in *waiting: packets wait for their rate, and the home worker
- * is to look at once (PEER_WORK_RELEASE). 0 or -ENOMEM. Control thread.
+ * Its limits from now on, after peer_make_limit(). True: packets wait for their rate, and the
+ * home worker is to look at once (PEER_WORK_RELEASE). Control thread.
  */
-must_check int peer_set_limits(struct peer *peer, const struct limits *limits, bool *waiting);
+must_check bool peer_set_limits(struct peer *peer, const struct limits *limits);
 
 /*
  * First phase of removal: no session, no keys, no endpoint, and none ever
@@ -215,6 +218,9 @@ static inline bool peer_is_held(const struct peer *peer)
 
 /* The peer's session, made if there is none. NULL: dead, held, or no memory. RCU turn, any thread. */
 struct session *peer_session(struct peer *peer, uint64_t now);
+
+/* Has none, and might have one: there was no memory, or no wish for one yet. RCU turn. */
+bool peer_lacks_session(struct peer *peer);
 
 /*
  * Gives the session back with its keys and all that is staged; returns how many

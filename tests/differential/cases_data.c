@@ -218,7 +218,8 @@ static void indices(struct play *p)
 {
 	struct meeting *m = meet(p);
 	uint32_t wrong[] = { 0, UINT32_MAX, m->index, m->session.remote_index + 1,
-			     __builtin_bswap32(m->session.remote_index), (uint32_t)dice(p, UINT32_MAX) };
+			     __builtin_bswap32(m->session.remote_index),
+			     (uint32_t)dice(p, UINT32_MAX) };
 
 	seal_some(p, m);
 	store_le32(p->letter.data + 4, wrong[p->turn % ARRAY_SIZE(wrong)]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages that come from elsewhere: only what has authenticated moves a peer (paper §2.1, §6.6). */
+/* Messages from elsewhere: only what has authenticated moves a peer (paper §2.1, §6.6). */
 #include "cases.h"
 
 enum { PACKET = 80 };

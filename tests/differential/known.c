@@ -6,7 +6,7 @@ const struct known known[DIFFERENCES] = {
 	[DIFF_ECN] = {
 		"ecn", THEIRS,
 		"congestion marked outside is not marked inside",
-		"RFC 6040 §4.2, and the kernel's WireGuard: a mark on the way must reach the receiver"
+		"RFC 6040 §4.2, and the kernel's WireGuard: a mark must reach the receiver"
 	},
 	[DIFF_MSS] = {
 		"mss", OURS,
@@ -20,13 +20,14 @@ const struct known known[DIFFERENCES] = {
 	},
 	[DIFF_WRAP] = {
 		"wrap", THEIRS,
-		"an IPv6 payload length of 65,497 and more wraps, and a stump of up to 39 bytes comes out",
-		"it is longer than what was decrypted (RFC 8200 §3). With 65,496 wireguard-go ends by "
-		"a panic: `differential wrap`"
+		"an IPv6 payload length of 65,497 and more wraps: a stump of up to 39 bytes comes "
+		"out",
+		"it is longer than what was decrypted (RFC 8200 §3). With 65,496 wireguard-go ends "
+		"by a panic: `differential wrap`"
 	},
 	[DIFF_LOW_RESPONSE] = {
 		"low-response", THEIRS,
 		"a response whose ephemeral key is of low order is taken",
-		"RFC 7748 §6.1: both of its secrets are zero. Only who has the peer's key can make one"
+		"RFC 7748 §6.1: both of its secrets are zero. It takes the peer's key to make one"
 	},
 };

@@ -5,7 +5,7 @@
  *
  *	differential config > FILE            for `wg setconf`, the same for both
  *	differential play [OPTIONS] NETNS IF NETNS IF      of berthd, and of wireguard-go
- *	differential wrap NETNS IF            an inner length that has ended others; is it still there?
+ *	differential wrap NETNS IF            does it outlive a length that has ended others?
  *
  *	-s SEED    of the random numbers (1)      -n N   cases (3000)
  *	-c NUMBER  that case alone, and what it sends and gets

@@ -365,6 +365,7 @@ static void initiate(void)
 static void answer_with_cookie(void)
 {
 	uint8_t how = take_u8(&in);
+	static struct cookie_epochs epochs;
 	struct message_cookie_reply reply;
 	struct cookie_checker checker;
 	size_t end = min(n_old, (size_t)KEPT);
@@ -373,7 +374,7 @@ static void answer_with_cookie(void)
 	if (!end || d->len < sizeof(struct message_response))
 		return;
 	cookie_checker_init(&checker, lab.gate.public_key);
-	cookie_make_reply(&checker, d->data, d->len, (const uint8_t *)"\xc0\0\x02\x02\x08\xae", 6,
+	cookie_make_reply(&checker, &epochs, d->data, d->len, (const uint8_t *)"\xc0\0\x02\x02\x08\xae", 6,
 			  NSEC_PER_SEC, &reply);
 	if (how & 2)
 		(void)tamper((uint8_t *)&reply, sizeof(reply), 0);
