@@ -390,7 +390,7 @@ static void begin(struct soak *s)
 int main(int argc, char **argv)
 {
 	static struct soak s;
-	struct process warm, half, last;
+	struct process warm = { 0 }, half = { 0 }, last = { 0 };
 	uint64_t most = 0;
 	json_t *report;
 	char *text;
