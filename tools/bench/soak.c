@@ -125,7 +125,7 @@ static void turn(struct soak *s)
 	s->late_loop = max(s->late_loop, load_now() - s->now);
 }
 
-static void turns(struct soak *s, unsigned ms)
+void soak_turns(struct soak *s, unsigned ms)
 {
 	uint64_t until = s->now + ms * NSEC_PER_MSEC;
 
@@ -147,7 +147,7 @@ static void flap(struct soak *s)
 	pid_t child;
 
 	s->calm = true;
-	turns(s, FLAP_CALM_MS);
+	soak_turns(s, FLAP_CALM_MS);
 	errno = posix_spawn(&child, argv[0], NULL, NULL, argv, environ);
 	if (errno)
 		load_die(argv[0]);
@@ -155,7 +155,7 @@ static void flap(struct soak *s)
 		turn(s);
 	if (status)
 		soak_fault(s, "%s: status %d", argv[0], status);
-	turns(s, FLAP_CALM_MS);
+	soak_turns(s, FLAP_CALM_MS);
 	s->calm = false;
 	s->next_event = s->now;
 	soak_count(s, FLAPS);
@@ -230,7 +230,7 @@ static void await_stillness(struct soak *s)
 	uint64_t until = s->now + END_S * NSEC_PER_SEC;
 
 	do
-		turns(s, STILL_MS);
+		soak_turns(s, STILL_MS);
 	while (!account_is_still(s) && s->now < until);
 }
 
@@ -390,7 +390,7 @@ static void begin(struct soak *s)
 int main(int argc, char **argv)
 {
 	static struct soak s;
-	struct process warm, half, last;
+	struct process warm = { 0 }, half = { 0 }, last = { 0 };
 	uint64_t most = 0;
 	json_t *report;
 	char *text;

@@ -242,6 +242,9 @@ bool soak_is_up(const struct tenant *t);
 /* Is it to be gone at the end, so that what remains of the gone can be seen? */
 bool soak_ends_absent(const struct soak *s, const struct tenant *t);
 
+/* Lets the loop turn for so long. */
+void soak_turns(struct soak *s, unsigned ms);
+
 /* ---- soak_packet.c ---- */
 
 struct in_addr soak_inner4(uint32_t number);

@@ -32,9 +32,9 @@ static const char *const mistakes[] = {
 	"PublicKey = nokey", "AllowedIPs = 10.8.300.1/32", "Nonsense = 1", "AllowedIPs = 192.0.2.77/32",
 	" PersistentKeepalive = 5", "[Peer]\nEndpoint = nowhere", "PersistentKeepalive = 70000",
 	/* too long for a line */
-	"Endpoint = a-name-of-very-many-letters-that-goes-on-and-on-and-on-and-on-and-on-and-on-and-on-"
+	("Endpoint = a-name-of-very-many-letters-that-goes-on-and-on-and-on-and-on-and-on-and-on-and-on-"
 	"and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-"
-	"and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on.example.com:51820"
+	"and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on-and-on.example.com:51820")
 };
 
 /* Writing */

@@ -123,8 +123,10 @@ static bool post(struct soak *s, const void *msg, size_t len)
 	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0)
 		;
 	s->counts[FLOOD_PACKETS]++;
-	return send(fd, msg, len, MSG_DONTWAIT) == (ssize_t)len ||
-	       send(fd, msg, len, MSG_DONTWAIT) == (ssize_t)len;
+	for (int chance = 0; chance < 2; chance++)
+		if (send(fd, msg, len, MSG_DONTWAIT) == (ssize_t)len)
+			return true;
+	return false;
 }
 
 static void flood_random(struct soak *s, size_t len, uint32_t type, enum drop_reason reason)

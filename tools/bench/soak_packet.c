@@ -17,7 +17,7 @@ struct in_addr soak_inner4(uint32_t number)
 
 struct in6_addr soak_inner6(uint32_t number)
 {
-	struct in6_addr a;
+	struct in6_addr a = { 0 };
 
 	memcpy(a.s6_addr, network6, sizeof(network6));
 	store_be32(a.s6_addr + sizeof(network6), number);

@@ -324,7 +324,7 @@ static bool goes_on(const struct transfer *x)
 {
 	const struct tenant *t = x->from ? x->from : x->to;
 
-	return t->lives == x->life && (t->life == LIVE || t->life == LEAVING);
+	return t && t->lives == x->life && (t->life == LIVE || t->life == LEAVING);
 }
 
 static void run(struct soak *s, struct transfer *x)
