@@ -189,6 +189,8 @@ static int start_all(void)
 			  failed ? failed : "the cryptography");
 		return -EIO;
 	}
+	if (privs_begin())
+		return -EPERM;
 	rcu_register_thread();
 	rcu_turn_end();
 	return 0;
@@ -249,5 +251,6 @@ int main(int argc, char **argv)
 			return 1;
 		status = router_run(a.config);
 	}
+	privs_end();
 	return status;
 }

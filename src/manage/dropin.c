@@ -10,6 +10,7 @@
 #include "../base/log.h"
 #include "../base/poll.h"
 #include "complain.h"
+#include "privs.h"
 #include "uapi_sock.h"
 
 enum { DEFAULT_MTU = 1420 };
@@ -206,8 +207,11 @@ static void stop(struct dropin *d)
 int dropin_run(const struct dropin_options *options)
 {
 	struct dropin d = { .status = 1 };
-	int err = uv_loop_init(&d.loop);
+	int err = privs_dropin();
 
+	if (err)
+		return 1;
+	err = uv_loop_init(&d.loop);
 	if (!err)
 		err = uv_async_init(&d.loop, &d.gone, on_gone);
 	if (err) {

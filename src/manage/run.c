@@ -15,6 +15,7 @@
 #include "gateway.h"
 #include "metrics_file.h"
 #include "metrics_http.h"
+#include "privs.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
@@ -478,6 +479,11 @@ int router_run(const char *path)
 	if (err) {
 		log_error("%s: not started: %s", path,
 			  err == -EINVAL ? "mend what is said above" : strerror(-err));
+		return 1;
+	}
+	/* The last that root does: from here on there is input. */
+	if (privs_router(r.config)) {
+		router_free(r.config);
 		return 1;
 	}
 	err = uv_loop_init(&r.loop);

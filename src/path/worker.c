@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "../base/clock.h"
+#include "../base/confine.h"
 #include "../base/log.h"
 #include "../base/poll.h"
 #include "../peer/events.h"
@@ -526,6 +527,7 @@ static void run(void *arg)
 {
 	struct worker *w = arg;
 
+	confine_thread(CONFINE_WORKER);
 	rcu_register_thread();
 	rcu_turn_end();
 	uv_run(&w->loop, UV_RUN_DEFAULT);
