@@ -125,6 +125,26 @@ static uint64_t capabilities_of(pid_t pid)
 	return set;
 }
 
+/*
+ * berthd's own, and those of the process that opens for it what it may not itself
+ * (tun/broker.h): together they are what it can do. 0: of whoever runs this.
+ */
+static uint64_t capabilities_of_daemon(pid_t pid)
+{
+	uint64_t set = capabilities_of(pid);
+	char path[64];
+	FILE *file;
+	int child;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = pid ? fopen(path, "re") : NULL;
+	while (file && fscanf(file, "%d", &child) == 1)
+		set |= capabilities_of(child);
+	if (file)
+		(void)fclose(file);
+	return set;
+}
+
 static bool enters_namespaces(const struct doctor *d)
 {
 	for (size_t i = 0; i < d->n_tunnels; i++)
@@ -147,7 +167,7 @@ static void check_capabilities(struct doctor *d)
 		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "go into namespaces", enters_namespaces(d) },
 	};
 	pid_t pid = daemon_pid(d);
-	uint64_t has = capabilities_of(pid);
+	uint64_t has = capabilities_of_daemon(pid);
 	struct doctor_row *row;
 	bool said = false;
 
