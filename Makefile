@@ -159,8 +159,8 @@ check: deps
 	$(Q)rm -f $(BUILD)/log/*.sum; s=0; for t in levels check-unit check-net; do \
 		$(MAKE) --no-print-directory $$t || s=1; done; tests/sum-up $(BUILD)/log; exit $$s
 
-check-unit: tests $(BUILD)/berth
-	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS)
+check-unit: tests all
+	$(Q)LOGS=$(BUILD)/log tests/run-unit $(TESTS) tests/test_docs
 
 # Programs that network tests need besides ours.
 PLAYERS := $(addprefix $(BUILD)/bench/,udpblast revoke churn scale)
@@ -214,21 +214,47 @@ bench-count: $(BUILD)/bench/micro
 	$(Q)tools/deps bench
 	$(Q)tools/bench/count $< $(if $(WRITE),--write)
 
+SHARE = $(DESTDIR)$(PREFIX)/share
+UNITDIR = $(PREFIX)/lib/systemd/system
+MANUALS = $(wildcard tools/man/*.[1-8])
+UNITS := $(wildcard tools/systemd/*.service)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BUILD)/berthd $(DESTDIR)$(PREFIX)/sbin/berthd
 	install -m 755 $(BUILD)/berth $(DESTDIR)$(PREFIX)/bin/berth
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	$(BERTH) completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/berth
-	$(BERTH) completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_berth
-	$(BERTH) completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/berth.fish
-	sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/berthd.service > $(DESTDIR)$(UNITDIR)/berthd.service
-	install -d -m 700 $(DESTDIR)/etc/berth $(DESTDIR)/etc/berth/config.d
-	install -d $(DESTDIR)$(PREFIX)/share/doc/berth
-	cp -r README.md SECURITY.md LICENSE config.d $(DESTDIR)$(PREFIX)/share/doc/berth
-UNITDIR = $(PREFIX)/lib/systemd/system
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions \
+		$(SHARE)/fish/vendor_completions.d $(SHARE)/berth $(SHARE)/doc/berth
+	$(BERTH) completion bash > $(SHARE)/bash-completion/completions/berth
+	$(BERTH) completion zsh > $(SHARE)/zsh/site-functions/_berth
+	$(BERTH) completion fish > $(SHARE)/fish/vendor_completions.d/berth.fish
+	for u in $(notdir $(UNITS)); do sed 's,@SBIN@,$(PREFIX)/sbin,' tools/systemd/$$u \
+		> $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	for m in $(MANUALS); do install -D -m 644 $$m \
+		$(SHARE)/man/man$${m##*.}/$${m##*/} || exit 1; done
+	install -D -m 644 tools/systemd/berth.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/berth.conf
+	install -D -m 644 tools/systemd/berth.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/berth.conf
+	[ -e $(DESTDIR)/etc/sysctl.d/60-berth.conf ] || \
+		install -D -m 644 tools/systemd/berth.sysctl $(DESTDIR)/etc/sysctl.d/60-berth.conf
+	install -m 644 tools/grafana/berth.json $(SHARE)/berth/grafana.json
+	install -m 644 README.md SECURITY.md LICENSE $(SHARE)/doc/berth
+	install -D -m 644 -t $(SHARE)/doc/berth/examples config.d/*.example
+	$(if $(DESTDIR),,$(INSTALLED))
+
+# A user for berthd and his folders; in a package its scripts do it.
+define INSTALLED
+@if command -v systemd-sysusers >/dev/null; then systemd-sysusers $(PREFIX)/lib/sysusers.d/berth.conf && \
+		systemd-tmpfiles --create $(PREFIX)/lib/tmpfiles.d/berth.conf; \
+		[ ! -d /run/systemd/system ] || systemctl daemon-reload; \
+	else install -d -m 700 /etc/berth /etc/berth/config.d; fi
+endef
+
+deb:
+	$(Q)tools/deps deb
+	$(Q)tools/make-deb $(BUILD)
+
+check-deb: deb
+	$(Q)tests/package/check $(BUILD)/deb
 
 clean:
 	rm -rf build
@@ -245,13 +271,15 @@ help:
 	@echo 'make bench-limits what a limit does to TCP, by a queue and by dropping (root)'
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
+	@echo 'make deb          the Debian package; check-deb installs, runs and purges it (root)'
 	@echo 'make deps         the Debian packages that all this needs'
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 
 .PHONY: FORCE all deps tests demo check check-unit check-net levels asan tsan lint bench benches \
-	bench-tenants bench-ndp bench-limits bench-micro bench-count install clean help
+	bench-tenants bench-ndp bench-limits bench-micro bench-count install deb check-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
-# Not those of the sanitizer variants below: the rules above would call make for each.
--include $(shell find $(BUILD) -path '$(BUILD)/?san' -prune -o -name '*.d' -print 2>/dev/null)
+# Not those of the sanitizer variants below (the rules above would call make for each), nor
+# folders of the package (sysctl.d).
+-include $(shell find $(BUILD) \( -path '$(BUILD)/?san' -o -path '$(BUILD)/deb' \) -prune -o -name '*.d' -print 2>/dev/null)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #include "../crypto/selftest.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "base/rcu.h"
 #include "base/version.h"
@@ -173,13 +174,15 @@ static int wait_for_child(pid_t child, int pipe_end)
 	return 1;
 }
 
-static int start_all(void)
+static int start_all(bool dropin)
 {
 	const char *failed = NULL;
 
+	log_open(JOURNAL_SOCKET);
 	/* A client that hangs up is an error of write(), not the end of us. */
 	signal(SIGPIPE, SIG_IGN);
-	privs_harden();
+	if (privs_harden())
+		return -EPERM;
 	if (sodium_init() < 0) {
 		log_error("libsodium cannot be initialised");
 		return -EIO;
@@ -189,7 +192,7 @@ static int start_all(void)
 			  failed ? failed : "the cryptography");
 		return -EIO;
 	}
-	if (privs_begin())
+	if (privs_begin(dropin))
 		return -EPERM;
 	rcu_register_thread();
 	rcu_turn_end();
@@ -227,7 +230,7 @@ static int run_dropin(const struct arguments *a)
 		setsid();
 		(void)!chdir("/");
 	}
-	if (start_all())
+	if (start_all(true))
 		return 1;
 	return dropin_run(&options);
 }
@@ -247,7 +250,7 @@ int main(int argc, char **argv)
 	if (a.ifname) {
 		status = run_dropin(&a);
 	} else {
-		if (start_all())
+		if (start_all(false))
 			return 1;
 		status = router_run(a.config);
 	}

@@ -17,8 +17,10 @@
 
 #include "fake_wire.h"
 
-int tun_open(const char *name, unsigned int queues, bool offload, struct tun_queue *q,
-	     char ifname[IFNAMSIZ]);
+enum { FAKE_TUN_RINGS = 2 };
+
+int tun_open(const char *name, unsigned int queues, unsigned int rings, bool offload,
+	     struct tun_queue *q, char ifname[IFNAMSIZ]);
 int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
 void tun_close(struct tun_queue *q, unsigned int queues);
 
@@ -56,14 +58,18 @@ static ssize_t write_wire(int fd, const struct iovec *iov, int count)
 	return err ? -1 : (ssize_t)len;
 }
 
-int tun_open(const char *name, unsigned int queues, bool offload, struct tun_queue *q,
-	     char ifname[IFNAMSIZ])
+int tun_open(const char *name, unsigned int queues, unsigned int rings, bool offload,
+	     struct tun_queue *q, char ifname[IFNAMSIZ])
 {
 	static const struct tun_ops ops = { .readv = read_wire, .writev = write_wire };
 
-	for (unsigned int i = 0; i < queues; i++)
+	for (unsigned int i = 0; i < queues; i++) {
 		q[i] = (struct tun_queue){ .fd = wire_open(), .vnet_hdr = offload,
+					  .n_rings = min(rings, (unsigned int)FAKE_TUN_RINGS),
 					  .steered = true, .ops = &ops };
+		for (unsigned int ring = 1; ring < q[i].n_rings; ring++)
+			q[i].more[ring - 1] = wire_open();
+	}
 	snprintf(ifname, IFNAMSIZ, "%s", name);
 	return 0;
 }
@@ -80,6 +86,6 @@ int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ])
 void tun_close(struct tun_queue *q, unsigned int queues)
 {
 	for (unsigned int i = 0; i < queues; i++)
-		if (q[i].fd >= 0)
-			wire_close(q[i].fd);
+		for (unsigned int ring = 0; q[i].fd >= 0 && ring < q[i].n_rings; ring++)
+			wire_close(tun_ring(&q[i], ring));
 }

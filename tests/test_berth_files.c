@@ -209,6 +209,39 @@ START_TEST(folders)
 }
 END_TEST
 
+static uid_t owner(const char *path)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(path, &st), 0);
+	return st.st_uid;
+}
+
+/* What root makes in the folder of berthd's user is for him, but not somebody else's key. */
+START_TEST(owners)
+{
+	enum { HIM = 64998 };
+	bool made;
+
+	if (geteuid()) {
+		puts("owners: skipped: needs root");
+		return;
+	}
+	ck_assert_int_eq(newfile_folder("his", &made), 0);
+	ck_assert_uint_eq(owner("his"), 0);
+	ck_assert_int_eq(chown("his", HIM, HIM), 0);
+	ck_assert_int_eq(newfile_make("his/a.conf", "x", 1), 0);
+	ck_assert_uint_eq(owner("his/a.conf"), HIM);
+	ck_assert_int_eq(chown("his/a.conf", 0, 0), 0);
+	ck_assert_int_eq(newfile_replace("his/a.conf", "y", 1), 0);
+	ck_assert_uint_eq(owner("his/a.conf"), HIM);
+	ck_assert_int_eq(newfile_keep("his/home.conf", "x", 1), 0);
+	ck_assert_uint_eq(owner("his/home.conf"), 0);
+	ck_assert_int_eq(newfile_folder("his/config.d", &made), 0);
+	ck_assert_uint_eq(owner("his/config.d"), HIM);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("berth_files");
@@ -227,6 +260,7 @@ int main(void)
 	tcase_add_test(w, made_once);
 	tcase_add_test(w, made_nowhere);
 	tcase_add_test(w, folders);
+	tcase_add_test(w, owners);
 	suite_add_tcase(s, w);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -59,7 +59,9 @@ START_TEST(test_errors)
 	ck_assert_str_eq(file_error(-EAGAIN), "changes while it is being read");
 	ck_assert_str_eq(file_error(-ENODEV), "is not a regular file");
 	ck_assert_str_eq(file_error(-EFBIG), "is too large for what it should be");
-	ck_assert_str_eq(file_error(-EACCES), "Permission denied");
+	ck_assert_str_eq(file_error(-EACCES), "Permission denied: it must belong to the user that this "
+			"runs as (chown; berthd.service runs as berth), and lie in the "
+			 "folder of berth.conf or below");
 }
 END_TEST
 

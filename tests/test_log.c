@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../src/base/log.h"
@@ -201,6 +203,95 @@ START_TEST(journal)
 }
 END_TEST
 
+/* A journal of our own, and a stderr that is its. */
+static int start_journal(FILE **err, const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	char name[64];
+	struct stat st;
+
+	strcpy(addr.sun_path, path);
+	unlink(path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	*err = stderr_to_file();
+	fstat(fileno(*err), &st);
+	snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", name, 1);
+	return fd;
+}
+
+static void expect_entry(int fd, const char *entry)
+{
+	char got[8192];
+	ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+
+	ck_assert_int_ge(n, 0);
+	got[n] = '\0';
+	ck_assert_str_eq(got, entry);
+}
+
+START_TEST(journal_fields)
+{
+	static const char path[] = "/tmp/berth-test-journal";
+	char long_text[4 * LOG_TEXT_MAX], text[256];
+	FILE *f;
+	int fd = start_journal(&f, path), i;
+
+	log_open(path);
+	log_info("plain");
+	expect_entry(fd, "PRIORITY=6\nSYSLOG_IDENTIFIER=berthd\nMESSAGE=plain\n");
+	log_event(LOG_LEVEL_WARNING, "blog", "revoked", NULL, "tenant %s: revoked", "blog");
+	expect_entry(fd, "PRIORITY=4\nSYSLOG_IDENTIFIER=berthd\nMESSAGE=tenant blog: revoked\n"
+			 "BERTH_TENANT=blog\nBERTH_EVENT=revoked\n");
+	/* No field can be made out of another one's text. */
+	log_event(LOG_LEVEL_ERROR, NULL, "fault", "a\nPRIORITY=0\x1b[m", "b\nBERTH_TENANT=x");
+	expect_entry(fd, "PRIORITY=3\nSYSLOG_IDENTIFIER=berthd\nMESSAGE=b\\x0aBERTH_TENANT=x\n"
+			 "BERTH_EVENT=fault\nBERTH_REASON=a\\x0aPRIORITY=0\\x1b[m\n");
+	log_event(LOG_LEVEL_DEBUG, "blog", "handshake", NULL, "below the threshold");
+	ck_assert_int_lt(recv(fd, text, sizeof(text), 0), 0);
+	/* The longest there is. */
+	memset(long_text, '\n', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	log_event(LOG_LEVEL_INFO, long_text, long_text, long_text, "%s", long_text);
+	ck_assert_int_gt(recv(fd, long_text, sizeof(long_text), 0), LOG_TEXT_MAX);
+	rewind(f);
+	ck_assert_ptr_null(fgets(text, sizeof(text), f));
+	/* A journal that does not keep up: the rest comes by stderr, and nothing blocks. */
+	for (i = 0; i < 4096 && !fgets(text, sizeof(text), f); i++) {
+		log_info("line %d", i);
+		rewind(f);
+	}
+	ck_assert_int_lt(i, 4096);
+	ck_assert_int_eq(strncmp(text, "<6>line ", 8), 0);
+	close(fd);
+	unlink(path);
+	fclose(f);
+}
+END_TEST
+
+/* The variable is inherited by who has another stderr, and a journal may be missing. */
+START_TEST(no_journal)
+{
+	static const char path[] = "/tmp/berth-test-journal-no";
+	char text[256];
+	FILE *f;
+	int fd = start_journal(&f, path);
+
+	if (_i)
+		setenv("JOURNAL_STREAM", "1:1", 1);
+	log_open(_i ? path : "/nonexistent/socket");
+	log_info("here");
+	ck_assert_int_lt(recv(fd, text, sizeof(text), 0), 0);
+	rewind(f);
+	ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
+	ck_assert_ptr_nonnull(strstr(text, "here\n"));
+	close(fd);
+	unlink(path);
+	fclose(f);
+}
+END_TEST
+
 START_TEST(rate_limit)
 {
 	struct log_limit limit = LOG_LIMIT_INIT(3, NSEC_PER_SEC);
@@ -300,6 +391,8 @@ int main(void)
 	tcase_add_test(t, long_message);
 	tcase_add_test(t, threads_do_not_interleave);
 	tcase_add_loop_test(t, journal, 0, 2);
+	tcase_add_test(t, journal_fields);
+	tcase_add_loop_test(t, no_journal, 0, 2);
 	tcase_add_test(t, rate_limit);
 	tcase_add_test(t, limit_from_the_start);
 	tcase_add_test(t, limited_lines);

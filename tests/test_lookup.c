@@ -117,8 +117,10 @@ START_TEST(races)
 	for (unsigned i = 0; i < 500; i++) {
 		unsigned before = answered;
 		struct lookup *l;
+		int err = -EAGAIN;
 
-		ck_assert_int_eq(begin(&l, "vps"), 0);
+		/* Threads of those that were abandoned may be as many as there may be. */
+		loop_wait(&loop, !(err = err ? begin(&l, "vps") : 0), NULL);
 		for (unsigned k = 0; k < i % 5; k++)
 			uv_run(&loop, UV_RUN_NOWAIT);
 		if (answered == before)

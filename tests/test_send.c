@@ -144,6 +144,32 @@ START_TEST(congestion)
 }
 END_TEST
 
+/* The rings of a queue are all read, much from each at once, and each in its order. */
+START_TEST(rings_take_turns)
+{
+	enum { EACH = 3000 };
+	const struct tun_queue *tun = &device_datapath(lab.home.dev)->queues[0].tun;
+	uint8_t packet[400];
+	unsigned next[2] = { 0 };
+
+	ck_assert_uint_ge(tun->n_rings, 2);
+	for (unsigned i = 0; i < 2 * EACH; i++) {
+		lab_packet(packet, "10.0.0.2", i % 2 ? "8.8.8.8" : "9.9.9.9", sizeof(packet));
+		store_be32(packet + 28, i / 2);
+		wire_inject(tun_ring(tun, i % 2), NULL, 0, packet, sizeof(packet));
+	}
+	lab_carry(&lab);
+	for (unsigned i = 0; i < 2 * EACH; i++) {
+		struct fake_packet *p = wire_take(lab.gate.tun);
+
+		ck_assert_ptr_nonnull(p);
+		ck_assert_uint_eq(load_be32(p->data + 28), next[p->data[16] == 8]++);
+		free(p);
+	}
+	lab_dropped_nothing(&lab.home);
+}
+END_TEST
+
 /* Where it cannot go */
 
 /* One ICMP error comes back from the TUN device. */
@@ -726,6 +752,7 @@ int main(void)
 	tcase_add_test(tc, beyond_mtu);
 	tcase_add_test(tc, mtu_changes);
 	tcase_add_test(tc, headers);
+	tcase_add_test(tc, rings_take_turns);
 	tcase_add_test(tc, congestion);
 	tcase_add_test(tc, no_tenant);
 	tcase_add_test(tc, no_endpoint);

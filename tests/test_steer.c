@@ -14,26 +14,44 @@
 #include "../tun/tun.h"
 #include "in_netns.h"
 
-enum { QUEUES = 4, FLOWS = 64 };
+enum { QUEUES = 4, FLOWS = 64, RINGS = 3 };
 
 static struct tun_queue queues[QUEUES];
+static unsigned n_queues;
+/* Where packets come out: as the kernel numbers them. */
+static struct pollfd rings[QUEUES * RINGS];
+static unsigned n_rings;
 
-static void setup(void)
+static void open_device(unsigned n, unsigned rings_each)
 {
 	char name[IFNAMSIZ];
 
-	in_netns_setup();
-	ck_assert_int_eq(tun_open("steer0", QUEUES, false, queues, name), 0);
+	ck_assert_int_eq(tun_open("steer0", n, rings_each, false, queues, name), 0);
 	ck_assert(queues[0].steered);
+	n_queues = n;
+	n_rings = 0;
+	for (unsigned ring = 0; ring < rings_each; ring++) {
+		for (unsigned i = 0; i < n; i++) {
+			ck_assert_uint_eq(queues[i].n_rings, rings_each);
+			rings[n_rings++] = (struct pollfd){ .fd = tun_ring(&queues[i], ring),
+							    .events = POLLIN };
+		}
+	}
 	sh("ip link set steer0 mtu 1400 up");
 	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/32 dev steer0 nodad");
 	/* Nothing but what the test sends. */
 	sh("sysctl -qw net.ipv6.conf.steer0.router_solicitations=0");
 }
 
+static void setup(void)
+{
+	in_netns_setup();
+	open_device(QUEUES, 1);
+}
+
 static void teardown(void)
 {
-	tun_close(queues, QUEUES);
+	tun_close(queues, n_queues);
 }
 
 struct flow {
@@ -59,19 +77,15 @@ static void flow_open(struct flow *f, int family, const char *to, unsigned port)
 	ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&f->from, &f->len), 0);
 }
 
-/* The queue at which the next UDP packet of the flow, or a part of one, comes out. */
+/* The ring (of a queue with one, the queue) at which the next UDP packet of the flow, or a part of one, comes out. */
 static int next_queue(uint8_t *packet, size_t room, ssize_t *len)
 {
 	for (;;) {
-		struct pollfd p[QUEUES];
-
-		for (int i = 0; i < QUEUES; i++)
-			p[i] = (struct pollfd){ .fd = queues[i].fd, .events = POLLIN };
-		ck_assert_msg(poll(p, QUEUES, 10000) > 0, "no packet came");
-		for (int i = 0; i < QUEUES; i++) {
-			if (!(p[i].revents & POLLIN))
+		ck_assert_msg(poll(rings, n_rings, 10000) > 0, "no packet came");
+		for (int i = 0; i < (int)n_rings; i++) {
+			if (!(rings[i].revents & POLLIN))
 				continue;
-			*len = read(queues[i].fd, packet, room);
+			*len = read(rings[i].fd, packet, room);
 			/* Neighbour discovery and group reports are nobody's flow. */
 			if (*len > 28 && (packet[0] >> 4 == 4 ? packet[9] == IPPROTO_UDP
 							       : packet[6] == IPPROTO_UDP ||
@@ -196,6 +210,87 @@ START_TEST(one_address_one_queue)
 }
 END_TEST
 
+/* An address has one ring, of the queue that it has without rings. */
+START_TEST(rings_of_a_queue)
+{
+	unsigned used[QUEUES * RINGS] = { 0 };
+	uint8_t addr[4];
+	char to[64];
+
+	tun_close(queues, QUEUES);
+	open_device(QUEUES, RINGS);
+	for (unsigned i = 0; i < FLOWS; i++) {
+		struct flow f;
+		int ring;
+
+		snprintf(to, sizeof(to), "10.9.0.%u", i + 2);
+		ck_assert_int_eq(inet_pton(AF_INET, to, addr), 1);
+		flow_open(&f, AF_INET, to, 5000 + i);
+		ring = send_one(&f, 10);
+		ck_assert_int_eq(ring, (int)steer_queue(addr, 4, QUEUES * RINGS));
+		ck_assert_int_eq(ring % QUEUES, (int)steer_queue(addr, 4, QUEUES));
+		ck_assert_int_eq(send_one(&f, 1000), ring);
+		used[ring]++;
+		close(f.fd);
+	}
+	for (unsigned i = 0; i < QUEUES * RINGS; i++)
+		ck_assert_uint_gt(used[i], 0);
+}
+END_TEST
+
+/* Who is sent more than is read loses it in a ring of his own. */
+START_TEST(a_flood_is_alone)
+{
+	enum { FLOOD = 3000 };
+	uint8_t a[] = { 10, 9, 0, 2 }, b[] = { 10, 9, 0, 6 }, packet[100];
+	unsigned flooded = steer_queue(a, 4, RINGS), came = 0;
+	struct flow fat, thin;
+
+	tun_close(queues, QUEUES);
+	open_device(1, RINGS);
+	ck_assert_uint_ne(flooded, steer_queue(b, 4, RINGS));
+	flow_open(&fat, AF_INET, "10.9.0.2", 5000);
+	flow_open(&thin, AF_INET, "10.9.0.6", 5001);
+	for (unsigned i = 0; i < FLOOD; i++)
+		ck_assert_int_eq(send(fat.fd, packet, 10, 0), 10);
+	ck_assert_int_eq(send(thin.fd, packet, 20, 0), 20);
+	ck_assert_int_eq(read(rings[steer_queue(b, 4, RINGS)].fd, packet, sizeof(packet)), 48);
+	while (read(rings[flooded].fd, packet, sizeof(packet)) > 0)
+		came++;
+	ck_assert_uint_gt(came, 0);
+	ck_assert_uint_lt(came, FLOOD);
+	close(fat.fd);
+	close(thin.fd);
+}
+END_TEST
+
+/* As many as there may be, and no more than were asked for; a queue there always is. */
+START_TEST(so_many_rings)
+{
+	static struct tun_queue many[TUN_RINGS_ALL + 2];
+	static const struct { unsigned queues, rings, expected; } counts[] = {
+		{ 1, 1, 1 }, { 1, 1000, TUN_RINGS }, { 2, TUN_RINGS, TUN_RINGS },
+		{ 100, TUN_RINGS, 1 }, { TUN_RINGS_ALL / 2, 5, 2 }, { TUN_RINGS_ALL + 2, 5, 1 },
+	};
+	char name[IFNAMSIZ];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
+		ck_assert_int_eq(tun_open("steer%d", counts[i].queues, counts[i].rings, true, many,
+					  name), 0);
+		for (unsigned k = 0; k < counts[i].queues; k++)
+			ck_assert_uint_eq(many[k].n_rings, counts[i].expected);
+		tun_close(many, counts[i].queues);
+		ck_assert_uint_eq(if_nametoindex(name), 0);
+	}
+	/* A device that is there, and was made for one queue. */
+	sh("ip tuntap add steer9 mode tun vnet_hdr");
+	ck_assert_int_eq(tun_open("steer9", 1, TUN_RINGS, true, many, name), 0);
+	ck_assert_uint_eq(many[0].n_rings, 1);
+	ck_assert(many[0].steered);
+	tun_close(many, 1);
+}
+END_TEST
+
 START_TEST(all_to_one)
 {
 	char to[64];
@@ -226,6 +321,9 @@ int main(void)
 	tcase_add_test(tc, answers_do_not_move_it);
 	tcase_add_test(tc, addresses_spread);
 	tcase_add_test(tc, one_address_one_queue);
+	tcase_add_test(tc, rings_of_a_queue);
+	tcase_add_test(tc, a_flood_is_alone);
+	tcase_add_test(tc, so_many_rings);
 	tcase_add_test(tc, all_to_one);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

@@ -114,7 +114,8 @@ static void play(const struct script_read *s, size_t n)
 
 static int read_burst(struct tun_queue *q, size_t arena_len, size_t max_segs)
 {
-	return tun_read_burst(q, &reader, &tunnel, arena, arena_len, segs, max_segs, &used);
+	return tun_read_burst(q, q->ops == &fakes ? 0 : q->fd, &reader, &tunnel, arena, arena_len,
+			      segs, max_segs, &used);
 }
 
 /* A TCP super-packet with its virtio_net_hdr in @out, @len bytes of payload; returns the length. */
@@ -398,7 +399,7 @@ static void open_device(struct tun_queue *q, unsigned int queues, bool offload)
 {
 	char ifname[IFNAMSIZ];
 
-	ck_assert_int_eq(tun_open("berth-t%d", queues, offload, q, ifname), 0);
+	ck_assert_int_eq(tun_open("berth-t%d", queues, 1, offload, q, ifname), 0);
 	ck_assert_str_eq(ifname, "berth-t0");
 	sh("ip address add 10.9.0.1/24 dev berth-t0");
 	sh("ip -6 address add fd09::1/64 dev berth-t0 nodad");
@@ -411,30 +412,30 @@ START_TEST(open_errors)
 {
 	struct tun_queue q[2], other[2];
 	char ifname[IFNAMSIZ];
-	int err = tun_open("berth-t0", 1, true, q, ifname);
+	int err = tun_open("berth-t0", 1, 1, true, q, ifname);
 
 	ck_assert_int_eq(err, 0);
-	ck_assert_int_eq(tun_open("berth-t0", 1, true, other, ifname), -EBUSY);
+	ck_assert_int_eq(tun_open("berth-t0", 1, 1, true, other, ifname), -EBUSY);
 	ck_assert_int_eq(other[0].fd, -1);
-	ck_assert_int_eq(tun_open("berth-t0", 2, true, other, ifname), -EBUSY);
+	ck_assert_int_eq(tun_open("berth-t0", 2, 1, true, other, ifname), -EBUSY);
 	tun_close(q, 1);
 	ck_assert_int_eq(q[0].fd, -1);
-	ck_assert_int_eq(tun_open("lo", 1, true, q, ifname), -EBUSY);
-	ck_assert_int_eq(tun_open("a/b", 1, true, q, ifname), -EINVAL);
-	ck_assert_int_eq(tun_open("sixteen-letters.", 1, true, q, ifname), -ENAMETOOLONG);
-	ck_assert_int_eq(tun_open("berth-t0", 0, true, q, ifname), -EINVAL);
+	ck_assert_int_eq(tun_open("lo", 1, 1, true, q, ifname), -EBUSY);
+	ck_assert_int_eq(tun_open("a/b", 1, 1, true, q, ifname), -EINVAL);
+	ck_assert_int_eq(tun_open("sixteen-letters.", 1, 1, true, q, ifname), -ENAMETOOLONG);
+	ck_assert_int_eq(tun_open("berth-t0", 0, 1, true, q, ifname), -EINVAL);
 	/* Empty: the kernel chooses. */
-	ck_assert_int_eq(tun_open("", 2, false, q, ifname), 0);
+	ck_assert_int_eq(tun_open("", 2, 1, false, q, ifname), 0);
 	ck_assert_uint_ne(if_nametoindex(ifname), 0);
 	tun_close(q, 2);
 	ck_assert_uint_eq(if_nametoindex(ifname), 0);
 	ck_assert_int_eq(seteuid(65534), 0);
-	err = tun_open("berth-t0", 1, true, q, ifname);
+	err = tun_open("berth-t0", 1, 1, true, q, ifname);
 	ck_assert(err == -EPERM || err == -EACCES); /* by the node's mode */
 	ck_assert_int_eq(seteuid(0), 0);
 	/* A /dev without the node: hidden by an empty one, for this test's process alone. */
 	ck_assert_int_eq(mount("dev", "/dev", "tmpfs", 0, NULL), 0);
-	ck_assert_int_eq(tun_open("berth-t0", 1, true, q, ifname), -ENOENT);
+	ck_assert_int_eq(tun_open("berth-t0", 1, 1, true, q, ifname), -ENOENT);
 }
 END_TEST
 
@@ -446,7 +447,7 @@ START_TEST(adopt)
 	int fd, offload;
 
 	for (offload = 0; offload < 2; offload++) {
-		ck_assert_int_eq(tun_open("berth-t0", 1, true, &q, ifname), 0);
+		ck_assert_int_eq(tun_open("berth-t0", 1, 1, true, &q, ifname), 0);
 		fd = fcntl(q.fd, F_DUPFD, 0);
 		tun_close(&q, 1);
 		memset(ifname, 0, sizeof(ifname));

@@ -80,8 +80,40 @@ static int open_queue(struct tun_queue *q, struct ifreq *ifr, bool offload)
 	return setup_queue(q, offload, offload);
 }
 
-int tun_open(const char *name, unsigned int queues, bool offload, struct tun_queue *q,
-	     char ifname[IFNAMSIZ])
+/* Rings of all queues in turn: number n of the device is a ring of queue n % queues. */
+static int open_rings(struct tun_queue *q, unsigned int queues, unsigned int rings,
+		      struct ifreq *ifr, bool offload)
+{
+	for (unsigned int ring = 1; ring < rings; ring++) {
+		for (unsigned int i = 0; i < queues; i++) {
+			struct tun_queue more;
+			int err = open_queue(&more, ifr, offload);
+
+			if (err) {
+				if (more.fd >= 0)
+					close(more.fd);
+				return err;
+			}
+			q[i].more[ring - 1] = more.fd;
+			q[i].n_rings++;
+		}
+	}
+	return 0;
+}
+
+/* The last first, or the kernel would number those that stay anew. */
+static void close_rings(struct tun_queue *q, unsigned int queues)
+{
+	for (unsigned int ring = TUN_RINGS - 1; ring > 0; ring--)
+		for (unsigned int i = queues; i-- > 0;)
+			if (q[i].n_rings > ring) {
+				close(q[i].more[ring - 1]);
+				q[i].n_rings--;
+			}
+}
+
+int tun_open(const char *name, unsigned int queues, unsigned int rings, bool offload,
+	     struct tun_queue *q, char ifname[IFNAMSIZ])
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI };
 	size_t len = strlen(name);
@@ -90,24 +122,38 @@ int tun_open(const char *name, unsigned int queues, bool offload, struct tun_que
 
 	if (!queues)
 		return -EINVAL;
+	rings = min(rings, (unsigned int)TUN_RINGS);
+	if (rings * queues > TUN_RINGS_ALL)
+		rings = queues < TUN_RINGS_ALL ? TUN_RINGS_ALL / queues : 1;
 	if (len >= IFNAMSIZ)
 		return -ENAMETOOLONG;
 	memcpy(ifr.ifr_name, name, len);
 	if (offload)
 		ifr.ifr_flags |= IFF_VNET_HDR;
-	if (queues > 1)
+	if (queues * rings > 1)
 		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+again:
 
 	for (i = 0; i < queues; i++)
-		q[i] = (struct tun_queue){ .fd = -1 };
+		q[i] = (struct tun_queue){ .fd = -1, .n_rings = 1 };
 	/* The first one makes the device and replaces %d in the name. */
 	for (i = 0; i < queues && !err; i++)
 		err = open_queue(&q[i], &ifr, offload);
 	if (err) {
 		tun_close(q, queues);
-		return err;
+		if (queues > 1 || rings == 1)
+			return err;
+		/* A device that is there may have been made for one queue alone. */
+		rings = 1;
+		ifr.ifr_flags &= ~IFF_MULTI_QUEUE;
+		err = 0;
+		goto again;
 	}
-	q[0].steered = queues == 1 || !steer_by_destination(q[0].fd);
+	q[0].steered = queues * rings == 1 || !steer_by_destination(q[0].fd);
+	/* Left to itself the kernel would have one flow in two rings. */
+	if (!q[0].steered || open_rings(q, queues, rings, &ifr, offload))
+		close_rings(q, queues);
+	q[0].steered |= queues == 1 && q[0].n_rings == 1;
 	memcpy(ifname, ifr.ifr_name, IFNAMSIZ);
 	return 0;
 }
@@ -117,7 +163,7 @@ int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ])
 	struct ifreq ifr = { .ifr_flags = 0 };
 	int flags, err;
 
-	*q = (struct tun_queue){ .fd = -1 };
+	*q = (struct tun_queue){ .fd = -1, .n_rings = 1 };
 	if (ioctl(fd, TUNGETIFF, &ifr) < 0)
 		return errno == ENOTTY ? -EINVAL : -errno;
 	/* IFF_NO_PI is not to be seen: TUNGETIFF gives IFF_NOFILTER the same bit. */
@@ -142,6 +188,7 @@ void tun_close(struct tun_queue *q, unsigned int queues)
 {
 	unsigned int i;
 
+	close_rings(q, queues);
 	for (i = 0; i < queues; i++) {
 		if (q[i].fd >= 0)
 			close(q[i].fd);
@@ -149,12 +196,12 @@ void tun_close(struct tun_queue *q, unsigned int queues)
 	}
 }
 
-static ssize_t read_queue(const struct tun_queue *q, const struct iovec *iov, int count)
+static ssize_t read_ring(const struct tun_queue *q, int fd, const struct iovec *iov, int count)
 {
 	ssize_t n;
 
 	do
-		n = q->ops->readv(q->fd, iov, count);
+		n = q->ops->readv(fd, iov, count);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -162,6 +209,7 @@ static ssize_t read_queue(const struct tun_queue *q, const struct iovec *iov, in
 /* What tun_read_burst() was given, and how far it has come. */
 struct burst {
 	struct tun_queue *q;
+	int fd; /* of the ring; -1: none */
 	struct tun_reader *r;
 	const struct gso_layout *l;
 	uint8_t *arena;
@@ -187,7 +235,7 @@ static int read_bare(struct burst *b, size_t *len)
 		{ .iov_base = pkt, .iov_len = here },
 		{ .iov_base = b->r->buf, .iov_len = sizeof(b->r->buf) - here },
 	};
-	ssize_t n = read_queue(b->q, iov, ARRAY_SIZE(iov));
+	ssize_t n = read_ring(b->q, b->fd, iov, ARRAY_SIZE(iov));
 
 	*len = n > 0 ? (size_t)n : 0;
 	if (n <= 0)
@@ -213,7 +261,7 @@ static int read_super(struct burst *b, size_t *len)
 		{ .iov_base = &b->r->vh, .iov_len = sizeof(b->r->vh) },
 		{ .iov_base = b->r->buf, .iov_len = sizeof(b->r->buf) },
 	};
-	ssize_t n = read_queue(b->q, iov, ARRAY_SIZE(iov));
+	ssize_t n = read_ring(b->q, b->fd, iov, ARRAY_SIZE(iov));
 
 	*len = 0;
 	if (n < 0)
@@ -258,12 +306,12 @@ static int read_one(struct burst *b)
 	return 0;
 }
 
-int tun_read_burst(struct tun_queue *q, struct tun_reader *r, const struct gso_layout *l,
+int tun_read_burst(struct tun_queue *q, int fd, struct tun_reader *r, const struct gso_layout *l,
 		   uint8_t *arena, size_t arena_len, struct span *segs, size_t max_segs,
 		   size_t *used)
 {
-	struct burst b = { .q = q, .r = r, .l = l, .arena = arena, .arena_len = arena_len,
-			   .segs = segs, .max_segs = max_segs };
+	struct burst b = { .q = q, .fd = fd, .r = r, .l = l, .arena = arena,
+			   .arena_len = arena_len, .segs = segs, .max_segs = max_segs };
 	size_t typical = gso_slot(l, l->max);
 	size_t reads = 0;
 	int err = 0;
@@ -274,7 +322,7 @@ int tun_read_burst(struct tun_queue *q, struct tun_reader *r, const struct gso_l
 	if (tun_reader_pending(r))
 		drain(&b);
 	/* Counting reads as well ends this even when nothing but rubbish comes. */
-	while (!err && !tun_reader_pending(r) && reads++ < max_segs && b.n < max_segs &&
+	while (fd >= 0 && !err && !tun_reader_pending(r) && reads++ < max_segs && b.n < max_segs &&
 	       arena_len - b.used >= typical)
 		err = read_one(&b);
 	*used = b.used;

@@ -21,8 +21,20 @@ struct tun_ops {
 	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
 };
 
+enum {
+	TUN_RINGS = 32,      /* of one queue, at most */
+	TUN_RINGS_ALL = 128, /* of one device: Linux has 256 */
+};
+
+/*
+ * What one thread has of a device. The kernel puts each packet into one of its rings, all
+ * that goes to one address into the same one. So what is sent to one tenant, faster than it
+ * can go out, fills that tenant's ring, and loses packets there, not everybody's.
+ */
 struct tun_queue {
-	int fd;         /* -1 when closed */
+	int fd;         /* the first ring, and where packets are written; -1 when closed */
+	int more[TUN_RINGS - 1]; /* the other rings; behind n_rings - 1 undefined */
+	unsigned int n_rings;    /* with the first */
 	bool vnet_hdr;  /* each packet has a virtio_net_hdr in front */
 	unsigned int offloads; /* TUN_F_* that the kernel uses towards us */
 	unsigned int gro;      /* GRO_* that we use towards it; shrinks when it refuses */
@@ -32,10 +44,12 @@ struct tun_queue {
 
 /*
  * Create the device @name, or attach to it when it is there and idle, and open
- * @queues queues of it into @q. @name may contain %d, and empty lets the kernel
- * choose; @ifname is what it became. @offload false: no virtio_net_hdr, no offloads;
- * true: as many as the kernel has. All queues must be open before the device moves to
- * another network namespace.
+ * @queues queues of it into @q, each with as many rings as there may be of it, but not more
+ * than @rings (at least 1); one, where the kernel cannot be told which packet goes into
+ * which. An address has its queue (steer_queue() of @queues), however many rings there are.
+ * @name may contain %d, and empty lets the kernel choose; @ifname is what it became.
+ * @offload false: no virtio_net_hdr, no offloads; true: as many as the kernel has. All
+ * queues must be open before the device moves to another network namespace.
  *
  * -ENOENT, -ENODEV  there is no /dev/net/tun, or no driver behind it
  * -EPERM, -EACCES   CAP_NET_ADMIN is missing, or the permission to open it
@@ -43,8 +57,8 @@ struct tun_queue {
  * -EINVAL           not a name for an interface, or no @queues; -ENAMETOOLONG
  * and what open(2) and ioctl(2) may return besides (-EMFILE). Upon error nothing stays open.
  */
-must_check int tun_open(const char *name, unsigned int queues, bool offload,
-			struct tun_queue *q, char ifname[IFNAMSIZ]);
+must_check int tun_open(const char *name, unsigned int queues, unsigned int rings,
+			bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
 
 /*
  * Use a descriptor that somebody else opened (WG_TUN_FD), with IFF_NO_PI: the kernel
@@ -55,6 +69,12 @@ must_check int tun_open(const char *name, unsigned int queues, bool offload,
 must_check int tun_adopt(int fd, bool offload, struct tun_queue *q, char ifname[IFNAMSIZ]);
 
 void tun_close(struct tun_queue *q, unsigned int queues);
+
+/* The descriptor of a ring below n_rings. */
+static inline int tun_ring(const struct tun_queue *q, unsigned int ring)
+{
+	return ring ? q->more[ring - 1] : q->fd;
+}
 
 /*
  * Where super-packets are read to: 64 KiB that every read uses again, so that it stays
@@ -69,7 +89,8 @@ struct tun_reader {
 };
 
 /*
- * Read until nothing is left or @arena or @segs is full. The packets stand in
+ * Read from the ring @fd until nothing is left or @arena or @segs is full. What waits in
+ * @r comes first, of whichever ring it is; with @fd -1 that is all. The packets stand in
  * segs[0..return value), in slots as @l says, which take *used bytes of the arena.
  *
  * Positive: call again, there may be more, even when the descriptor is not readable
@@ -79,7 +100,7 @@ struct tun_reader {
  *           before are returned first.
  * -EINVAL:  @max_segs is 0, or the arena does not hold gso_slot(l, l->max) bytes.
  */
-must_check int tun_read_burst(struct tun_queue *q, struct tun_reader *r,
+must_check int tun_read_burst(struct tun_queue *q, int fd, struct tun_reader *r,
 			      const struct gso_layout *l, uint8_t *arena, size_t arena_len,
 			      struct span *segs, size_t max_segs, size_t *used);
 

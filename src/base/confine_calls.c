@@ -55,7 +55,7 @@ static const char *const control[] = {
 	"setsockopt", "pipe2", "eventfd2", "epoll_create1", "timerfd_create", "timerfd_settime",
 	"inotify_init1", "inotify_add_watch", "inotify_rm_watch", "pidfd_open", "dup", "dup2", "dup3",
 	"wait4", "waitid", "uname", "set_tid_address", "sched_setaffinity", "sched_getparam",
-	"sched_getscheduler",
+	"sched_getscheduler", "sched_getattr",
 	/* Threads that it makes deny themselves more. */
 	"seccomp", "capget", "capset", NULL
 };
@@ -121,6 +121,21 @@ static int add_mappings(void *ctx, bool may_load)
 			       : allow_if(ctx, calls[i],
 					  SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	return err;
+}
+
+/*
+ * A worker has its slices shortened before it denies itself that (path/worker.c). 0 is the
+ * caller.
+ */
+static int add_slices(void *ctx)
+{
+	return allow_if(ctx, SCMP_SYS(sched_setattr), INT_ARG(0, 0));
+}
+
+/* Lines for the journal, by a socket that is connected already (base/journal.h): to nobody else. */
+static int add_log(void *ctx)
+{
+	return allow_if(ctx, SCMP_SYS(sendto), SCMP_A4_64(SCMP_CMP_EQ, 0, 0));
 }
 
 /* abort(3), and nobody else's end. */
@@ -192,7 +207,12 @@ static int add_for_kind(void *ctx, enum confine_kind kind)
 		err = add_sockets(ctx, net, ARRAY_SIZE(net));
 		if (!err)
 			err = add_ioctls(ctx, devices, ARRAY_SIZE(devices));
+		if (!err)
+			err = add_slices(ctx);
 		break;
+	case CONFINE_RECLAIM:
+	case CONFINE_WRITER:
+		return add_log(ctx);
 	case CONFINE_WORKER:
 		return add_ioctls(ctx, devices, OF_A_WORKER);
 	case CONFINE_HANDSHAKE:

@@ -21,6 +21,8 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "datagram.h"
+#include "journal.h"
 
 enum { PREFIX_MAX = 32 }; /* "23:59:59.999 warning " */
 
@@ -30,6 +32,9 @@ static _Atomic int threshold = LOG_LEVEL_INFO;
 static _Atomic(const struct log_hook *) hook;
 static bool to_journal; /* constant after find_target() */
 static pthread_once_t target_once = PTHREAD_ONCE_INIT;
+static _Atomic int journal = -1; /* the socket; stays open */
+
+static const int priorities[] = { 7, 3, 4, 6, 7 }; /* sd-daemon(3), by enum log_level */
 
 /*
  * systemd.exec(5): $JOURNAL_STREAM is "device:inode" of the journal's socket.
@@ -120,7 +125,6 @@ size_t log_sanitise(char *out, size_t room, const char *text)
 static size_t format_prefix(char out[PREFIX_MAX], enum log_level level)
 {
 	static const char *const names[] = { "silent", "error", "warning", "info", "debug" };
-	static const int priorities[] = { 7, 3, 4, 6, 7 }; /* sd-daemon(3) */
 	struct timespec now;
 	struct tm tm;
 	int n;
@@ -164,27 +168,64 @@ void log_set_hook(const struct log_hook *new_hook)
 	atomic_store_explicit(&hook, new_hook, memory_order_release);
 }
 
-void log_message(enum log_level level, const char *fmt, ...)
+static void write_out(enum log_level level, const struct log_about *about, const char *text,
+		      size_t len)
+{
+	int fd = atomic_load_explicit(&journal, memory_order_relaxed);
+
+	pthread_once(&target_once, find_target);
+	if (fd < 0 || journal_send(fd, priorities[level], text, about))
+		write_line(level, text, len);
+}
+
+static void message(enum log_level level, const struct log_about *about, const char *fmt,
+		    va_list args)
 {
 	const struct log_hook *h = atomic_load_explicit(&hook, memory_order_acquire);
 	char raw[LOG_TEXT_MAX + 8], text[LOG_TEXT_MAX]; /* raw longer: shows that it was cut */
 	int saved_errno = errno;
-	va_list args;
 	size_t len;
 
-	va_start(args, fmt);
 	if (vsnprintf(raw, sizeof(raw), fmt, args) < 0)
 		raw[0] = '\0';
-	va_end(args);
 	len = log_sanitise(text, sizeof(text), raw);
-
-	if (h) {
+	if (h)
 		h->line(level, text, h->arg);
-	} else {
-		pthread_once(&target_once, find_target);
-		write_line(level, text, len);
-	}
+	else
+		write_out(level, about, text, len);
 	errno = saved_errno;
+}
+
+void log_message(enum log_level level, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	message(level, NULL, fmt, args);
+	va_end(args);
+}
+
+void log_message_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	message(level, about, fmt, args);
+	va_end(args);
+}
+
+void log_open(const char *path)
+{
+	int fd;
+
+	pthread_once(&target_once, find_target);
+	if (!path)
+		atomic_store_explicit(&journal, -1, memory_order_relaxed);
+	if (!path || !to_journal)
+		return;
+	fd = datagram_connect(path);
+	if (fd >= 0)
+		atomic_store_explicit(&journal, fd, memory_order_relaxed);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now, uint64_t *suppressed)

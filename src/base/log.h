@@ -2,8 +2,9 @@
 /*
  * One line per message on stderr, from any thread.
  *
- * To the journal a line starts with its level as systemd reads it ("<4>text");
- * to anything else with the local time and the level ("12:34:56.789 warning
+ * When stderr is systemd's journal, a line is an entry there with fields (log_open());
+ * if that cannot be, it starts with its level as systemd reads it ("<4>text"). To
+ * anything else it starts with the local time and the level ("12:34:56.789 warning
  * text"). What came from outside (names, file contents, packets) may be put
  * into a message as it is: bytes that could drive a terminal never get there.
  */
@@ -38,6 +39,35 @@ enum { LOG_TEXT_MAX = 1024 };
 			log_message(level, __VA_ARGS__); \
 	} while (0)
 
+/* What a line is about, for programs; NULL where there is nothing to say. */
+struct log_about {
+	const char *tenant; /* name of its file, without ".conf" */
+	const char *event;  /* one word of ours; stable */
+	const char *reason; /* why it happened or failed, in words */
+};
+
+/*
+ * A line about a tenant or a tunnel: BERTH_TENANT, BERTH_EVENT and BERTH_REASON in the
+ * journal. The text says the same to people, whose stderr has no fields.
+ */
+#define log_event(level, tenant_, event_, reason_, ...)                                 \
+	do {                                                                            \
+		if (log_enabled(level))                                                 \
+			log_message_about(level,                                        \
+					  &(const struct log_about){ .tenant = (tenant_), \
+								     .event = (event_),   \
+								     .reason = (reason_) }, \
+					  __VA_ARGS__);                                 \
+	} while (0)
+
+/*
+ * At start, before there are threads or a sandbox: when stderr is the journal's, lines go to the
+ * journal's socket at path (JOURNAL_SOCKET) from now on. What cannot be sent there goes
+ * to stderr. Without this call all lines go to stderr; so they do after NULL, which is for a
+ * child that has closed all descriptors: the socket's number is somebody else's there.
+ */
+void log_open(const char *path);
+
 /* Any thread. Messages above this level are dropped from now on. */
 void log_set_level(enum log_level level);
 
@@ -49,6 +79,10 @@ bool log_enabled(enum log_level level);
  * text has no newline at its end. errno is left as it was.
  */
 void log_message(enum log_level level, const char *fmt, ...) printf_like(2, 3);
+
+/* The same with fields; about may be NULL. */
+void log_message_about(enum log_level level, const struct log_about *about, const char *fmt, ...)
+	printf_like(3, 4);
 
 /*
  * Copies text into out (room bytes with the NUL, at least 4), with control

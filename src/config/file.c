@@ -106,6 +106,9 @@ const char *file_error(int err)
 		return "changes while it is being read";
 	case ENODEV:
 		return "is not a regular file";
+	case EACCES:
+		return "Permission denied: it must belong to the user that this runs as (chown; "
+		       "berthd.service runs as berth), and lie in the folder of berth.conf or below";
 	case EFBIG:
 		return "is too large for what it should be";
 	default:

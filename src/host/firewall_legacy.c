@@ -259,7 +259,13 @@ static bool is_in_use(uint8_t family)
 }
 
 /* The numbers and layouts of both families' calls agree but for the level. */
-_Static_assert(IPT_SO_GET_INFO == IP6T_SO_GET_INFO && IPT_SO_GET_ENTRIES == IP6T_SO_GET_ENTRIES &&
+enum {
+	INFO4 = IPT_SO_GET_INFO,
+	INFO6 = IP6T_SO_GET_INFO,
+	ENTRIES4 = IPT_SO_GET_ENTRIES,
+	ENTRIES6 = IP6T_SO_GET_ENTRIES
+};
+_Static_assert(INFO4 == INFO6 && ENTRIES4 == ENTRIES6 &&
 	       sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo) &&
 	       offsetof(struct ipt_get_entries, entrytable) ==
 		       offsetof(struct ip6t_get_entries, entrytable), "one code for both");
@@ -308,7 +314,7 @@ int firewall_ask_legacy(unsigned hook, const struct firewall_packet *packet,
 		return -errno;
 	err = read_table(fd, packet->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, hook, &t,
 			 &entries);
-	if (!err) {
+	if (!err && t.entries) {
 		judge(&t, out);
 		out->chain = chains[hook];
 	}

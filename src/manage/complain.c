@@ -134,7 +134,7 @@ void complain_socket(const char *path, int err)
 		log_error("cannot listen on %s: %s", path, strerror(-err));
 }
 
-bool complain_faults(uint64_t *said, const struct fault_list *faults)
+bool complain_faults(uint64_t *said, const char *tenant, const struct fault_list *faults)
 {
 	uint64_t hash = STAMP_HASH_INIT, before = *said;
 	char text[LOG_TEXT_MAX];
@@ -150,8 +150,9 @@ bool complain_faults(uint64_t *said, const struct fault_list *faults)
 	if (*said == before)
 		return false;
 	for (size_t i = 0; i < faults->n; i++)
-		log_at(faults->faults[i].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "%s",
-		       fault_format(&faults->faults[i], text, sizeof(text)));
+		log_event(faults->faults[i].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, tenant,
+			  "fault", faults->faults[i].text, "%s",
+			  fault_format(&faults->faults[i], text, sizeof(text)));
 	if (faults->n_errors > faults->n)
 		log_error("%zu faults more", faults->n_errors - faults->n);
 	return true;

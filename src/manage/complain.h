@@ -30,8 +30,8 @@ void complain_sysctls(const struct config_router *router);
 /*
  * Logs faults, unless *said tells that these very ones were the last ones logged,
  * and remembers them there (0: none): files are read again all the time. True if
- * something was logged.
+ * something was logged. tenant: whose file it is, or NULL.
  */
-bool complain_faults(uint64_t *said, const struct fault_list *faults);
+bool complain_faults(uint64_t *said, const char *tenant, const struct fault_list *faults);
 
 #endif

@@ -10,8 +10,10 @@
 #include "../base/log.h"
 #include "../base/poll.h"
 #include "complain.h"
+#include "notify.h"
 #include "privs.h"
 #include "uapi_sock.h"
+#include "watchdog.h"
 
 enum { DEFAULT_MTU = 1420 };
 
@@ -24,6 +26,8 @@ struct dropin {
 	uv_poll_t mon_poll;
 	uv_async_t gone;
 	uv_signal_t on_term, on_int;
+	struct notify notify;
+	struct watchdog watchdog;
 	int status;
 };
 
@@ -178,6 +182,8 @@ static int start(struct dropin *d, const struct dropin_options *options)
 	uv_signal_start(&d->on_int, on_signal, SIGINT);
 	log_info("%s: ready, ChaCha20-Poly1305 by %s", device_name(d->device),
 		 workers_crypto(&d->workers));
+	watchdog_start(&d->watchdog, &d->loop, &d->notify, &d->workers);
+	notify_send(&d->notify, "READY=1");
 	options->ready(options->arg);
 	return 0;
 }
@@ -190,6 +196,7 @@ static void close_if_open(uv_handle_t *handle)
 
 static void stop(struct dropin *d)
 {
+	watchdog_stop(&d->watchdog);
 	uapi_sock_close(d->uapi);
 	if (d->device)
 		device_close(d->device);
@@ -207,20 +214,25 @@ static void stop(struct dropin *d)
 int dropin_run(const struct dropin_options *options)
 {
 	struct dropin d = { .status = 1 };
-	int err = privs_dropin();
+	int err;
 
-	if (err)
-		return 1;
+	/* An abstract name is out of reach afterwards. */
+	notify_open(&d.notify);
+	if (privs_dropin())
+		goto out;
 	err = uv_loop_init(&d.loop);
 	if (!err)
 		err = uv_async_init(&d.loop, &d.gone, on_gone);
 	if (err) {
 		log_error("cannot start: %s", uv_strerror(err));
-		return 1;
+		goto out;
 	}
 	d.gone.data = &d;
 	if (!start(&d, options))
 		uv_run(&d.loop, UV_RUN_DEFAULT);
+	notify_send(&d.notify, "STOPPING=1");
 	stop(&d);
+out:
+	notify_close(&d.notify);
 	return d.status;
 }

@@ -122,7 +122,8 @@ static void take_out(struct enforce *f, struct file_entry *e)
 static void take_out_named(struct enforce *f, struct file_entry *const *batch, size_t n,
 			   const char *name, int err)
 {
-	log_error("tenant %s: not in force: %s", name, strerror(-err));
+	log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
+		  "tenant %s: not in force: %s", name, strerror(-err));
 	for (size_t i = 0; i < n; i++)
 		if (batch[i]->granted && !strcmp(batch[i]->name, name) &&
 		    for_gateway(batch[i]->wanted))
@@ -181,7 +182,8 @@ static void apply_to_tunnels(struct enforce *f, struct file_entry *const *batch,
 			continue;
 		err = open_tunnel(f, e);
 		if (err)
-			log_error("tunnel %s: %s", e->name, strerror(-err));
+			log_event(LOG_LEVEL_ERROR, e->name, "failed", strerror(-err),
+				  "tunnel %s: %s", e->name, strerror(-err));
 		else
 			f->tunnels++;
 	}
@@ -191,8 +193,9 @@ static void log_expiry(const struct file_entry *e, const struct config_tenant *c
 {
 	char date[UTC_STRLEN];
 
-	log_info("tenant %s: revoked: it has expired (%s)", e->name,
-		 utc_format(conf->expires, date));
+	log_event(LOG_LEVEL_INFO, e->name, "revoked", "expired",
+		  "tenant %s: revoked: it has expired (%s)", e->name,
+		  utc_format(conf->expires, date));
 }
 
 static void log_change(const struct enforce *f, const struct file_entry *e)
@@ -206,14 +209,17 @@ static void log_change(const struct enforce *f, const struct file_entry *e)
 		ips = e->wanted->n_peers ? &e->wanted->peers[0].allowed_ips : NULL;
 		if (ips && ips->n)
 			prefix_format(&ips->v[0].prefix, address);
-		log_at(f->starting ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s %s: added, %s%s", kind,
-		       e->name, address, ips && ips->n > 1 ? " and more" : "");
+		log_event(f->starting ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, e->name, "added", NULL,
+			  "%s %s: added, %s%s", kind, e->name, address,
+			  ips && ips->n > 1 ? " and more" : "");
 	} else if (was && if_expired(e->wanted)) {
 		log_expiry(e, e->wanted);
 	} else if (was && !is) {
-		log_info("%s %s: revoked", kind, e->name);
+		log_event(LOG_LEVEL_INFO, e->name, "revoked", NULL,
+			  "%s %s: revoked", kind, e->name);
 	} else if (was) {
-		log_debug("%s %s: read again", kind, e->name);
+		log_event(LOG_LEVEL_DEBUG, e->name, "changed", NULL,
+			  "%s %s: read again", kind, e->name);
 	}
 }
 

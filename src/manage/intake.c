@@ -34,13 +34,14 @@ static void stop_waiting(struct file_entry *e)
 /* The file cannot come into force as it is; what was said before it is kept. */
 static void refuse_file(struct intake *in, struct file_entry *e, const struct fault_list *faults)
 {
-	bool said = complain_faults(&e->said_faults, faults);
+	bool said = complain_faults(&e->said_faults, e->name, faults);
 
 	stop_waiting(e);
 	set_refused(in, e, true);
 	e->stamp = 0; /* a key file that we do not know of may mend it */
 	if (said && tenant_in_force(e->conf))
-		log_warning("tenant %s: keeps its last good configuration", e->name);
+		log_event(LOG_LEVEL_WARNING, e->name, "kept", "its file is faulty",
+			  "tenant %s: keeps its last good configuration", e->name);
 }
 
 /*
@@ -79,7 +80,8 @@ static void watch_others(struct intake *in, const struct config_tenant *conf, bo
 	if (paths && link)
 		paths[n++] = conf->file;
 	if (!paths || watch_key_files(in->watch, conf->name, paths, n))
-		log_error("tenant %s: no memory to watch its key files", conf->name);
+		log_event(LOG_LEVEL_ERROR, conf->name, "failed", "no memory",
+			  "tenant %s: no memory to watch its key files", conf->name);
 	free(paths);
 }
 
@@ -108,12 +110,13 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		watch_touch(in->watch, e->name); /* somebody is still writing */
 	} else if (err) {
 		if (err == -ENOMEM)
-			log_error("tenant %s: no memory to read its file", e->name);
+			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
+				  "tenant %s: no memory to read its file", e->name);
 		refuse_file(in, e, &faults);
 	}
 	if (err)
 		goto out;
-	(void)complain_faults(&e->said_faults, &faults);
+	(void)complain_faults(&e->said_faults, e->name, &faults);
 	watch_others(in, conf, stamp.link);
 	e->stamp = stamp.fresh ? 0 : stamp.number;
 	tenant_free(e->wanted);
@@ -138,8 +141,9 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 		return;
 	e->explained = true;
 	settle_explain(in->enforce.claims, e, &faults);
-	if (complain_faults(&e->said_conflict, &faults) && tenant_in_force(e->conf))
-		log_warning("tenant %s: keeps its last good configuration", e->name);
+	if (complain_faults(&e->said_conflict, e->name, &faults) && tenant_in_force(e->conf))
+		log_event(LOG_LEVEL_WARNING, e->name, "kept", "others have what it claims",
+			  "tenant %s: keeps its last good configuration", e->name);
 	fault_list_free(&faults);
 }
 
@@ -205,10 +209,10 @@ void intake_settle(struct intake *in)
 		log_error("no memory to bring %zu tenants into force: they wait", n);
 		return;
 	}
-	cds_list_for_each_entry(e, &in->entries.waiting, waiting)
+	cds_list_for_each_entry(e, &in->entries.waiting, waiting) {
+		check_date(e->wanted);
 		batch[i++] = e;
-	for (i = 0; i < n; i++)
-		check_date(batch[i]->wanted);
+	}
 	settle_claims(in->enforce.claims, batch, n);
 	enforce(&in->enforce, batch, n);
 	for (i = 0; i < n; i++)
@@ -228,7 +232,8 @@ void intake_names(struct intake *in, int dirfd, const char *const *names, size_t
 		struct file_entry *e = entries_find_or_add(&in->entries, names[i]);
 
 		if (!e)
-			log_error("tenant %s: no memory", names[i]);
+			log_event(LOG_LEVEL_ERROR, names[i], "failed", "no memory",
+				  "tenant %s: no memory", names[i]);
 		else if (read_entry(in, e, dirfd, scanning))
 			news = true;
 		else

@@ -199,17 +199,23 @@ bool known_settle(struct known *k)
 	return any;
 }
 
+static void each_of(const struct cds_list_head *list,
+		    void (*fn)(void *arg, const struct statefile_record *record), void *arg)
+{
+	const struct known_key *e;
+
+	cds_list_for_each_entry(e, list, link) {
+		/* cppcheck-suppress uninitvar ; the macro sets it */
+		struct statefile_record r = record_of(e);
+
+		fn(arg, &r);
+	}
+}
+
 void known_each(const struct known *k,
 		void (*fn)(void *arg, const struct statefile_record *record), void *arg)
 {
-	const struct cds_list_head *const lists[] = { &k->revoked, &k->suspended, &k->named };
-	const struct known_key *e;
-
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		cds_list_for_each_entry(e, lists[i], link) {
-			struct statefile_record r = record_of(e);
-
-			fn(arg, &r);
-		}
-	}
+	each_of(&k->revoked, fn, arg);
+	each_of(&k->suspended, fn, arg);
+	each_of(&k->named, fn, arg);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -36,40 +37,43 @@ static void raise_limit(int resource, const char *name, rlim_t beyond)
 	more = (struct rlimit){ beyond, beyond };
 	if (limit.rlim_max < beyond && !setrlimit(resource, &more))
 		return;
+	if (limit.rlim_cur == limit.rlim_max)
+		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(resource, &limit))
 		log_warning("cannot raise the limit of %s: %s", name, strerror(errno));
 }
 
-static void forbid_dumps(void)
+static int forbid_dumps(void)
 {
 	struct rlimit none = { 0, 0 };
+	int err = prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
 
-	if (prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none))
-		log_warning("cannot switch off core dumps: %s", strerror(errno));
+	if (err)
+		log_error("cannot switch off core dumps: %s", strerror(-err));
+	return err;
 }
 
-void privs_harden(void)
+int privs_harden(void)
 {
-	forbid_dumps();
+	int err = forbid_dumps();
+
+	if (err)
+		return err;
 	raise_limit(RLIMIT_NOFILE, "open files", 0);
 	/* So that CAP_IPC_LOCK is not needed later. */
 	raise_limit(RLIMIT_MEMLOCK, "locked memory", RLIM_INFINITY);
+	return 0;
 }
 
 /* The broker */
 
-static void confine_broker(void)
+static void be_broker_with(const unsigned *caps, size_t n)
 {
-	static const unsigned caps[] = {
-		CAP_SYS_ADMIN,       /* setns(2), bpf(2) */
-		CAP_SYS_PTRACE,      /* /proc/PID/ns/net of somebody else's process */
-		CAP_DAC_READ_SEARCH, /* the way there */
-		CAP_NET_ADMIN,       /* what a netlink socket may do is what its opener might */
-		CAP_NET_RAW,         /* packet sockets */
-	};
-	int err = confine_capabilities(caps, ARRAY_SIZE(caps));
+	int err;
 
+	log_open(NULL); /* all descriptors are closed here */
+	err = confine_capabilities(caps, n);
 	if (err) {
 		log_error("cannot give up the broker's privileges: %s", strerror(-err));
 		_exit(1);
@@ -77,10 +81,37 @@ static void confine_broker(void)
 	confine_thread(CONFINE_BROKER);
 }
 
-int privs_begin(void)
+/* A file that names a namespace may come at any time. */
+static void confine_broker(void)
 {
-	static const struct broker_ops ops = { .confine = confine_broker,
-					       .owner = owner_for_broker };
+	static const unsigned caps[] = {
+		CAP_SYS_ADMIN,       /* setns(2) */
+		CAP_BPF,             /* bpf(2); before Linux 5.8 that was SYS_ADMIN's */
+		CAP_SYS_PTRACE,      /* /proc/PID/ns/net of somebody else's process */
+		CAP_DAC_READ_SEARCH, /* the way there */
+		CAP_NET_ADMIN,       /* what a netlink socket may do is what its opener might */
+		CAP_NET_RAW,         /* packet sockets */
+	};
+
+	be_broker_with(caps, ARRAY_SIZE(caps));
+}
+
+/* No namespaces, no neighbours. */
+static void confine_broker_of_dropin(void)
+{
+	static const unsigned caps[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF };
+	static const unsigned without_bpf[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN };
+
+	if (prctl(PR_CAPBSET_READ, CAP_BPF) < 0) /* the kernel does not know it */
+		be_broker_with(without_bpf, ARRAY_SIZE(without_bpf));
+	else
+		be_broker_with(caps, ARRAY_SIZE(caps));
+}
+
+int privs_begin(bool dropin)
+{
+	struct broker_ops ops = { .confine = dropin ? confine_broker_of_dropin : confine_broker,
+				  .owner = owner_for_broker };
 	int err;
 
 	confine_enable();
@@ -140,14 +171,22 @@ static bool wants_low_ports(const struct config_router *router)
 static int find_user(const struct config_router *router, uid_t *uid, gid_t *gid)
 {
 	const char *name = router->user ? router->user : OWN_USER;
-	struct passwd *user;
+	const struct passwd *user;
 
 	*uid = 0;
 	*gid = 0;
-	if (geteuid())
+	/* Who is not root cannot become another; systemd has chosen already. */
+	if (geteuid() && !router->user)
 		return 0;
 	errno = 0;
 	user = getpwnam(name);
+	if (user && geteuid() && user->pw_uid != geteuid()) {
+		log_error("%s: User = %s: started as uid %u, who cannot become somebody else: take "
+			  "the line out, or let root start it", router->file, name, geteuid());
+		return -EPERM;
+	}
+	if (user && geteuid())
+		return 0;
 	if (user) {
 		*uid = user->pw_uid;
 		*gid = user->pw_gid;
@@ -179,8 +218,7 @@ static int drop(const struct config_router *router)
 	if (err)
 		log_error("cannot give up privileges: %s", strerror(-err));
 	/* With another user the kernel sets it to what it is for everybody. */
-	forbid_dumps();
-	return err;
+	return err ? err : forbid_dumps();
 }
 
 /* Threads */
@@ -196,6 +234,9 @@ static int confine_control(void)
 {
 	static struct rcu_head head;
 
+	/* libuv's pool: one thread, as it has one job, with which it confines itself. */
+	if (setenv("UV_THREADPOOL_SIZE", "1", 1))
+		return -errno;
 	confine_thread(CONFINE_CONTROL);
 	if (!get_default_call_rcu_data())
 		return -EAGAIN;

@@ -18,13 +18,17 @@
 
 /*
  * No core dumps and no ptrace by others of our user (PR_SET_DUMPABLE), as
- * many descriptors and as much locked memory as we are allowed. What
- * the system refuses is logged. At start, before there are secrets.
+ * many descriptors and as much locked memory as we are allowed: limits that
+ * cannot be raised are logged. At start, before there are secrets. 0, or -errno after it was
+ * logged: nothing is to be started then.
  */
-void privs_harden(void);
+must_check int privs_harden(void);
 
-/* The broker. While there is one thread. 0, or -errno after it was logged. */
-must_check int privs_begin(void);
+/*
+ * The broker; a drop-in's has fewer capabilities. While there is one thread. 0, or -errno
+ * after it was logged.
+ */
+must_check int privs_begin(bool dropin);
 
 /*
  * For the router of that configuration, whose folders are made first where they are missing. While

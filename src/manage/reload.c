@@ -32,6 +32,8 @@ struct reload {
 	bool everything;      /* the scan reads what seems unchanged, too */
 	bool again;           /* when the scan is over, another one is due */
 	bool again_everything;
+	void (*read_all)(void *arg); /* NULL: nobody asks */
+	void *read_all_arg;
 	unsigned closing;
 };
 
@@ -115,6 +117,12 @@ static bool is_unmounted(const struct reload *r, const struct folder *folder,
 	       st->st_dev != r->dev && !r->everything;
 }
 
+static void tell_read(struct reload *r)
+{
+	if (r->read_all)
+		r->read_all(r->read_all_arg);
+}
+
 static void begin_scan(struct reload *r, bool everything)
 {
 	struct fault_list faults = { 0 };
@@ -136,10 +144,11 @@ static void begin_scan(struct reload *r, bool everything)
 			  "not mounted? All tenants stay as they are; SIGHUP revokes them");
 		err = -ENODEV;
 	}
-	(void)complain_faults(&r->said_folder, &faults);
+	(void)complain_faults(&r->said_folder, NULL, &faults);
 	fault_list_free(&faults);
 	if (err) {
 		folder_free(&folder);
+		tell_read(r);
 		return; /* all tenants stay as they are */
 	}
 	r->dev = st.st_dev;
@@ -166,8 +175,10 @@ static void on_scanned(void *arg)
 	if (r->in.doubts)
 		uv_timer_start(&r->second_look, on_second_look, SECOND_LOOK_MS, 0);
 	r->in.doubts = false;
-	if (!r->again)
+	if (!r->again) {
+		tell_read(r);
 		return;
+	}
 	r->again = r->again_everything = false;
 	begin_scan(r, everything);
 }
@@ -414,6 +425,12 @@ void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg)
 {
 	r->in.changed = fn;
 	r->in.changed_arg = arg;
+}
+
+void reload_on_read(struct reload *r, void (*fn)(void *arg), void *arg)
+{
+	r->read_all = fn;
+	r->read_all_arg = arg;
 }
 
 bool reload_refused(struct reload *r, const char *name, char *why, size_t room)

@@ -48,6 +48,13 @@ void reload_each_expired(struct reload *r,
 /* Calls fn whenever files have been dealt with. Once. */
 void reload_on_change(struct reload *r, void (*fn)(void *arg), void *arg);
 
+/*
+ * Calls fn whenever the whole folder has been read and no other reading is due: first when
+ * all tenants of the start are in force, and after each reload_all(). Also when the
+ * folder cannot be read, which is logged.
+ */
+void reload_on_read(struct reload *r, void (*fn)(void *arg), void *arg);
+
 /* Is the file of that name not in force as it is? Then why: a sentence, cut to room - 1 bytes. */
 bool reload_refused(struct reload *r, const char *name, char *why, size_t room);
 

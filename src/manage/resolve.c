@@ -84,10 +84,12 @@ static void give(struct name *n, const struct endpoint *endpoint, bool attempt)
 	memcpy(c.key, n->public_key, sizeof(c.key));
 	err = device_apply(n->dev, &c, 1, &failed);
 	if (err) {
-		log_error("tunnel %s: %s", n->tenant, strerror(-err));
+		log_event(LOG_LEVEL_ERROR, n->tenant, "failed", strerror(-err),
+			  "tunnel %s: %s", n->tenant, strerror(-err));
 		return;
 	}
-	log_info("tunnel %s: %s is %s", n->tenant, n->host, endpoint_format(endpoint, text));
+	log_event(LOG_LEVEL_INFO, n->tenant, "endpoint", NULL,
+		  "tunnel %s: %s is %s", n->tenant, n->host, endpoint_format(endpoint, text));
 	device_hello(n->dev, n->public_key, attempt);
 	if (n->resolver->given)
 		n->resolver->given(n->resolver->arg);
@@ -153,9 +155,10 @@ static void on_found(void *arg, int error, const struct addrinfo *found)
 	n->lookup = NULL;
 	if (error) {
 		if (error != n->said)
-			log_warning("tunnel %s: endpoint %s: %s; trying again in %llu s and on",
-				    n->tenant, n->host, gai_strerror(error),
-				    (unsigned long long)(n->delay / 1000));
+			log_event(LOG_LEVEL_WARNING, n->tenant, "unresolved", gai_strerror(error),
+				  "tunnel %s: endpoint %s: %s; trying again in %llu s and on",
+				  n->tenant, n->host, gai_strerror(error),
+				  (unsigned long long)(n->delay / 1000));
 		n->said = error;
 		/* Where it was known before, those are tried in turn meanwhile. */
 		try_later(n);

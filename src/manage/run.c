@@ -15,12 +15,14 @@
 #include "gateway.h"
 #include "metrics_file.h"
 #include "metrics_http.h"
+#include "notify.h"
 #include "privs.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
 #include "tunnel_routes.h"
 #include "uapi_sock.h"
+#include "watchdog.h"
 
 static const char *const crypto_names[] = { [ROUTER_CRYPTO_AUTO] = "auto",
 					    [ROUTER_CRYPTO_LIBSODIUM] = "libsodium",
@@ -38,7 +40,10 @@ struct running {
 	struct metrics *metrics;
 	struct metrics_file *metrics_file;
 	struct metrics_http *metrics_http;
+	struct notify notify;
+	struct watchdog watchdog;
 	uv_signal_t on_term, on_int, on_hup;
+	bool ready; /* the service manager has been told so, and nothing else since */
 	int status;
 };
 
@@ -230,11 +235,33 @@ static bool on_refused(void *arg, const char *name, char *why, size_t room)
 	return reload_refused(r->reload, name, why, room);
 }
 
+static void tell_status(struct running *r)
+{
+	struct reload_counts counts;
+
+	reload_counts(r->reload, &counts);
+	notify_status(&r->notify, "%zu tenants and %zu tunnels in force, %zu files refused",
+		      counts.tenants, counts.tunnels, counts.refused);
+}
+
 static void on_changed(void *arg)
 {
 	struct running *r = arg;
 
 	control_changed(r->control);
+	if (r->ready)
+		tell_status(r);
+}
+
+/* At the start, and after SIGHUP. */
+static void on_read(void *arg)
+{
+	struct running *r = arg;
+
+	tell_status(r);
+	if (!r->ready)
+		notify_send(&r->notify, "READY=1");
+	r->ready = true;
 }
 
 static int on_release(void *arg, const char *name)
@@ -376,6 +403,8 @@ static void on_reload(uv_signal_t *signal, int number)
 
 	(void)number;
 	log_info("reading %s again", r->config->tenants);
+	notify_reloading(&r->notify);
+	r->ready = false;
 	reload_all(r->reload);
 }
 
@@ -438,6 +467,8 @@ static int start(struct running *r)
 	if (err)
 		return err;
 	reload_on_change(r->reload, on_changed, r);
+	reload_on_read(r->reload, on_read, r);
+	watchdog_start(&r->watchdog, &r->loop, &r->notify, &r->workers);
 	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -447,8 +478,11 @@ static int start(struct running *r)
 /* Stopping: backwards, and whatever was opened only. */
 static void stop(struct running *r)
 {
-	if (r->reload)
+	if (r->reload) {
 		reload_on_change(r->reload, NULL, NULL);
+		reload_on_read(r->reload, NULL, NULL);
+	}
+	watchdog_stop(&r->watchdog);
 	control_close(r->control);
 	metrics_http_close(r->metrics_http);
 	metrics_file_close(r->metrics_file);
@@ -481,20 +515,22 @@ int router_run(const char *path)
 			  err == -EINVAL ? "mend what is said above" : strerror(-err));
 		return 1;
 	}
+	/* An abstract name is out of reach afterwards. */
+	notify_open(&r.notify);
 	/* The last that root does: from here on there is input. */
-	if (privs_router(r.config)) {
-		router_free(r.config);
-		return 1;
-	}
+	if (privs_router(r.config))
+		goto out;
 	err = uv_loop_init(&r.loop);
 	if (err) {
 		log_error("cannot start: %s", uv_strerror(err));
-		router_free(r.config);
-		return 1;
+		goto out;
 	}
 	if (!start(&r))
 		uv_run(&r.loop, UV_RUN_DEFAULT);
+	notify_send(&r.notify, "STOPPING=1");
 	stop(&r);
+out:
+	notify_close(&r.notify);
 	router_free(r.config);
 	return r.status;
 }

@@ -59,7 +59,8 @@ static size_t try_exchange(struct claims *claims, struct file_entry **group, siz
 	for (size_t i = 0; i < n; i++) {
 		/* They had these together before, so they can again. */
 		if (!try_claim(claims, group[i]->conf))
-			log_error("tenant %s: no memory for its claims", group[i]->name);
+			log_event(LOG_LEVEL_ERROR, group[i]->name, "failed", "no memory",
+				  "tenant %s: no memory for its claims", group[i]->name);
 		if (group[i]->granted)
 			group[remain++] = group[i];
 	}

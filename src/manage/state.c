@@ -157,7 +157,8 @@ static void on_learned(void *arg, const struct device_peer *peer)
 	struct state *s = arg;
 
 	if (peer->removed && known_put(&s->known, &r))
-		log_error("no memory to know handshakes of %s again", peer->name);
+		log_event(LOG_LEVEL_ERROR, peer->name, "failed", "no memory",
+			  "no memory to know handshakes of %s again", peer->name);
 	if (peer->suspended)
 		known_suspend(&s->known, peer->public_key);
 	write_line(s, &r);
@@ -344,7 +345,7 @@ static int open_folder(struct state *s)
 	}
 	statestore_load(&s->store, s->folder, &faults, on_record, &l);
 	s->written = s->store.all_len;
-	(void)complain_faults(&said, &faults);
+	(void)complain_faults(&said, NULL, &faults);
 	fault_list_free(&faults);
 	if (l.err)
 		log_error("%s: no memory for all that is known of tenants", s->folder);

@@ -84,6 +84,7 @@ static int make_device(struct tunnel *t, int netns)
 					  .netns = -1,
 					  .tun_fd = -1,
 					  .n_queues = 1, /* one tenant, one worker */
+					  .n_rings = 1,  /* nobody else to be fair to */
 					  .mtu = tunnel_mtu_first(t->conf->tunnel),
 					  .offload = t->ts->offload,
 					  .observer = { .arg = t,
@@ -115,7 +116,8 @@ static int apply(struct tunnel *t, const struct config_tenant *old,
 	if (err && failed < list.n && list.changes[failed].kind == CHANGE_LISTEN_PORT)
 		complain_port(new->name, (uint16_t)list.changes[failed].number, err);
 	else if (err)
-		log_error("tunnel %s: %s", new->name, strerror(-err));
+		log_event(LOG_LEVEL_ERROR, new->name, "failed", strerror(-err),
+			  "tunnel %s: %s", new->name, strerror(-err));
 	change_list_free(&list);
 	return err;
 }
@@ -144,29 +146,36 @@ static void complain(struct tunnel *t, enum stage stage, int err,
 	t->said_stage = stage;
 	t->said_err = err;
 	if (stage == STAGE_NAMESPACE && err == -ESRCH)
-		log_error("tunnel %s: the process that Netns = %s%s names is not there (any more): "
-			  "name one that is",
-			  name, conf->netns_kind == TUNNEL_NETNS_PID ? "pid:" : "", conf->netns);
+		log_event(LOG_LEVEL_ERROR, name, "failed", "no such process",
+			  "tunnel %s: the process that Netns = %s%s names is not there (any more): "
+			  "name one that is", name,
+			  conf->netns_kind == TUNNEL_NETNS_PID ? "pid:" : "", conf->netns);
 	else if (stage == STAGE_NAMESPACE && err == -ENOENT)
-		log_warning("tunnel %s: network namespace %s is not there yet: waiting for it",
-			    name, conf->netns);
+		log_event(LOG_LEVEL_WARNING, name, "waiting", "no such namespace",
+			  "tunnel %s: network namespace %s is not there yet: waiting for it", name,
+			  conf->netns);
 	else if (stage == STAGE_NAMESPACE)
-		log_error("tunnel %s: %s is no network namespace that can be entered: %s", name,
-			  conf->netns, strerror(-err));
+		log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
+			  "tunnel %s: %s is no network namespace that can be entered: %s%s", name,
+			  conf->netns, strerror(-err),
+			  err == -EPERM ? ": berthd-home.service may, berthd.service must not" : "");
 	else if (stage == STAGE_DEVICE)
 		complain_tun(conf->ifname, err);
 	else if (stage == STAGE_PORT)
 		complain_port(name, conf->listen_port, err);
 	else if (failure->what == TUNNEL_LINK_NAME)
-		log_error("tunnel %s: namespace %s has an interface %s already: give this one "
+		log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
+			  "tunnel %s: namespace %s has an interface %s already: give this one "
 			  "another name by Name in [Container]", name, conf->netns, conf->ifname);
 	else if (failure->what == TUNNEL_LINK_ADDRESS)
 		complain_address(name, failure->address, err);
 	else if (failure->what == TUNNEL_LINK_RULES)
-		log_error("tunnel %s: cannot add the routing rules that Table asks for, so it stays "
+		log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
+			  "tunnel %s: cannot add the routing rules that Table asks for, so it stays "
 			  "down: %s", name, strerror(-err));
 	else if (stage == STAGE_LINK)
-		log_error("tunnel %s: cannot set up %s: %s", name, conf->ifname, strerror(-err));
+		log_event(LOG_LEVEL_ERROR, name, "failed", strerror(-err),
+			  "tunnel %s: cannot set up %s: %s", name, conf->ifname, strerror(-err));
 }
 
 /* The way to the peers may be another one: it may carry more or less. */
@@ -299,8 +308,9 @@ static void make(struct tunnel *t, bool again)
 	uv_timer_stop(&t->retry);
 	t->said_err = 0;
 	t->way = way_of(t);
-	log_info("tunnel %s: %s is up in %s%s", t->conf->name, conf->ifname,
-		 conf->netns ? "namespace " : "this machine", conf->netns ? conf->netns : "");
+	log_event(LOG_LEVEL_INFO, t->conf->name, "up", NULL,
+		  "tunnel %s: %s is up in %s%s", t->conf->name, conf->ifname,
+		  conf->netns ? "namespace " : "this machine", conf->netns ? conf->netns : "");
 }
 
 /* Following */
@@ -330,8 +340,9 @@ static void on_followed(void *arg)
 	if (t->device && nswatch_ended(t->follow)) {
 		unmake(t);
 	} else if (t->device && has_moved_on(t)) {
-		log_info("tunnel %s: there is another namespace %s: going there", t->conf->name,
-			 t->conf->tunnel->netns);
+		log_event(LOG_LEVEL_INFO, t->conf->name, "moved", "another namespace of that name",
+			  "tunnel %s: there is another namespace %s: going there", t->conf->name,
+			  t->conf->tunnel->netns);
 		unmake(t);
 	}
 	if (!t->device)
@@ -399,7 +410,8 @@ static void on_news(uv_async_t *async)
 		resolver_unanswered(t->resolver);
 	if (!atomic_load(&t->is_gone))
 		return;
-	log_warning("tunnel %s: its interface is gone: making it anew", t->conf->name);
+	log_event(LOG_LEVEL_WARNING, t->conf->name, "interface-gone", NULL,
+		  "tunnel %s: its interface is gone: making it anew", t->conf->name);
 	unmake(t);
 	make(t, false);
 }
@@ -498,7 +510,8 @@ static int update_link(struct tunnel *t, const struct config_tenant *old, unsign
 	if (netns >= 0)
 		close(netns);
 	if (err)
-		log_error("tunnel %s: cannot change %s in place: %s", t->conf->name,
+		log_event(LOG_LEVEL_ERROR, t->conf->name, "failed", strerror(-err),
+			  "tunnel %s: cannot change %s in place: %s", t->conf->name,
 			  t->conf->tunnel->ifname, strerror(-err));
 	return err;
 }

@@ -201,7 +201,8 @@ void tunnel_link_follow_mtu(struct tunnel_link *link, const struct config_tenant
 		return;
 	link->mtu = mtu;
 	device_set_mtu(dev, mtu);
-	log_info("tunnel %s: MTU %u", conf->name, mtu);
+	log_event(LOG_LEVEL_INFO, conf->name, "mtu", NULL,
+		  "tunnel %s: MTU %u", conf->name, mtu);
 }
 
 static bool has_address(const struct config_tunnel *conf, const struct config_address *a)

@@ -156,9 +156,10 @@ static int choose_table(struct tunnel_routes *routes, struct netlink *nl,
 			return -ENOSPC;
 	routes->table = table;
 	if (c.other_mark)
-		log_warning("tunnel %s: another tunnel with a default route on this host has FwMark "
-			    "0x%x, this one 0x%x, so that each may carry the other's packets in a "
-			    "circle: give both the same FwMark", conf->name, c.other_mark, c.mark);
+		log_event(LOG_LEVEL_WARNING, conf->name, "routes", "another FwMark",
+			  "tunnel %s: another tunnel with a default route on this host has FwMark "
+			  "0x%x, this one 0x%x, so that each may carry the other's packets in a "
+			  "circle: give both the same FwMark", conf->name, c.other_mark, c.mark);
 	return 0;
 }
 

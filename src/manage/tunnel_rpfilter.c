@@ -43,11 +43,13 @@ static void set_valid_mark(const char *tunnel)
 	if (fd >= 0)
 		close(fd);
 	if (err)
-		log_warning("tunnel %s: cannot set net.ipv4.conf.all.src_valid_mark, which a default "
-			    "route by FwMark needs: %s", tunnel, strerror(err));
+		log_event(LOG_LEVEL_WARNING, tunnel, "routes", strerror(err),
+			  "tunnel %s: cannot set net.ipv4.conf.all.src_valid_mark, which a default "
+			  "route by FwMark needs: %s", tunnel, strerror(err));
 	else
-		log_info("tunnel %s: net.ipv4.conf.all.src_valid_mark is set to 1 and stays so, for "
-			 "its default route by FwMark", tunnel);
+		log_event(LOG_LEVEL_INFO, tunnel, "routes", NULL,
+			  "tunnel %s: net.ipv4.conf.all.src_valid_mark is set to 1 and stays so, for "
+			  "its default route by FwMark", tunnel);
 }
 
 /* The greater one of "all" and the interface's own counts; 1 is strict, 2 is loose. */
@@ -70,9 +72,10 @@ static void complain_strict(const char *tunnel)
 		own = read_digit(dev, "rp_filter");
 		if (own == '2' || (own != '1' && all != '1'))
 			continue;
-		log_warning("tunnel %s: the strict reverse path filter of %s drops what its peers send "
-			    "over IPv4, as all other ways lead into the tunnel: "
-			    "sysctl -w net.ipv4.conf.all.rp_filter=2", tunnel, dev);
+		log_event(LOG_LEVEL_WARNING, tunnel, "routes", "rp_filter",
+			  "tunnel %s: the strict reverse path filter of %s drops what its peers send "
+			  "over IPv4, as all other ways lead into the tunnel: "
+			  "sysctl -w net.ipv4.conf.all.rp_filter=2", tunnel, dev);
 		break;
 	}
 	if (dir)

@@ -30,6 +30,9 @@
  *
  * OUTBOUND: TUN → UDP
  *
+ *  (the kernel)           a ring for each address; the rings take
+ *                         turns, what is too much for one is lost
+ *                         in that one                              tun/steer.c
  *  tun_read_burst         read; gso lays super-packets out, each   tun/       worker
  *                         packet in its slot of the send buffer:
  *                         | message_data | inner | 0… | tag |
@@ -116,7 +119,11 @@ struct datapath {
 enum {
 	BURST_PACKETS = 1024, /* as udp_rx yields, and tun_read_burst is asked for */
 	/* The send buffer: five super-packets. More would leave the second-level cache. */
-	BURST_ARENA = 384 << 10
+	BURST_ARENA = 384 << 10,
+	/* What each ring may send of that at once when many have something: a super-packet. */
+	BURST_SHARE = 72 << 10,
+	/* A packet costs as much as some hundred bytes, whatever its size. */
+	BURST_PACKET_COST = 768
 };
 
 /* What one packet is while it passes. */
@@ -138,8 +145,9 @@ struct group {
 	struct endpoint to;
 	unsigned first, last; /* packets, linked by burst.next */
 	unsigned n;
-	uint16_t mtu; /* the peer's own; 0: the device's */
-	bool data;    /* not only a keepalive */
+	uint16_t slot; /* of burst.group_of */
+	uint16_t mtu;  /* the peer's own; 0: the device's */
+	bool data;     /* not only a keepalive */
 };
 
 /*
@@ -206,10 +214,12 @@ static inline struct peer *datapath_owner(const struct datapath *dp, uint8_t fam
 unsigned receive_burst(struct queue *q, int fd);
 
 /*
- * send.c: one burst from the TUN device. Returns the number of packets, 0 when
- * there were none or none good; negative: the device is gone. Worker, RCU turn.
+ * send.c: one burst from a ring of the TUN device (a descriptor; -1: only the rest of the
+ * super-packet that the last burst ended in), up to so many bytes: at least BURST_SHARE, at
+ * most BURST_ARENA. Returns the number of packets, 0 when there were none or none good;
+ * negative: the device is gone. Worker, RCU turn.
  */
-int send_burst(struct queue *q);
+int send_burst(struct queue *q, int ring, size_t bytes);
 
 /*
  * send.c: sends what the peer has staged under its current key, or asks for a

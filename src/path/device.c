@@ -30,8 +30,9 @@ static int open_tun(void *arg)
 
 	if (o->options->tun_fd >= 0)
 		return tun_adopt(o->options->tun_fd, o->options->offload, o->tun, o->dev->name);
-	return tun_open(o->options->name, o->dev->dp.n_queues, o->options->offload, o->tun,
-			o->dev->name);
+	return tun_open(o->options->name, o->dev->dp.n_queues,
+			o->options->n_rings ? o->options->n_rings : TUN_RINGS,
+			o->options->offload, o->tun, o->dev->name);
 }
 
 /* The TUN device, in its namespace, with all queues at once. */
@@ -64,7 +65,7 @@ static int init_queues(struct device *dev, unsigned n)
 
 		q->dp = &dev->dp;
 		q->number = i;
-		q->tun.fd = -1;
+		q->tun = (struct tun_queue){ .fd = -1, .n_rings = 1 };
 		dev->dp.n_queues = i + 1; /* so many are to be freed */
 		q->reader = calloc(1, sizeof(*q->reader));
 		if (!q->reader)

@@ -41,6 +41,7 @@ struct device_options {
 	int netns;         /* descriptor of the namespace it is made in; -1: ours */
 	int tun_fd;        /* one that somebody opened for us; -1: none */
 	unsigned n_queues; /* 0: one on each worker */
+	unsigned n_rings;  /* of each of its TUN queues; 0: as many as there may be */
 	uint16_t mtu;      /* of inner packets; the link's own is the caller's to set */
 	bool offload;
 	struct device_observer observer; /* functions may be NULL */

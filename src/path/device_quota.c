@@ -11,8 +11,9 @@ static void log_warned(const struct peer *peer, const struct meter_info *info)
 {
 	char of[QUOTA_STRLEN];
 
-	log_warning("tenant %s: %u %% of its quota of %s is used", peer->name,
-		    METER_WARNING_PERCENT, quota_format_bytes(info->quota.bytes, of));
+	log_event(LOG_LEVEL_WARNING, peer->name, event_name(EVENT_QUOTA_WARNED), NULL,
+		  "tenant %s: %u %% of its quota of %s is used", peer->name, METER_WARNING_PERCENT,
+		  quota_format_bytes(info->quota.bytes, of));
 }
 
 static void log_over(const struct peer *peer, const struct meter_info *info)
@@ -21,12 +22,13 @@ static void log_over(const struct peer *peer, const struct meter_info *info)
 	int64_t end = quota_end(info->quota.period, info->start);
 
 	limits_format_rate(info->quota.rate, rate);
-	log_warning("tenant %s: its quota of %s is used up: %s%s until %s%s%s", peer->name,
-		    quota_format_bytes(info->quota.bytes, of),
-		    info->quota.rate ? rate : "nothing passes",
-		    info->quota.rate ? " each way" : "",
-		    end ? utc_format(end, date) : "'berth quota ", end ? "" : peer->name,
-		    end ? "" : " --reset'");
+	log_event(LOG_LEVEL_WARNING, peer->name, event_name(EVENT_QUOTA_REACHED), NULL,
+		  "tenant %s: its quota of %s is used up: %s%s until %s%s%s", peer->name,
+		  quota_format_bytes(info->quota.bytes, of),
+		  info->quota.rate ? rate : "nothing passes",
+		  info->quota.rate ? " each way" : "",
+		  end ? utc_format(end, date) : "'berth quota ", end ? "" : peer->name,
+		  end ? "" : " --reset'");
 }
 
 void device_tell_quota(struct peer *peer)

@@ -48,6 +48,7 @@ struct handshake_thread {
 	_Atomic uint64_t loaded_until;
 	_Atomic bool stop;
 	_Atomic bool drain;
+	_Atomic unsigned asked, answered; /* control, this thread: handshake_answers() */
 	uv_sem_t drained;
 };
 
@@ -327,11 +328,12 @@ static void explain_replay(struct datapath *dp, struct peer *peer,
 	    (peer->replay_said && s - peer->replay_said < REPLAY_SILENCE_S))
 		return;
 	peer->replay_said = max(s, UINT32_C(1));
-	log_warning("%s: %s: its handshake is refused as a replayed one: it is stamped %s, and it has "
-		    "sent one that is stamped %s. If the clock of its machine was set back, set "
-		    "it right there (NTP) or give it a new key; if not, somebody plays back old "
-		    "packets", dp->name, peer->name, format_utc(refused, is),
-		    format_utc(last, was));
+	log_event(LOG_LEVEL_WARNING, peer->name, "replayed",
+		  drop_name(DROP_REPLAYED_INITIATION),
+		  "%s: %s: its handshake is refused as a replayed one: it is stamped %s, and it has "
+		  "sent one that is stamped %s. If the clock of its machine was set back, set "
+		  "it right there (NTP) or give it a new key; if not, somebody plays back old "
+		  "packets", dp->name, peer->name, format_utc(refused, is), format_utc(last, was));
 }
 
 static void consume_initiation(const struct handshake_message *m, struct identity *id,
@@ -355,7 +357,8 @@ static void consume_initiation(const struct handshake_message *m, struct identit
 	if (result == NOISE_OK && !learned_timestamp(l.peer, remote->last_timestamp)) {
 		note_received(l.peer, l.session, m, now);
 		work |= respond(m->dp, l.peer, l.session, now);
-		log_debug("%s: %s: handshake initiation answered", m->dp->name, l.peer->name);
+		log_event(LOG_LEVEL_DEBUG, l.peer->name, "handshake", NULL,
+			  "%s: %s: handshake initiation answered", m->dp->name, l.peer->name);
 	}
 	/* Also for the session that a replayed message may have made: it ends by its timer. */
 	if (l.peer)
@@ -391,7 +394,8 @@ static void consume_response(const struct handshake_message *m, struct identity 
 		return;
 	timers_handshake_complete(&session->timers);
 	counter_add(&m->dp->handshakes.completed, 1);
-	log_debug("%s: %s: handshake complete", m->dp->name, peer->name);
+	log_event(LOG_LEVEL_DEBUG, peer->name, "handshake", NULL, "%s: %s: handshake complete",
+		  m->dp->name, peer->name);
 	/* The responder may not send before it has seen the first packet (§5.4.5). */
 	post_work(m->dp, peer, PEER_WORK_FLUSH | PEER_WORK_KEEPALIVE | PEER_WORK_LOOK);
 }
@@ -505,6 +509,9 @@ static void on_wake(uv_async_t *async)
 {
 	struct handshake_thread *ht = async->data;
 
+	atomic_store_explicit(&ht->answered,
+			      atomic_load_explicit(&ht->asked, memory_order_relaxed),
+			      memory_order_relaxed);
 	grant_wishes(ht, TURN_WISHES);
 	(void)consume_messages(ht, TURN_MESSAGES);
 	if (atomic_exchange(&ht->drain, false))
@@ -582,6 +589,17 @@ void handshake_drain(struct handshake_thread *ht)
 	atomic_store(&ht->drain, true);
 	wake(ht);
 	uv_sem_wait(&ht->drained);
+}
+
+bool handshake_answers(struct handshake_thread *ht)
+{
+	unsigned asked = atomic_load_explicit(&ht->asked, memory_order_relaxed);
+	bool answered = atomic_load_explicit(&ht->answered, memory_order_relaxed) == asked;
+
+	if (answered)
+		atomic_store_explicit(&ht->asked, asked + 1, memory_order_relaxed);
+	wake(ht);
+	return answered;
 }
 
 bool handshake_push(struct handshake_thread *ht, const struct handshake_message *msg)

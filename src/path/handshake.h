@@ -36,6 +36,12 @@ void handshake_stop(struct handshake_thread *ht);
  */
 void handshake_drain(struct handshake_thread *ht);
 
+/*
+ * Has the thread turned its loop since the last call (true at the first)? Asks it to do
+ * so once more. Control thread.
+ */
+must_check bool handshake_answers(struct handshake_thread *ht);
+
 /* How busy the thread is. */
 struct handshake_load {
 	uint64_t processor;  /* ns of processor time since the start */

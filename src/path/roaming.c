@@ -32,10 +32,11 @@ static void notice(struct datapath *dp, struct peer *peer, const struct endpoint
 	peer_note_way(peer, EVENT_SHARED_KEY, before, from);
 	if (quarantine)
 		hold(dp, peer);
-	log_warning("%s: %s: its key is in use from two places, %s and %s: %s", dp->name,
-		    peer->name, endpoint_format(before, a), endpoint_format(from, b),
-		    quarantine ? "it is held until `berth release` names it, or it gets a new key"
-			       : "give each machine a key of its own");
+	log_event(LOG_LEVEL_WARNING, peer->name, "shared-key", quarantine ? "quarantined" : NULL,
+		  "%s: %s: its key is in use from two places, %s and %s: %s", dp->name, peer->name,
+		  endpoint_format(before, a), endpoint_format(from, b),
+		  quarantine ? "it is held until `berth release` names it, or it gets a new key"
+			     : "give each machine a key of its own");
 }
 
 void roaming_heard(struct datapath *dp, struct peer *peer, struct session *session,
@@ -56,6 +57,7 @@ bool roaming_release(struct datapath *dp, struct peer *peer)
 	sharing_forget(peer);
 	peer_note(peer, EVENT_RELEASED, 0);
 	learned_tell(peer);
-	log_info("%s: %s: released", dp->name, peer->name);
+	log_event(LOG_LEVEL_INFO, peer->name, "released", NULL,
+		  "%s: %s: released", dp->name, peer->name);
 	return true;
 }

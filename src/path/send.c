@@ -41,22 +41,24 @@ static void choose_layout(struct queue *q)
 
 static void reset_groups(struct burst *b)
 {
-	memset(b->group_of, 0, sizeof(b->group_of));
-	b->n_groups = 0;
+	/* Mostly one or two: the whole table is 4 KiB, more than all else a single packet touches. */
+	while (b->n_groups)
+		b->group_of[b->groups[--b->n_groups].slot] = 0;
 }
 
 /* The peer's group, made if need be. Open addressing; the table is never more than half full. */
 static struct group *find_group(struct burst *b, struct peer *peer)
 {
-	size_t slot = hash_pointer(peer);
+	size_t slot = hash_pointer(peer) % ARRAY_SIZE(b->group_of);
 
-	for (;; slot++) {
-		uint16_t *entry = &b->group_of[slot % ARRAY_SIZE(b->group_of)];
+	for (;; slot = (slot + 1) % ARRAY_SIZE(b->group_of)) {
+		uint16_t *entry = &b->group_of[slot];
 
 		if (!*entry) {
 			*entry = (uint16_t)++b->n_groups;
 			b->groups[*entry - 1] = (struct group){
 				.peer = peer,
+				.slot = (uint16_t)slot,
 				.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed)
 			};
 			return &b->groups[*entry - 1];
@@ -417,13 +419,14 @@ static void hold_back(struct queue *q)
 	for (unsigned i = 0; i < b->n_groups; i++) {
 		struct group *g = &b->groups[i];
 
-		if (!g->n) {
-			continue;
-		} else if (!g->session) {
+		if (!g->session) {
 			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
 			g->n = 0;
 		} else if (session_is_staging(g->session)) {
-			/* The flush asks for a handshake if it finds no key. */
+			/*
+			 * Also when all of it is staged already, as what was cut. The flush asks for
+			 * a handshake if it finds no key.
+			 */
 			stage_group(q, g);
 			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
 		}
@@ -439,15 +442,16 @@ static void count_unreadable(struct queue *q)
 	q->reader->oversize = 0;
 }
 
-int send_burst(struct queue *q)
+int send_burst(struct queue *q, int ring, size_t bytes)
 {
 	struct burst *b = q->burst;
+	size_t packets = bytes < BURST_ARENA ? bytes / BURST_PACKET_COST : BURST_PACKETS;
 	size_t used;
 	int n;
 
 	choose_layout(q);
-	n = tun_read_burst(&q->tun, q->reader, &b->layout, b->arena, BURST_ARENA, b->spans,
-			   BURST_PACKETS, &used);
+	n = tun_read_burst(&q->tun, ring, q->reader, &b->layout, b->arena, bytes, b->spans,
+			   packets, &used);
 	count_unreadable(q);
 	if (n == -EINVAL || n == -ENOMEM) {
 		/* One packet that the kernel could not describe to us, and has dropped. */

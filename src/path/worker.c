@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <urcu/arch.h>
 #include <uv.h>
 
@@ -19,7 +21,8 @@ enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
 	RATE_ICMP = 1024,     /* 16 KiB: ICMP errors by sender */
 	WORKERS_MAX = 256,
-	PACE_TICK_SHIFT = 20 /* 1.05 ms: no finer are the loop's timers */
+	SLICE_NS = 100000,    /* the shortest there is */
+	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */
 };
 
 /* A queue on its worker's loop. */
@@ -27,9 +30,11 @@ struct port {
 	struct port *next;
 	struct worker *worker;
 	struct queue *queue;
-	uv_poll_t tun, udp4, udp6;
+	uv_poll_t udp4, udp6;
 	bool polls4, polls6;
 	unsigned closing; /* handles whose close callback is to come */
+	unsigned n_rings;
+	uv_poll_t rings[]; /* of the TUN queue */
 };
 
 /* Something that control wants done on the worker's thread, and waits for. */
@@ -47,6 +52,9 @@ struct worker {
 	uv_loop_t loop;
 	uv_async_t wake;
 	uv_timer_t timer;
+	uv_prepare_t prepare;
+	unsigned senders;      /* rings that sent something in this turn of the loop */
+	unsigned senders_last; /* and in the one before */
 	struct inbox peers;
 	_Atomic(struct call *) call; /* one at a time: control waits */
 	struct call *closing;        /* whose handles are being closed */
@@ -54,6 +62,7 @@ struct worker {
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
 	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
+	_Atomic unsigned asked, answered; /* control, this thread: workers_silent() */
 	struct burst burst;
 };
 
@@ -93,7 +102,8 @@ static void give_up(struct peer *peer, struct session *session)
 	counter_add(&peer->dp->handshakes.unanswered, 1);
 
 	datapath_drop(peer->dp, peer, DROP_HANDSHAKE_TIMEOUT, n);
-	log_debug("%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
+	log_event(LOG_LEVEL_DEBUG, peer->name, "unanswered", drop_name(DROP_HANDSHAKE_TIMEOUT),
+		  "%s: %s: no answer to handshakes, giving up", peer->dp->name, peer->name);
 	(void)!peer_get_endpoint(peer, &where);
 	peer_note_where(peer, EVENT_UNANSWERED, &where);
 	/* Persistent keepalives go on trying, and the session is what they are counted in. */
@@ -238,27 +248,51 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, counter_read(counter) + n, memory_order_relaxed);
 }
 
-static void on_tun(uv_poll_t *poll, int status, int events)
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct worker *w = prepare->data;
+
+	w->senders_last = w->senders;
+	w->senders = 0;
+}
+
+/*
+ * A burst from a ring; -1: the rest of the last one. One turn of the loop serves each ring
+ * that has something once: all of them together fill one arena, so that nobody waits longer
+ * than he would for one burst of one alone.
+ */
+static int serve_ring(struct port *port, int ring)
+{
+	struct worker *w = port->worker;
+	struct queue *q = port->queue;
+	size_t share = BURST_ARENA / max(w->senders_last, 1u);
+	int n;
+
+	turn_begin(w);
+	n = send_burst(q, ring, max(share, (size_t)BURST_SHARE));
+	rcu_turn_end();
+	w->senders += n > 0 && ring >= 0;
+	count(&w->bursts, n > 0);
+	count(&w->sent, (uint64_t)max(n, 0));
+	/* What is half way through a super-packet makes no descriptor readable. */
+	if (n > 0 && tun_reader_pending(q->reader))
+		uv_async_send(&w->wake);
+	return n;
+}
+
+static void on_ring(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
-	struct queue *q = port->queue;
-	int n;
+	uv_os_fd_t fd;
 
 	(void)status;
 	(void)events;
-	turn_begin(port->worker);
-	n = send_burst(q);
-	rcu_turn_end();
-	count(&port->worker->bursts, n > 0);
-	count(&port->worker->sent, (uint64_t)max(n, 0));
-	if (n < 0) {
-		/* The device is gone: nothing will ever come, and polling it would spin. */
-		uv_poll_stop(poll);
-		q->dp->ops->tun_gone(q->dp);
-	}
-	/* What is half way through a super-packet makes no descriptor readable. */
-	if (n > 0 && tun_reader_pending(q->reader))
-		uv_async_send(&port->worker->wake);
+	(void)uv_fileno((uv_handle_t *)poll, &fd);
+	if (serve_ring(port, fd) >= 0)
+		return;
+	/* The device is gone: nothing will ever come, and polling it would spin. */
+	uv_poll_stop(poll);
+	port->queue->dp->ops->tun_gone(port->queue->dp);
 }
 
 /* A burst from a socket of the queue; -1: of what waits. What then waits is served after others. */
@@ -313,9 +347,39 @@ static struct port *find_port(struct worker *w, const struct queue *q)
 	return port;
 }
 
+static void on_port_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct call *call = port->worker->closing;
+
+	if (--port->closing)
+		return;
+	free(port);
+	finish(call);
+}
+
+/* Closes all handles of a port that is on no list any more. False: the call goes on. */
+static bool close_port(struct port *port, struct call *call)
+{
+	port->worker->closing = call;
+	port->closing = port->n_rings + (unsigned)port->polls4 + (unsigned)port->polls6;
+	if (!port->closing) {
+		free(port);
+		return true;
+	}
+	for (unsigned i = 0; i < port->n_rings; i++)
+		uv_close((uv_handle_t *)&port->rings[i], on_port_closed);
+	if (port->polls4)
+		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
+	if (port->polls6)
+		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
+	return false;
+}
+
 static bool attach(struct worker *w, struct call *call)
 {
-	struct port *port = calloc(1, sizeof(*port));
+	struct tun_queue *tun = &call->queue->tun;
+	struct port *port = calloc(1, sizeof(*port) + tun->n_rings * sizeof(port->rings[0]));
 
 	call->result = -ENOMEM;
 	if (!port)
@@ -323,13 +387,16 @@ static bool attach(struct worker *w, struct call *call)
 	port->worker = w;
 	port->queue = call->queue;
 	port->queue->burst = &w->burst;
-	call->result = uv_poll_init(&w->loop, &port->tun, call->queue->tun.fd);
-	if (call->result) {
-		free(port);
-		return true;
+	while (port->n_rings < tun->n_rings) {
+		uv_poll_t *poll = &port->rings[port->n_rings];
+
+		call->result = uv_poll_init(&w->loop, poll, tun_ring(tun, port->n_rings));
+		if (call->result)
+			return close_port(port, call);
+		port->n_rings++;
+		poll->data = port;
+		uv_poll_start(poll, UV_READABLE, on_ring);
 	}
-	port->tun.data = port;
-	uv_poll_start(&port->tun, UV_READABLE, on_tun);
 	port->next = w->ports;
 	w->ports = port;
 	return true;
@@ -392,17 +459,6 @@ static bool set_sockets(struct worker *w, struct call *call)
 	return false;
 }
 
-static void on_port_closed(uv_handle_t *handle)
-{
-	struct port *port = handle->data;
-	struct call *call = port->worker->closing;
-
-	if (--port->closing)
-		return;
-	free(port);
-	finish(call);
-}
-
 static bool detach(struct worker *w, struct call *call)
 {
 	struct port **link = &w->ports, *port;
@@ -414,14 +470,7 @@ static bool detach(struct worker *w, struct call *call)
 		return true;
 	*link = port->next;
 	udp_rx_forget(&w->burst.rx, port->queue);
-	w->closing = call;
-	port->closing = 1u + (unsigned)port->polls4 + (unsigned)port->polls6;
-	uv_close((uv_handle_t *)&port->tun, on_port_closed);
-	if (port->polls4)
-		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
-	if (port->polls6)
-		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
-	return false;
+	return close_port(port, call);
 }
 
 static bool stop(struct worker *w, struct call *call)
@@ -429,6 +478,7 @@ static bool stop(struct worker *w, struct call *call)
 	(void)call;
 	uv_close((uv_handle_t *)&w->wake, NULL);
 	uv_close((uv_handle_t *)&w->timer, NULL);
+	uv_close((uv_handle_t *)&w->prepare, NULL);
 	return true;
 }
 
@@ -479,7 +529,7 @@ static void finish_super_packets(struct worker *w)
 {
 	for (struct port *port = w->ports; port; port = port->next)
 		if (tun_reader_pending(port->queue->reader))
-			on_tun(&port->tun, 0, UV_READABLE);
+			(void)serve_ring(port, -1);
 }
 
 static void on_wake(uv_async_t *async)
@@ -491,6 +541,8 @@ static void on_wake(uv_async_t *async)
 	 */
 	struct call *call = atomic_exchange(&w->call, NULL);
 
+	atomic_store_explicit(&w->answered, atomic_load_explicit(&w->asked, memory_order_relaxed),
+			      memory_order_relaxed);
 	serve_inbox(w);
 	finish_super_packets(w);
 	if (w->ports && udp_rx_waits(&w->burst.rx))
@@ -523,10 +575,33 @@ void worker_wake(struct worker *w, struct peer *peer, unsigned work)
 
 /* Life */
 
+/*
+ * A worker that wakes for a packet wants to run at once, and mostly is done before a slice
+ * of the usual length (3 ms) is: with a short one the scheduler (EEVDF, Linux 6.12) lets it go
+ * before those that are in the midst of theirs, for the same share of the processor. Older
+ * kernels, and a policy that somebody chose for us, stay as they are.
+ */
+static void ask_for_short_slices(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period; /* ns */
+	} attr = { .size = sizeof(attr) };
+
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) || attr.policy != SCHED_OTHER)
+		return;
+	attr.runtime = SLICE_NS;
+	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
 static void run(void *arg)
 {
 	struct worker *w = arg;
 
+	ask_for_short_slices(); /* which the filter forbids */
 	confine_thread(CONFINE_WORKER);
 	rcu_register_thread();
 	rcu_turn_end();
@@ -586,6 +661,9 @@ static int worker_start(struct worker **out, const char *crypto)
 	if (err)
 		goto close_loop;
 	uv_timer_init(&w->loop, &w->timer);
+	uv_prepare_init(&w->loop, &w->prepare);
+	uv_prepare_start(&w->prepare, on_prepare);
+	w->prepare.data = w;
 	w->wake.data = w;
 	w->timer.data = w;
 	err = uv_thread_create(&w->thread, run, w);
@@ -597,6 +675,7 @@ static int worker_start(struct worker **out, const char *crypto)
 close_handles:
 	uv_close((uv_handle_t *)&w->wake, NULL);
 	uv_close((uv_handle_t *)&w->timer, NULL);
+	uv_close((uv_handle_t *)&w->prepare, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 close_loop:
 	uv_loop_close(&w->loop);
@@ -658,6 +737,27 @@ void workers_stop(struct workers *ws)
 	handshake_stop(ws->handshake);
 	free(ws->worker);
 	*ws = (struct workers){ 0 };
+}
+
+static bool answers(struct worker *w)
+{
+	unsigned asked = atomic_load_explicit(&w->asked, memory_order_relaxed);
+	bool answered = atomic_load_explicit(&w->answered, memory_order_relaxed) == asked;
+
+	if (answered)
+		atomic_store_explicit(&w->asked, asked + 1, memory_order_relaxed);
+	wake(w);
+	return answered;
+}
+
+int workers_silent(struct workers *ws)
+{
+	int silent = handshake_answers(ws->handshake) ? -1 : (int)ws->n;
+
+	for (unsigned i = 0; i < ws->n; i++)
+		if (!answers(ws->worker[i]))
+			silent = (int)i;
+	return silent;
 }
 
 void workers_load(const struct workers *ws, unsigned i, struct worker_load *out)

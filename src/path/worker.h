@@ -28,6 +28,13 @@ must_check int workers_start(struct workers *ws, unsigned n, const char *crypto)
 /* Ends and joins all threads. After the last device is closed. */
 void workers_stop(struct workers *ws);
 
+/*
+ * Asks every thread for a sign of life, by the way that work comes to it. Returns one that
+ * has given none since the last call: the number of a worker, n for the handshake
+ * thread; -1: there is none (always at the first call).
+ */
+must_check int workers_silent(struct workers *ws);
+
 /* What a worker has done since it was started. */
 struct worker_load {
 	uint64_t processor; /* ns of processor time, by the kernel's account */

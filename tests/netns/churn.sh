@@ -16,8 +16,7 @@ CHURN=$(dirname "$BERTHD")/bench/churn
 GW=$(lab_if gw)
 D=$LAB_DIR/gw.d
 CONTROL=$LAB_DIR/gw.control
-# In the rounds before those that count, all buffers are used once.
-STAY=100 WARM=${WARM:-1200} ROUNDS=${ROUNDS:-1000}
+STAY=100 WARM=${WARM:-300} ROUNDS=${ROUNDS:-1000}
 
 # status FIELD: of the gateway.
 status()
@@ -64,8 +63,9 @@ check "now more than could be answered" at_least "$(got cookies)" 1000
 check "now of strangers" at_least "$(status 'drops["unknown-peer"]')" 500
 check "of forgers" at_least "$(status 'drops["bad-handshake"]')" 500
 check "and said again" at_least "$(status 'drops["replayed-initiation"]')" 500
-# Less than 100 bytes a round.
-check "memory is where it was" at_most "$(got grown)" $((ROUNDS * 100))
+# Less than 100 bytes a round, and the pages of buffers for what waits (64 slots of two
+# workers), which a storm may take into use at any time, once.
+check "memory is where it was" at_most "$(got grown)" $((ROUNDS * 100 + 2 * 64 * 4096))
 check "and so are the descriptors" is "$(got descriptors_after)" "$(got descriptors)"
 check "and the routes" is "$(routes)" "$before"
 check "and the tenants" is "$(status peers)" $STAY

@@ -154,6 +154,45 @@ for r in rows:
 	check "it is the home file" has "$(zbarimg -q --nodbus --raw "$LAB_DIR/qr.pbm" 2>/dev/null)" '^AllowedIPs = ::/0'
 fi
 
+# ---- limits -----------------------------------------------------------------------
+
+good "one with every limit" vps "berth add limited --rate 20mbit --rate-down 100mbit --quota 50GB/month \
+	--quota-rate 1mbit --expires 2099-01-01 --mtu 1380 --on-shared-key quarantine --announce connected"
+# shellcheck disable=SC2016 # sed's own sign for the last line
+check "they are in its file" is "$(story_in vps sed -n '/^\[Tenant\]/,$p' /etc/berth/config.d/limited.conf)" \
+	"[Tenant]
+RateLimit = 20mbit
+RateDown = 100mbit
+Quota = 50GB/month
+QuotaRate = 1mbit
+Expires = 2099-01-01
+MTU = 1380
+OnSharedKey = quarantine
+Announce = connected"
+good "show" vps 'berth show limited'
+for row in 'MTU +1380' 'rate up +20mbit' 'rate down +100mbit' 'expires +2099-01-01T00:00:00Z' \
+	'quota +50GB/month, 0 B used \(0 %\), 47 GiB left' 'begins anew at .*-01T00:00:00Z, in '; do
+	check "it has: $row" has "$OUT" "$row"
+done
+good "show, for programs" vps 'berth show limited --json'
+check "has them all" is "$(jq -c '[.mtu, .rate_up, .rate_down, .expires, (.quota | .limit, .used,
+	.period, .rate, .state, (.resets_at | type))]' <<<"$OUT")" \
+	'[1380,20000000,100000000,"2099-01-01T00:00:00Z",50000000000,0,"month",1000000,"ok","string"]'
+good "one that is cut off" vps 'berth add cut --rate-up 1mbit --quota 1GB --blocked'
+good "its quota" vps 'berth quota cut'
+# shellcheck disable=SC2016 # backquotes that are printed
+check "has no end by itself" has "$OUT" 'begins anew with `berth quota cut --reset`'
+good "a fresh one" vps 'berth quota cut --reset'
+fails "a tenant without one" vps 'berth quota early' \
+	'early has no quota: Quota = 500GB/month in [Tenant] gives it one'
+fails "a rate without a unit" vps 'berth add x --rate 20' \
+	"RateLimit: '20' has no unit: write 20mbit, or another of (bit, kbit, mbit, gbit or tbit: bits per second)"
+fails "a quota of bits" vps 'berth add x --quota 50gbit' \
+	"Quota: '50gbit' is of bits, and a quota is of bytes, like 500GB/month (KB, MB, GB, TB, or KiB, MiB, GiB, TiB; then perhaps /day, /week or /month)"
+fails "a day that is over" vps 'berth add x --expires 2001-01-01' \
+	"Expires: 2001-01-01T00:00:00Z has passed: the tenant is revoked"
+good "away with both" vps 'berth revoke limited --purge; berth revoke cut --purge'
+
 # ---- at home -----------------------------------------------------------------------
 
 cp "$LAB_DIR/vps.etc/berth/blog.home" "$LAB_DIR/home.etc/berth/config.d/blog.conf"

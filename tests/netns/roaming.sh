@@ -13,7 +13,7 @@
 lab_begin_berth wireguard-go iperf3
 
 GW=$(lab_if gw)
-SECONDS_LONG=8
+SECONDS_LONG=14
 
 lab_world
 lab_keys gw alice bob

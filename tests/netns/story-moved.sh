@@ -68,7 +68,7 @@ build_berth()
 		AllowedIPs = 0.0.0.0/0, ::/0
 		PersistentKeepalive = 25
 	END
-	run home 'systemctl enable --now berthd'
+	run home 'systemctl enable --now berthd-home'
 }
 
 build_hand()

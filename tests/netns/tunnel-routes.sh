@@ -184,6 +184,7 @@ check "in halves: its own packets do not go in" \
 
 file wg0 "$A4/32" "0.0.0.0/0"
 file wg1 "$B4/32, $B6/128" "0.0.0.0/0, ::/0"
+need "two: the second is there" lab_wait_log home 'tunnel wg1: added'
 check "two: IPv4 by the first" is "$(seen home $WORLD4)" $A4
 check "two: IPv6 by the second" is "$(seen home $WORLD6)" $B6
 check "two: tables of their own" has "$(rules)" 'lookup 51821'

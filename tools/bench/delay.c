@@ -159,6 +159,16 @@ static void sleep_until(int timer, uint64_t due)
 	timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+static void forget(struct way *w)
+{
+	while (w->first) {
+		struct parcel *p = w->first;
+
+		w->first = p->next;
+		free(p);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -206,5 +216,7 @@ int main(int argc, char **argv)
 			;
 	}
 	printf("dropped %lu and %lu\n", out.dropped, in.dropped);
+	forget(&out);
+	forget(&in);
 	return 0;
 }

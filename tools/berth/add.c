@@ -311,6 +311,8 @@ static int check_tenant(struct adding *a)
 	if (tenant_file_parse(&conf, h->folder.dirfd, h->router->tenants, a->name, &text, &faults) ||
 	    config_check_tenant(h->router, conf, &faults) || claims_try(h->claims, conf, &faults))
 		status = complain_first(&faults);
+	else if (conf->state == TENANT_EXPIRED)
+		status = complain_first(&faults); /* it is read, and its date has passed */
 	else if (conf->state == TENANT_REVOKED)
 		status = complain("with these values '%s' would be revoked at once", a->name);
 	tenant_free(conf);
@@ -403,7 +405,7 @@ static int complain_write(const char *path, int err)
 static int write_files(struct adding *a)
 {
 	uint64_t start;
-	int err = a->home_path ? newfile_make(a->home_path, a->home.text, a->home.len) : 0;
+	int err = a->home_path ? newfile_keep(a->home_path, a->home.text, a->home.len) : 0;
 	int status;
 
 	if (err)

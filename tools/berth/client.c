@@ -16,14 +16,14 @@
 
 enum { PATIENCE_S = 10 };
 
-int client_parse(const struct command *self, int argc, char **argv, struct client_options *options)
+int client_parse(const struct command *self, int argc, char **argv, const char *own,
+		 struct client_options *options)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
-					       { "control", required_argument, NULL, 'C' },
-					       { "config", required_argument, NULL, 'c' },
-					       { "reset", no_argument, NULL, 'r' },
-					       { "names", no_argument, NULL, 'n' },
-					       { 0 } };
+	const struct option longs[] = { { "json", no_argument, NULL, 'j' },
+					{ "control", required_argument, NULL, 'C' },
+					{ "config", required_argument, NULL, 'c' },
+					{ own, no_argument, NULL, 'o' }, /* NULL ends it here */
+					{ 0 } };
 	int c;
 
 	*options = (struct client_options){ 0 };
@@ -32,15 +32,8 @@ int client_parse(const struct command *self, int argc, char **argv, struct clien
 		case 'j':
 			options->json = true;
 			break;
-		case 'r':
-			if (self != &command_quota)
-				return complain_usage(self, "there is no option '--reset'");
-			options->reset = true;
-			break;
-		case 'n':
-			if (self != &command_list)
-				return complain_usage(self, "there is no option '--names'");
-			options->names = true;
+		case 'o':
+			options->own = true;
 			break;
 		case 'C':
 			options->control = optarg;

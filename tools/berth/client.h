@@ -17,17 +17,16 @@
 
 struct client_options {
 	bool json;
-	bool reset;          /* --reset, of quota alone */
-	bool names;          /* --names, of list alone */
+	bool own;            /* the command's own option was given */
 	const char *control; /* NULL: look into the configuration */
 	const char *config;  /* NULL: the default one */
 };
 
 /*
- * Reads the options; arguments are at optind. EXIT_GOOD, or EXIT_USAGE after
- * a complaint.
+ * Reads the options; arguments are at optind. own: the name of one that only this
+ * command has, or NULL. EXIT_GOOD, or EXIT_USAGE after a complaint.
  */
-must_check int client_parse(const struct command *self, int argc, char **argv,
+must_check int client_parse(const struct command *self, int argc, char **argv, const char *own,
 			    struct client_options *options);
 
 /*

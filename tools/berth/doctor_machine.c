@@ -156,15 +156,16 @@ static bool enters_namespaces(const struct doctor *d)
 static void check_capabilities(struct doctor *d)
 {
 	const struct {
-		int number;
 		const char *name, *what;
+		int number;
 		bool wanted;
 	} all[] = {
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN", "make interfaces and routes", true },
-		{ CAP_NET_RAW, "CAP_NET_RAW", "answer neighbours", d->gateway && d->router->n_uplinks },
-		{ CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "use a port below 1024",
+		{ "CAP_NET_ADMIN", "make interfaces and routes", CAP_NET_ADMIN, true },
+		{ "CAP_NET_RAW", "answer neighbours", CAP_NET_RAW,
+		  d->gateway && d->router->n_uplinks },
+		{ "CAP_NET_BIND_SERVICE", "use a port below 1024", CAP_NET_BIND_SERVICE,
 		  d->gateway && d->router->listen_port < 1024 },
-		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "go into namespaces", enters_namespaces(d) },
+		{ "CAP_SYS_ADMIN", "go into namespaces", CAP_SYS_ADMIN, enters_namespaces(d) },
 	};
 	pid_t pid = daemon_pid(d);
 	uint64_t has = capabilities_of_daemon(pid);
@@ -182,7 +183,10 @@ static void check_capabilities(struct doctor *d)
 		}
 		row = doctor_say(d, FINDING_FAIL, "berthd (pid %d) is without %s and cannot %s",
 				 (int)pid, all[i].name, all[i].what);
-		doctor_mend(row, "systemctl revert berthd && systemctl restart berthd");
+		/* A gateway's unit must not have it. */
+		doctor_mend(row, all[i].number == CAP_SYS_ADMIN ?
+			    "systemctl disable --now berthd; systemctl enable --now berthd-home" :
+			    "systemctl revert berthd && systemctl restart berthd");
 	}
 	if (!said)
 		doctor_say(d, FINDING_OK, "%s the capabilities it needs", pid ? "berthd has" :

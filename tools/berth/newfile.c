@@ -66,7 +66,30 @@ static int rename_new(const char *from, const char *to)
 	return unlink(from) ? -errno : 0;
 }
 
-static int make(const char *path, const char *data, size_t len, bool replace)
+/*
+ * What root puts into a folder of somebody else's is for him: berthd.service runs as the user
+ * that /etc/berth belongs to, and may read nothing else.
+ */
+static int give_away(int fd, const char *path)
+{
+	char *copy;
+	struct stat st;
+	int err;
+
+	if (geteuid())
+		return 0;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	err = stat(dirname(copy), &st) || (st.st_uid && fchown(fd, st.st_uid, st.st_gid)) ?
+	      -errno : 0;
+	free(copy);
+	return err;
+}
+
+enum { MAKE_REPLACE = 1, MAKE_GIVE = 2 };
+
+static int make(const char *path, const char *data, size_t len, unsigned how)
 {
 	char *temp = temporary(path);
 	int fd, err;
@@ -78,9 +101,11 @@ static int make(const char *path, const char *data, size_t len, bool replace)
 		err = -errno;
 		goto out;
 	}
-	err = write_all(fd, data, len);
+	err = how & MAKE_GIVE ? give_away(fd, path) : 0;
+	if (!err)
+		err = write_all(fd, data, len);
 	close(fd);
-	if (!err && replace)
+	if (!err && how & MAKE_REPLACE)
 		err = rename(temp, path) ? -errno : 0;
 	else if (!err)
 		err = rename_new(temp, path);
@@ -95,12 +120,17 @@ out:
 
 int newfile_make(const char *path, const char *data, size_t len)
 {
-	return make(path, data, len, false);
+	return make(path, data, len, MAKE_GIVE);
+}
+
+int newfile_keep(const char *path, const char *data, size_t len)
+{
+	return make(path, data, len, 0);
 }
 
 int newfile_replace(const char *path, const char *data, size_t len)
 {
-	return make(path, data, len, true);
+	return make(path, data, len, MAKE_REPLACE | MAKE_GIVE);
 }
 
 int newfile_remove(const char *path)
@@ -113,8 +143,14 @@ int newfile_folder(const char *path, bool *made)
 	struct stat st;
 
 	*made = !mkdir(path, 0700);
-	if (*made)
-		return sync_folder(path);
+	if (*made) {
+		int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int err = fd < 0 ? -errno : give_away(fd, path);
+
+		if (fd >= 0)
+			close(fd);
+		return err ? err : sync_folder(path);
+	}
 	if (errno != EEXIST)
 		return -errno;
 	return stat(path, &st) || !S_ISDIR(st.st_mode) ? -ENOTDIR : 0;

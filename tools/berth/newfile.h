@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that are there whole, or not at all. All are mode 0600. */
+/*
+ * Files that are there whole, or not at all. All are mode 0600. Those that root makes belong to
+ * whom their folder belongs, so that a berthd with a user of its own can read them.
+ */
 #ifndef BERTH_TOOLS_NEWFILE_H
 #define BERTH_TOOLS_NEWFILE_H
 
@@ -12,7 +15,10 @@
  */
 must_check int newfile_make(const char *path, const char *data, size_t len);
 
-/* The same; a file that is there already is replaced. */
+/* As newfile_make(), for a file that is nobody's but the caller's: a key of somebody else. */
+must_check int newfile_keep(const char *path, const char *data, size_t len);
+
+/* As newfile_make(); a file that is there already is replaced. */
 must_check int newfile_replace(const char *path, const char *data, size_t len);
 
 /* Removes a file and sees to it that it stays away after a loss of power. 0 or -errno. */

@@ -67,13 +67,13 @@ static int quota(const struct command *self, int argc, char **argv)
 	struct client_options options;
 	json_t *request, *tenant;
 	const json_t *quota;
-	int status = client_parse(self, argc, argv, &options);
+	int status = client_parse(self, argc, argv, "reset", &options);
 
 	if (status)
 		return status;
 	if (argc - optind != 1)
 		return complain_usage(self, "the name of one tenant is wanted");
-	request = json_pack("{s:s, s:s}", "do", options.reset ? "quota-reset" : "show", "name",
+	request = json_pack("{s:s, s:s}", "do", options.own ? "quota-reset" : "show", "name",
 			    argv[optind]);
 	if (!request)
 		return complain("that name is not text: tenants are called by A-Z a-z 0-9 . _ -");

@@ -10,7 +10,7 @@ static int release(const struct command *self, int argc, char **argv)
 {
 	struct client_options options;
 	json_t *request, *released;
-	int status = client_parse(self, argc, argv, &options);
+	int status = client_parse(self, argc, argv, NULL, &options);
 
 	if (status)
 		return status;

@@ -111,7 +111,7 @@ static int run_status(const struct command *self, int argc, char **argv)
 {
 	struct client_options options;
 	json_t *answer;
-	int status = client_parse(self, argc, argv, &options);
+	int status = client_parse(self, argc, argv, NULL, &options);
 
 	if (status)
 		return status;

@@ -130,14 +130,14 @@ static int list(const struct command *self, int argc, char **argv)
 {
 	struct client_options options;
 	json_t *tenants, *sorted;
-	int status = client_parse(self, argc, argv, &options);
+	int status = client_parse(self, argc, argv, "names", &options);
 
 	if (status)
 		return status;
 	if (optind < argc)
 		return complain_usage(self, "there is no place for '%s'; `berth show` takes a name",
 				      argv[optind]);
-	if (options.names)
+	if (options.own)
 		return list_names(&options);
 	status = client_ask(&options, json_pack("{s:s}", "do", "list"), "tenants", JSON_ARRAY,
 			    &tenants);
@@ -266,7 +266,7 @@ static int show(const struct command *self, int argc, char **argv)
 {
 	struct client_options options;
 	json_t *request, *tenant;
-	int status = client_parse(self, argc, argv, &options);
+	int status = client_parse(self, argc, argv, NULL, &options);
 
 	if (status)
 		return status;

@@ -107,7 +107,7 @@ void trace_home(struct trace *t, const struct config_tenant *tenant)
 
 	trace_pass(t, "tunnel", "is of the tunnel %s, by %s", tenant->name, tenant->file);
 	if (!t->d.status)
-		trace_mend(trace_stop(t, "berthd", "does not run"), "systemctl start berthd");
+		trace_mend(trace_stop(t, "berthd", "does not run"), "systemctl start berthd-home");
 	hop_namespace(t, tenant);
 	if (running)
 		hop_session(t, running);

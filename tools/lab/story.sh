@@ -129,7 +129,7 @@ run()
 		story_cwd[$m]=${line#cd }
 		need "$m\$ $line" story_in "$m" test -d "${story_cwd[$m]}"
 		;;
-	'systemctl enable --now berthd')
+	'systemctl enable --now berthd' | 'systemctl enable --now berthd-home')
 		need "$m\$ $line" story_service "$m"
 		;;
 	*)
