@@ -146,7 +146,7 @@ START_TEST(at_random)
 
 	srand(9);
 	fairq_init(&fq, FAIRQ_SLOTS_MAX);
-	for (int i = 0; i < 200000; i++) {
+	for (int i = 0; i < 50000; i++) {
 		int what = rand() % 8, slot;
 
 		if (what < 4 && fq.n_free) {
