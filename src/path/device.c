@@ -310,8 +310,9 @@ void device_close(struct device *dev)
 	handshake_drain(dev->ws->handshake);
 	device_take_learned(dev);
 	publish_identity(dev, NULL);
-	rcu_barrier();
+	/* Whoever takes our place wants the port at once; liburcu takes 10 ms to wake up. */
 	drop_socket_set(dev->sockets);
+	rcu_barrier();
 	free_queues(dev);
 	peertable_free(dev->dp.table);
 	allowedips_free(&dev->dp.allowedips);
