@@ -187,8 +187,6 @@ has_record()
 check "state is written" lab_wait 5 "his record" has_record
 check "by its user, for nobody else" \
 	is "$(stat -c '%u %a' "$STATE"/tenants* | sort -u)" "$NOBODY 600"
-check "by a thread that has no other rights" threads_are "$PID" "$NET_ADMIN|$DAC_OVERRIDE" \
-	"${ROUTER[@]}" writer
 check "metrics are written" lab_wait 5 "metrics" test -s "$STATE/metrics.prom"
 check "berth asks" "$BERTH" status -c "$LAB_DIR/gw.conf"
 
