@@ -115,6 +115,8 @@ static int filter(enum confine_kind kind)
 	if (!ctx)
 		return -ENOMEM;
 	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0); /* it is set already */
+	if (!err) /* numbers of the 32-bit system calls are no way around it */
+		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (!err)
 		err = allow_lists(ctx, kind);
 	if (!err)
