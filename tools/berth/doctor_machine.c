@@ -22,7 +22,7 @@
 
 enum { BUFFER_WANTED = 8 << 20 /* src/path/udp.h */ };
 
-static pid_t daemon_pid(const struct doctor *d)
+pid_t doctor_daemon(const struct doctor *d)
 {
 	struct owner owner;
 
@@ -167,7 +167,7 @@ static void check_capabilities(struct doctor *d)
 		  d->gateway && d->router->listen_port < 1024 },
 		{ "CAP_SYS_ADMIN", "go into namespaces", CAP_SYS_ADMIN, enters_namespaces(d) },
 	};
-	pid_t pid = daemon_pid(d);
+	pid_t pid = doctor_daemon(d);
 	uint64_t has = capabilities_of_daemon(pid);
 	struct doctor_row *row;
 	bool said = false;
@@ -199,7 +199,7 @@ static void check_listen(struct doctor *d)
 {
 	uint16_t wanted = d->gateway ? d->router->listen_port : 0;
 	uint64_t port = d->status ? answer_number(d->status, "listen_port") : 0;
-	pid_t pid = daemon_pid(d);
+	pid_t pid = doctor_daemon(d);
 	char who[OWNER_STRLEN];
 	struct doctor_row *row;
 	struct owner owner;
@@ -283,7 +283,7 @@ static uint64_t dropped_at(uint16_t port)
 
 static void check_buffers(struct doctor *d)
 {
-	bool forced = capabilities_of(daemon_pid(d)) & UINT64_C(1) << CAP_NET_ADMIN;
+	bool forced = capabilities_of(doctor_daemon(d)) & UINT64_C(1) << CAP_NET_ADMIN;
 	static const char *const settings[] = { "rmem_max", "wmem_max" };
 	uint64_t dropped = d->status && d->gateway ? dropped_at(d->router->listen_port) : 0;
 	uint64_t received = answer_number(d->status, "rx_packets");
