@@ -173,6 +173,18 @@ static int do_memory(void)
 	return or_errno(munmap(page, 4096));
 }
 
+#ifdef __x86_64__
+/* getpid(2) as a 32-bit program makes it: allowed by its 64-bit number. */
+static int do_32_bit(void)
+{
+	long result;
+
+	__asm__ volatile("int $0x80" : "=a"(result) : "0"(20L)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return result > 0 ? 0 : 1;
+}
+#endif
+
 static int do_capability(void)
 {
 	return or_errno(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN));
@@ -233,6 +245,24 @@ static const struct {
 	{ "memory", do_memory, ALL },
 	{ "prctl", do_capability, MAY(CONTROL) | MAY(LOOKUP) },
 };
+
+#ifdef __x86_64__
+/* Other numbers, for the same: where the kernel has them at all. */
+START_TEST(calls_of_32_bit)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid)
+		_exit(do_32_bit());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return;
+	ck_assert_int_eq(try_as((enum confine_kind)_i, do_32_bit), KILLED);
+}
+END_TEST
+#endif
 
 /* Of the kind _i: exactly what is marked is let through to the kernel. */
 START_TEST(calls)
@@ -446,6 +476,10 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	if (FILTERED)
 		tcase_add_loop_test(tc, calls, 0, CONFINE_KINDS);
+#ifdef __x86_64__
+	if (FILTERED)
+		tcase_add_loop_test(tc, calls_of_32_bit, 0, CONFINE_KINDS);
+#endif
 	tcase_add_test(tc, lists);
 	tcase_add_test(tc, disabled);
 	tcase_add_test(tc, files);
