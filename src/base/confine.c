@@ -91,7 +91,12 @@ static int drop_all(enum confine_kind kind)
 {
 	static const unsigned lock[] = { CAP_IPC_LOCK };
 
-	choose(lock, kind == CONFINE_WORKER || kind == CONFINE_HANDSHAKE ? 1 : 0);
+	static const unsigned override[] = { CAP_DAC_OVERRIDE }; /* the state folder may be root's */
+
+	if (kind == CONFINE_WRITER)
+		choose(override, 1);
+	else
+		choose(lock, kind == CONFINE_WORKER || kind == CONFINE_HANDSHAKE ? 1 : 0);
 	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
 }
 

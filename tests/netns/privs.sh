@@ -64,13 +64,13 @@ threads()
 # and none has more than its own.
 threads_are()
 {
-	local pid=$1 all kept locks kind
+	local pid=$1 all kept locks override kind
 
-	kept=$(caps "$2|$LOCK") locks=$(caps "$LOCK") all=$(threads "$1")
+	kept=$(caps "$2|$LOCK") locks=$(caps "$LOCK") override=$(caps $DAC_OVERRIDE) all=$(threads "$1")
 	shift 2
 	echo "$pid, expected: $kept"
 	echo "$all"
-	not grep -vE "^(berthd $kept $kept|(worker|handshake) $locks $locks|(reclaim|writer|lookup) $NONE $NONE) $NONE 1 $FILTER\$" <<<"$all" ||
+	not grep -vE "^(berthd $kept $kept|(worker|handshake) $locks $locks|(reclaim|lookup) $NONE $NONE|writer $override $override) $NONE 1 $FILTER\$" <<<"$all" ||
 		return 1
 	for kind; do
 		grep -q "^$kind " <<<"$all" || { echo "no $kind"; return 1; }
@@ -199,6 +199,15 @@ lab_stop gw
 check "it ends with status 0" is "$LAB_STATUS" 0
 check "and leaves no socket" not test -e "$(lab_uapi "$GW")"
 check "nor control socket" not test -e "$LAB_DIR/gw.control"
+
+# What could not be written is written anew, by a thread of libuv's pool.
+exec 7<"$STATE"
+flock 7
+check "its state in use: it starts" lab_gateway gw vps "$GW" 7<&-
+exec 7<&-
+check "a thread that may only write writes it, later" lab_wait 15 "the writer" threads_are \
+	"${lab_pid[gw]}" "$NET_ADMIN|$DAC_OVERRIDE" "${ROUTER[@]}" writer
+lab_stop gw
 
 # ---- the others ----------------------------------------------------------------------
 
