@@ -13,7 +13,8 @@ Q := $(if $(V),,@)
 
 # Directories from the top level down: what stands left may use what stands right.
 DIRS := src/manage src/neighbor src/path src/peer src/table src/host src/config src/base tun crypto
-PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd
+PKGS := libsodium libuv libmnl libnftnl inih liburcu-qsbr liburcu-cds jansson libmicrohttpd \
+	libcap-ng libseccomp
 
 CPPFLAGS += -D_GNU_SOURCE -DURCU_INLINE_SMALL_FUNCTIONS
 CFLAGS ?= -O2 -g
@@ -175,7 +176,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
+SAN_NET := privs interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
 	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
 	tunnel-follow tunnel-routes routes uplinks differential
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)

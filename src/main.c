@@ -174,7 +174,7 @@ static int wait_for_child(pid_t child, int pipe_end)
 	return 1;
 }
 
-static int start_all(void)
+static int start_all(bool dropin)
 {
 	const char *failed = NULL;
 	int err;
@@ -182,7 +182,8 @@ static int start_all(void)
 	log_open(JOURNAL_SOCKET);
 	/* A client that hangs up is an error of write(), not the end of us. */
 	signal(SIGPIPE, SIG_IGN);
-	privs_harden();
+	if (privs_harden())
+		return -EPERM;
 	if (sodium_init() < 0) {
 		log_error("libsodium cannot be initialised");
 		return -EIO;
@@ -195,10 +196,10 @@ static int start_all(void)
 			  failed ? failed : "the cryptography");
 	if (err)
 		return err;
+	if (privs_begin(dropin))
+		return -EPERM;
 	rcu_register_thread();
 	rcu_turn_end();
-	/* It ends the process if it has no memory for this: now, and not at the first revocation. */
-	(void)get_default_call_rcu_data();
 	return 0;
 }
 
@@ -233,7 +234,7 @@ static int run_dropin(const struct arguments *a)
 		setsid();
 		(void)!chdir("/");
 	}
-	if (start_all())
+	if (start_all(true))
 		return 1;
 	return dropin_run(&options);
 }
@@ -253,9 +254,10 @@ int main(int argc, char **argv)
 	if (a.ifname) {
 		status = run_dropin(&a);
 	} else {
-		if (start_all())
+		if (start_all(false))
 			return 1;
 		status = router_run(a.config);
 	}
+	privs_end();
 	return status;
 }

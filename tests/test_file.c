@@ -60,7 +60,8 @@ START_TEST(test_errors)
 	ck_assert_str_eq(file_error(-ENODEV), "is not a regular file");
 	ck_assert_str_eq(file_error(-EFBIG), "is too large for what it should be");
 	ck_assert_str_eq(file_error(-EACCES), "Permission denied: it must belong to the user that this "
-			"runs as (chown; berthd.service runs as berth)");
+			"runs as (chown; berthd.service runs as berth), and lie in the "
+			 "folder of berth.conf or below");
 }
 END_TEST
 

@@ -42,6 +42,7 @@ START_TEST(test_defaults)
 	ck_assert_str_eq(r->tenants, "config.d");
 	ck_assert_str_eq(r->control, "/run/berth/control.sock");
 	ck_assert_str_eq(r->state, "/var/lib/berth");
+	ck_assert_ptr_null(r->user);
 	ck_assert_ptr_null(r->private_key_file);
 	router_free(r);
 }
@@ -88,7 +89,8 @@ START_TEST(test_every_key)
 		      "Metrics = run/m.prom\n"
 		      "MetricsListen = [::1]:9586\n"
 		      "Control = run/c.sock\n"
-		      "State = state\n", "");
+		      "State = state\n"
+		      "User = berth-7\n", "");
 	ck_assert_str_eq(r->name, "wg7");
 	ck_assert_str_eq(r->private_key_file, "gateway.key");
 	ck_assert_uint_ne(r->private_key[0], 0);
@@ -116,6 +118,7 @@ START_TEST(test_every_key)
 	ck_assert(r->no_offload);
 	ck_assert_str_eq(r->control, "run/c.sock");
 	ck_assert_str_eq(r->state, "state");
+	ck_assert_str_eq(r->user, "berth-7");
 	ck_assert_str_eq(r->metrics, "run/m.prom");
 	ck_assert_str_eq(endpoint_format(&r->metrics_listen, (char[ENDPOINT_STRLEN]){ 0 }),
 			 "[::1]:9586");
@@ -287,6 +290,8 @@ static const struct {
 	  "MetricsListen: '127.0.0.1' is neither a port nor address:port, such as "
 	  "127.0.0.1:9586 or [::1]:9586" },
 	/* 29 */ { IN_ROUTER("State ="), "State: a path is missing" },
+	{ IN_ROUTER("User ="), "User: '' is not the name of a user" },
+	{ IN_ROUTER("User = a b"), "User: 'a b' is not the name of a user" },
 	/* 30 */ { IN_ROUTER("Control = "
 			     "/1234567890123456789012345678901234567890123456789012345678901234"
 			     "5678901234567890123456789012345678901234567"),

@@ -13,43 +13,50 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
+#include "broker.h"
 #include "netlink_parse.h"
 #include "netns.h"
 
 /* Not a matter of load: see above. It keeps a bug from hanging the daemon. */
 static const struct timeval ANSWER_TIMEOUT = { .tv_sec = 5 };
 
-struct socket_call {
-	struct mnl_socket *socket;
-	uint32_t groups;
-};
-
-static int socket_call(void *arg)
+/* In the namespace where it is called. */
+static int open_here(void *arg)
 {
-	struct socket_call *call = arg;
-	int err;
+	struct mnl_socket **out = arg;
 
-	call->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!call->socket)
-		return -errno;
-	if (mnl_socket_bind(call->socket, call->groups, MNL_SOCKET_AUTOPID) < 0) {
-		err = -errno;
-		mnl_socket_close(call->socket);
-		return err;
-	}
-	return 0;
+	*out = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	return *out ? 0 : -errno;
 }
 
-int netlink_socket_open(struct mnl_socket **socket, int nsfd, uint32_t groups)
+static int open_by_broker(struct mnl_socket **out, int nsfd)
 {
-	struct socket_call call = { .groups = groups };
-	int err = netns_call(nsfd, socket_call, &call);
+	int fd = broker_netlink(nsfd), err;
+
+	if (fd < 0)
+		return fd;
+	*out = mnl_socket_fdopen(fd);
+	if (*out)
+		return 0;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int netlink_socket_open(struct mnl_socket **out, int nsfd, uint32_t groups)
+{
+	int err = nsfd >= 0 && broker_is_on() ? open_by_broker(out, nsfd)
+					      : netns_call(nsfd, open_here, out);
 
 	if (err)
 		return err;
-	*socket = call.socket;
-	return 0;
+	if (mnl_socket_bind(*out, groups, MNL_SOCKET_AUTOPID) < 0) {
+		err = -errno;
+		mnl_socket_close(*out);
+	}
+	return err;
 }
 
 ssize_t netlink_socket_recv(struct mnl_socket *socket, void *buf, size_t size, int flags)

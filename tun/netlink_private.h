@@ -33,7 +33,7 @@ struct netlink {
  * Open a NETLINK_ROUTE socket in the namespace @nsfd (< 0: the caller's),
  * member of the multicast groups of the bit mask @groups.
  */
-must_check int netlink_socket_open(struct mnl_socket **socket, int nsfd, uint32_t groups);
+must_check int netlink_socket_open(struct mnl_socket **out, int nsfd, uint32_t groups);
 
 /*
  * Receive one datagram; @flags as for recv(2). Returns its length, 0 if it is

@@ -16,6 +16,8 @@
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 
+#include "broker.h"
+
 /*
  * O_NONBLOCK: the path comes from a configuration file, and opening a FIFO
  * would wait for its writer. The magic number is asked first because an ioctl
@@ -81,6 +83,8 @@ static int open_name(const char *name)
 
 int netns_open(const char *ref)
 {
+	if (broker_is_on())
+		return broker_netns(ref);
 	if (ref[0] == '/')
 		return open_path(ref);
 	if (!strncmp(ref, "pid:", 4))

@@ -17,7 +17,7 @@
  * namespace of process N.
  *
  * Returns an O_CLOEXEC descriptor, which keeps the namespace alive until it is
- * closed. -EINVAL: not a valid reference, or what it names is not a network
+ * closed; by the broker where there is one. -EINVAL: not a valid reference, or what it names is not a network
  * namespace; -ENOENT: there is none (yet); -EACCES, -EMFILE and so on from
  * open(2). Any thread.
  */

@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker.h"
+
 /* Instructions, as linux/filter.h writes them in the kernel's own tree. */
 #define ALU64(op, dst, value) { BPF_ALU64 | BPF_##op | BPF_K, dst, 0, 0, value }
 #define ALU64_REG(op, dst, src) { BPF_ALU64 | BPF_##op | BPF_X, dst, src, 0, 0 }
@@ -75,10 +77,18 @@ static int load_program(const struct bpf_insn *insns, uint32_t n)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The device keeps it. */
-static int attach(int fd, const struct bpf_insn *insns, uint32_t n)
+int steer_load(int queue)
 {
-	int program = load_program(insns, n), err;
+	const struct bpf_insn to_one[] = { ALU64(MOV, BPF_REG_0, queue), EXIT() };
+
+	return queue < 0 ? load_program(by_destination, ARRAY_SIZE(by_destination))
+			 : load_program(to_one, ARRAY_SIZE(to_one));
+}
+
+/* The device keeps it. */
+static int attach(int fd, int queue)
+{
+	int program = broker_is_on() ? broker_steer(queue) : steer_load(queue), err;
 
 	if (program < 0)
 		return program;
@@ -89,12 +99,10 @@ static int attach(int fd, const struct bpf_insn *insns, uint32_t n)
 
 int steer_by_destination(int fd)
 {
-	return attach(fd, by_destination, ARRAY_SIZE(by_destination));
+	return attach(fd, -1);
 }
 
 int steer_to(int fd, unsigned queue)
 {
-	const struct bpf_insn insns[] = { ALU64(MOV, BPF_REG_0, (int32_t)queue), EXIT() };
-
-	return attach(fd, insns, ARRAY_SIZE(insns));
+	return attach(fd, (int)queue);
 }

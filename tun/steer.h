@@ -25,4 +25,11 @@ unsigned steer_queue(const uint8_t *addr, size_t len, unsigned queues);
 /* All to one queue. */
 must_check int steer_to(int fd, unsigned queue);
 
+/*
+ * The program alone, as an O_CLOEXEC descriptor: to the queue, or below 0 by destination. Needs
+ * CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN) unless kernel.unprivileged_bpf_disabled is 0; the two
+ * above ask the broker for it where there is one.
+ */
+must_check int steer_load(int queue);
+
 #endif

@@ -32,6 +32,12 @@ static inline bool endpoint_is_set(const struct endpoint *e)
 	return e->addr.sa_family != AF_UNSPEC;
 }
 
+/* Host byte order; of IPv4 and IPv6 it stands in the same place. */
+static inline uint16_t endpoint_port(const struct endpoint *e)
+{
+	return ntohs(e->addr4.sin_port);
+}
+
 static inline socklen_t endpoint_addr_len(const struct endpoint *e)
 {
 	return e->addr.sa_family == AF_INET ? sizeof(e->addr4) : sizeof(e->addr6);

@@ -219,7 +219,9 @@ void log_open(const char *path)
 	int fd;
 
 	pthread_once(&target_once, find_target);
-	if (!to_journal)
+	if (!path)
+		atomic_store_explicit(&journal, -1, memory_order_relaxed);
+	if (!path || !to_journal)
 		return;
 	fd = datagram_connect(path);
 	if (fd >= 0)

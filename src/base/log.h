@@ -63,7 +63,8 @@ struct log_about {
 /*
  * At start, before there are threads or a sandbox: when stderr is the journal's, lines go to the
  * journal's socket at path (JOURNAL_SOCKET) from now on. What cannot be sent there goes
- * to stderr. Without this call all lines go to stderr.
+ * to stderr. Without this call all lines go to stderr; so they do after NULL, which is for a
+ * child that has closed all descriptors: the socket's number is somebody else's there.
  */
 void log_open(const char *path);
 

@@ -108,7 +108,7 @@ const char *file_error(int err)
 		return "is not a regular file";
 	case EACCES:
 		return "Permission denied: it must belong to the user that this runs as (chown; "
-		       "berthd.service runs as berth)";
+		       "berthd.service runs as berth), and lie in the folder of berth.conf or below";
 	case EFBIG:
 		return "is too large for what it should be";
 	default:

@@ -235,6 +235,21 @@ static bool is_off(const char *value)
 	return !*value || strcasecmp(value, "off") == 0 || strcasecmp(value, "none") == 0;
 }
 
+/* Whether there is one is seen where berthd starts: a check may run on another machine. */
+static int set_user(void *target, const struct rules_where *where, const char *value)
+{
+	struct reading *r = target;
+
+	if (!*value || strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "0123456789_.-") != strlen(value)) {
+		rules_fault(where, "'%s' is not the name of a user", value);
+		return -EINVAL;
+	}
+	free(r->router->user);
+	r->router->user = strdup(value);
+	return r->router->user ? 0 : -ENOMEM;
+}
+
 static int set_metrics(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
@@ -334,6 +349,7 @@ static const struct rules_key router_keys[] = {
 	{ .name = "MetricsListen", .set = set_metrics_listen },
 	{ .name = "Control", .set = set_control },
 	{ .name = "State", .set = set_state },
+	{ .name = "User", .set = set_user },
 };
 _Static_assert(ARRAY_SIZE(router_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
@@ -516,6 +532,7 @@ void router_free(struct config_router *router)
 	free(router->control);
 	free(router->metrics);
 	free(router->state);
+	free(router->user);
 	sodium_free(router); /* wipes it */
 }
 

@@ -54,6 +54,7 @@ struct config_router {
 	char *metrics; /* the file; NULL: none */
 	struct endpoint metrics_listen; /* unset: nowhere */
 	char *state;   /* the folder of what survives a restart */
+	char *user;    /* whom berthd becomes; NULL: not said */
 };
 
 /*

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,12 +112,24 @@ static bool find_port(const char *table, uint16_t port, uint64_t *inode)
 	return found;
 }
 
+/* The same by the broker. */
+static bool ask_broker(struct owner *out, const char *what)
+{
+	int pid = broker_owner(what, out->command);
+
+	out->pid = max(pid, 0);
+	return pid >= 0;
+}
+
 bool owner_of_udp_port(uint16_t port, struct owner *out)
 {
-	char link[LINK_ROOM];
+	char link[LINK_ROOM], what[sizeof("udp:65535")];
 	uint64_t inode;
 
 	*out = (struct owner){ 0 };
+	(void)snprintf(what, sizeof(what), "udp:%hu", port);
+	if (broker_is_on())
+		return ask_broker(out, what);
 	/* The thread's own namespace: /proc/net is that of the first thread. */
 	if (!find_port("/proc/thread-self/net/udp", port, &inode) &&
 	    !find_port("/proc/thread-self/net/udp6", port, &inode))
@@ -153,8 +166,24 @@ static bool is_tun_called(const char *pid, const char *fd, const char *link, con
 
 bool owner_of_tun(const char *ifname, struct owner *out)
 {
+	char what[sizeof("tun:") + 64];
+
 	*out = (struct owner){ 0 };
+	(void)snprintf(what, sizeof(what), "tun:%s", ifname);
+	if (broker_is_on())
+		return ask_broker(out, what);
 	return search_all(is_tun_called, ifname, out);
+}
+
+int owner_for_broker(const char *what, char command[BROKER_COMMAND])
+{
+	struct owner owner;
+	bool found = strncmp(what, "tun:", 4) ?
+			     owner_of_udp_port((uint16_t)strtoul(what + 4, NULL, 10), &owner) :
+			     owner_of_tun(what + 4, &owner);
+
+	memcpy(command, owner.command, BROKER_COMMAND);
+	return found ? owner.pid : -ESRCH;
 }
 
 /* Unix sockets: the kernel remembers who called listen(). */

@@ -11,6 +11,7 @@
 #include "../base/poll.h"
 #include "complain.h"
 #include "notify.h"
+#include "privs.h"
 #include "uapi_sock.h"
 #include "watchdog.h"
 
@@ -213,20 +214,25 @@ static void stop(struct dropin *d)
 int dropin_run(const struct dropin_options *options)
 {
 	struct dropin d = { .status = 1 };
-	int err = uv_loop_init(&d.loop);
+	int err;
 
+	/* An abstract name is out of reach afterwards. */
+	notify_open(&d.notify);
+	if (privs_dropin())
+		goto out;
+	err = uv_loop_init(&d.loop);
 	if (!err)
 		err = uv_async_init(&d.loop, &d.gone, on_gone);
 	if (err) {
 		log_error("cannot start: %s", uv_strerror(err));
-		return 1;
+		goto out;
 	}
 	d.gone.data = &d;
-	notify_open(&d.notify);
 	if (!start(&d, options))
 		uv_run(&d.loop, UV_RUN_DEFAULT);
 	notify_send(&d.notify, "STOPPING=1");
 	stop(&d);
+out:
 	notify_close(&d.notify);
 	return d.status;
 }

@@ -58,7 +58,7 @@ static void *look_up(void *arg)
 }
 
 /* Signals are not for it: the new thread inherits the mask. */
-static int start_thread(struct lookup *l)
+static int make_thread(void *(*fn)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
@@ -71,10 +71,68 @@ static int start_thread(struct lookup *l)
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, &attr, look_up, l);
+	err = pthread_create(&thread, &attr, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return err ? -EAGAIN : 0;
+}
+
+/* The maker of threads: asked for one, and its word awaited, as if it were a call. */
+static struct maker {
+	pthread_mutex_t lock;
+	pthread_cond_t turn;
+	bool runs;
+	void (*confine)(void);
+	struct lookup *wanted; /* NULL: done */
+	int result;
+} maker = { .lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER };
+
+static void *make_for_ever(void *arg)
+{
+	maker.confine();
+	pthread_mutex_lock(&maker.lock);
+	maker.runs = true;
+	for (;;) {
+		pthread_cond_broadcast(&maker.turn);
+		while (!maker.wanted)
+			pthread_cond_wait(&maker.turn, &maker.lock);
+		maker.result = make_thread(look_up, maker.wanted);
+		maker.wanted = NULL;
+	}
+	return arg;
+}
+
+int lookup_prepare(void (*confine)(void))
+{
+	int err;
+
+	maker.confine = confine;
+	err = make_thread(make_for_ever, NULL);
+	if (err)
+		return err;
+	pthread_mutex_lock(&maker.lock);
+	while (!maker.runs)
+		pthread_cond_wait(&maker.turn, &maker.lock);
+	pthread_mutex_unlock(&maker.lock);
+	return 0;
+}
+
+static int start_thread(struct lookup *l)
+{
+	int err;
+
+	pthread_mutex_lock(&maker.lock);
+	if (!maker.runs) {
+		pthread_mutex_unlock(&maker.lock);
+		return make_thread(look_up, l);
+	}
+	maker.wanted = l;
+	pthread_cond_broadcast(&maker.turn);
+	while (maker.wanted)
+		pthread_cond_wait(&maker.turn, &maker.lock);
+	err = maker.result;
+	pthread_mutex_unlock(&maker.lock);
+	return err;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -19,6 +19,14 @@ enum { LOOKUP_THREADS_MAX = 64 }; /* of all; they are short-lived or hang */
 struct lookup;
 
 /*
+ * Starts the thread that makes the others. They inherit what it has denied itself, which
+ * is not what the control thread does: name servers are found through files all over /etc.
+ * confine is the first that it calls; this returns after that. Without it, each look-up's thread
+ * is the caller's child. Once, in the life of the process; 0, -ENOMEM or -EAGAIN (no thread).
+ */
+must_check int lookup_prepare(void (*confine)(void));
+
+/*
  * error: 0 and at least one address, valid within the call; or one of EAI_* for
  * gai_strerror(3). The look-up is over: its pointer is of no use any more.
  */

@@ -16,6 +16,7 @@
 #include "metrics_file.h"
 #include "metrics_http.h"
 #include "notify.h"
+#include "privs.h"
 #include "reload.h"
 #include "state.h"
 #include "tunnel_dns.h"
@@ -580,19 +581,23 @@ int router_run(const char *path)
 			  err == -EINVAL ? "mend what is said above" : strerror(-err));
 		return 1;
 	}
+	/* An abstract name is out of reach afterwards. */
+	notify_open(&r.notify);
+	/* The last that root does: from here on there is input. */
+	if (privs_router(r.config))
+		goto out;
 	err = uv_loop_init(&r.loop);
 	if (err) {
 		log_error("cannot start: %s", uv_strerror(err));
-		router_free(r.config);
-		return 1;
+		goto out;
 	}
 	uv_timer_init(&r.loop, &r.reopen);
 	r.reopen.data = &r;
-	notify_open(&r.notify);
 	if (!start(&r))
 		uv_run(&r.loop, UV_RUN_DEFAULT);
 	notify_send(&r.notify, "STOPPING=1");
 	stop(&r);
+out:
 	notify_close(&r.notify);
 	router_free(r.config);
 	return r.status;

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "../base/confine.h"
 #include "../base/log.h"
 #include "../config/tenant.h"
 #include "calls.h"
@@ -270,6 +271,7 @@ static void release(struct state *s)
 
 static void on_work(uv_work_t *work)
 {
+	confine_thread(CONFINE_WRITER); /* libuv's pool has no other work */
 	write_down(work->data);
 }
 

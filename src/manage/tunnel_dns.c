@@ -167,6 +167,10 @@ static void complain(struct tunnel_dns *dns, const struct config_tenant *conf, i
 			  "tunnel %s: %s/%s/" RESOLV_CONF " is not ours and is left alone, so DNS "
 			  "of %s does nothing: remove one of the two, then 'touch %s'", conf->name,
 			  folder, netns, conf->file, conf->file);
+	else if (err == -EACCES)
+		log_event(LOG_LEVEL_ERROR, conf->name, "dns", strerror(-err),
+			  "tunnel %s: not allowed to write %s/%s/" RESOLV_CONF ": if %s was made anew "
+			  "since berthd started, start it again", conf->name, folder, netns, folder);
 	else if (err != -EEXIST)
 		log_event(LOG_LEVEL_ERROR, conf->name, "dns", strerror(-err),
 			  "tunnel %s: cannot write %s/%s/" RESOLV_CONF ": %s", conf->name, folder,

@@ -32,7 +32,7 @@ static char read_digit(const char *dev, const char *key)
 
 static void set_valid_mark(const char *tunnel)
 {
-	static const char path[] = CONF "/all/src_valid_mark";
+	static const char path[] = TUNNEL_RPFILTER_SETTING;
 	int fd, err = 0;
 
 	if (read_digit("all", "src_valid_mark") == '1')

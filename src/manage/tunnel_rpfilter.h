@@ -3,6 +3,9 @@
 #ifndef BERTH_MANAGE_TUNNEL_RPFILTER_H
 #define BERTH_MANAGE_TUNNEL_RPFILTER_H
 
+/* The one setting that is written. */
+#define TUNNEL_RPFILTER_SETTING "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+
 /*
  * Sets net.ipv4.conf.all.src_valid_mark, as wg-quick does and like it for good, and warns
  * where a strict reverse path filter drops what the peers send. Logs, for the tunnel.

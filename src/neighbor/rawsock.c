@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../tun/broker.h"
 #include "ether.h"
 #include "rawsock.h"
 
@@ -158,14 +159,24 @@ static int start_listening(int fd, int ifindex)
 	return 0;
 }
 
+/* Protocol 0: deaf until the filter is in place and the link is chosen. */
+static int open_deaf(void)
+{
+	int fd;
+
+	if (broker_is_on())
+		return broker_packet();
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 int rawsock_open(int ifindex)
 {
 	int fd, err;
 
-	/* Protocol 0: deaf until the filter is in place and the link is chosen. */
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = open_deaf();
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = attach_filter(fd);
 	if (err)
 		goto err_close;

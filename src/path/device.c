@@ -314,8 +314,9 @@ void device_close(struct device *dev)
 	device_take_learned(dev);
 	publish_identity(dev, NULL);
 	(void)!border_set_own(&dev->dp, NULL, 0);
-	rcu_settle();
+	/* Whoever takes our place wants the port at once; liburcu takes 10 ms to wake up. */
 	drop_socket_set(dev->sockets);
+	rcu_settle();
 	free_queues(dev);
 	peertable_free(dev->dp.table);
 	allowedips_free(&dev->dp.allowedips);

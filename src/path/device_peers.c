@@ -477,10 +477,10 @@ static int apply_one(struct device *dev, const struct change *c, bool *removed)
 	case CHANGE_FWMARK:
 		return device_set_mark(dev, c->number);
 	case CHANGE_REMOVE_PEERS:
+		*removed |= peertable_count(dev->dp.table) > 0;
 		rcu_turn_begin();
 		remove_all(dev);
 		rcu_turn_end();
-		*removed = true;
 		return 0;
 	case CHANGE_PEER:
 		rcu_turn_begin();

@@ -11,6 +11,7 @@
 
 #include "../../crypto/tai64n.h"
 #include "../base/clock.h"
+#include "../base/confine.h"
 #include "../base/log.h"
 #include "../base/ring.h"
 #include "../peer/learned.h"
@@ -554,6 +555,7 @@ static void run(void *arg)
 {
 	struct handshake_thread *ht = arg;
 
+	confine_thread(CONFINE_HANDSHAKE);
 	rcu_register_thread();
 	rcu_turn_end();
 	uv_run(&ht->loop, UV_RUN_DEFAULT);

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "../base/clock.h"
+#include "../base/confine.h"
 #include "../base/log.h"
 #include "../base/poll.h"
 #include "../peer/events.h"
@@ -620,7 +621,8 @@ static void run(void *arg)
 {
 	struct worker *w = arg;
 
-	ask_for_short_slices();
+	ask_for_short_slices(); /* which the filter forbids */
+	confine_thread(CONFINE_WORKER);
 	rcu_register_thread();
 	rcu_turn_end();
 	uv_run(&w->loop, UV_RUN_DEFAULT);

@@ -406,6 +406,10 @@ answered()
 	is "$(bad)" ''
 }
 check "and it answers" lab_wait 15 "the session" answered
+if ! grep -q -e __asan_init -e __tsan_init "$BERTHD"; then
+	check "what berthd may do is kept small" is \
+		"$(jq -r '[.checks[] | select(.check == "confinement")][0].finding' "$OUT")" ok
+fi
 lab_stop home
 LAB_START_CAPS="setpriv --bounding-set -sys_admin"
 # shellcheck disable=SC2086

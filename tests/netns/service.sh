@@ -3,7 +3,7 @@
 # Limit: 180
 #
 # berthd as its systemd units start it: a user of its own, exactly the capabilities of
-# berthd.service, and what it tells the service manager. (tests/package/check runs the units
+# berthd.service to start with, and what it tells the service manager. (tests/package/check runs the units
 # themselves, under a systemd of its own.)
 #
 #   vps ------- internet ------- alice   wireguard-go
@@ -87,24 +87,34 @@ told()
 	lab_wait_log manager "$1"
 }
 
-# As the kernel has it: those in force, in hexadecimal.
+# As the kernel has it, of a process: those in force, allowed, and ambient; in hexadecimal.
 capabilities()
 {
-	awk '/^CapEff/ { print $2 }' "/proc/${lab_pid[gw]}/status"
+	awk '/^Cap(Eff|Prm|Amb)/ { printf "%s ", $2 }' "/proc/$1/status"
 }
 
+# mask NAME...: the same, all but the ambient ones
 mask()
 {
 	local bits=0 cap n
 
-	for cap in ${CAPS//,/ }; do
+	for cap; do
 		case $cap in
-		+net_admin) n=12 ;; +net_raw) n=13 ;; +net_bind_service) n=10 ;; +bpf) n=39 ;;
+		net_admin) n=12 ;; net_raw) n=13 ;; net_bind_service) n=10 ;; bpf) n=39 ;;
 		*) n=63 ;;
 		esac
 		bits=$((bits | 1 << n))
 	done
-	printf '%016x\n' $bits
+	printf '%016x %016x %016x ' $bits $bits 0
+}
+
+# Of all threads: no_new_privs and the mode of seccomp(2), each once.
+filtered()
+{
+	local all
+
+	all=$(sed -n 's/^\(NoNewPrivs\|Seccomp\):\t//p' "/proc/${lab_pid[gw]}/task"/*/status | sort -u)
+	is "$all" "$1"
 }
 
 lab_world
@@ -120,7 +130,15 @@ lab_start gw vps unshare -m "$LAB_DIR/as-unit" "$BERTHD" -c "$LAB_DIR/etc/gw.con
 need "READY=1 comes" told '^READY=1$'
 check "and the number of tenants before it" told '^STATUS=1 tenants and 0 tunnels in force, 0 files refused$'
 check "the tenant is in force by then" contains "$("$BERTH" list --json --control "$CONTROL")" alice
-check "it has the capabilities of the unit and no other" is "$(capabilities)" "$(mask)"
+check "of the unit's capabilities it keeps one" is "$(capabilities "${lab_pid[gw]}")" "$(mask net_admin)"
+BROKER=$(tr -d ' ' <"/proc/${lab_pid[gw]}/task/${lab_pid[gw]}/children")
+check "and its broker what it opens things with" is "$(capabilities "$BROKER")" \
+	"$(mask net_admin net_raw bpf)"
+if grep -q -e __asan_init -e __tsan_init "$BERTHD"; then
+	check "all threads: no new privileges" filtered "$(printf '0\n1')"
+else
+	check "all threads: no new privileges, and a filter" filtered "$(printf '1\n2')"
+fi
 check "and is the user of the unit" is "$(stat -c %u "/proc/${lab_pid[gw]}")" $USER_ID
 check "steering was taken: flows keep their order" not lab_logged gw 'takes no eBPF'
 check "no setting was refused" not lab_logged gw 'warning|error'
@@ -161,11 +179,10 @@ quiet()
 	! lab_wait 1 "a sign of life" lab_logged manager '^WATCHDOG=1$'
 }
 
-# The threads in the order of their start: control, handshakes, workers.
-mapfile -t threads < <(printf '%s\n' "/proc/${lab_pid[gw]}/task"/* | sort -t/ -k5n)
+mapfile -t threads < <(grep -lxE 'worker|handshake' "/proc/${lab_pid[gw]}/task"/*/comm)
 workers=$(sed -n 's/.* \([0-9]*\) workers, .*/\1/p' "$(lab_log gw)")
 noticed=0
-for task in "${threads[@]:1:workers + 1}"; do
+for task in "${threads[@]%/comm}"; do
 	lab_mark gw
 	lab_start hold vps "$PYTHON" -u "$ROOT/tools/lab/holdthread" "${task##*/}"
 	lab_wait_log hold '^held' >/dev/null

@@ -89,6 +89,7 @@ static int examine(struct doctor *d, const char *config)
 
 	if (!err) {
 		run_checks(d, doctor_machine);
+		run_checks(d, doctor_privs);
 		run_checks(d, doctor_links);
 		run_checks(d, doctor_kernel);
 		run_checks(d, doctor_routes);

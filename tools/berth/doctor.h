@@ -76,7 +76,7 @@ struct doctor_check {
 };
 
 /* Each ends with an entry without a name. */
-extern const struct doctor_check doctor_machine[], doctor_kernel[], doctor_links[],
+extern const struct doctor_check doctor_machine[], doctor_privs[], doctor_kernel[], doctor_links[],
 	doctor_routes[], doctor_firewall[], doctor_tunnels[];
 
 /* A row of the check that runs; never NULL. Valid until the next one. */
@@ -104,6 +104,9 @@ void doctor_forget(struct doctor *d);
 /* Whose range holds the address of the family? NULL: nobody's. */
 const struct doctor_address *doctor_owner(const struct doctor *d, uint8_t family,
 					  const uint8_t *addr);
+
+/* The process at the control socket; 0: none answers, or its number cannot be seen. */
+pid_t doctor_daemon(const struct doctor *d);
 
 /* An address of a tenant, or else of a Prefix; NULL: there is none of the family. */
 const struct prefix *doctor_example(const struct doctor *d, uint8_t family);

@@ -22,7 +22,7 @@
 
 enum { BUFFER_WANTED = 8 << 20 /* src/path/udp.h */ };
 
-static pid_t daemon_pid(const struct doctor *d)
+pid_t doctor_daemon(const struct doctor *d)
 {
 	struct owner owner;
 
@@ -125,6 +125,26 @@ static uint64_t capabilities_of(pid_t pid)
 	return set;
 }
 
+/*
+ * berthd's own, and those of the process that opens for it what it may not itself
+ * (tun/broker.h): together they are what it can do. 0: of whoever runs this.
+ */
+static uint64_t capabilities_of_daemon(pid_t pid)
+{
+	uint64_t set = capabilities_of(pid);
+	char path[64];
+	FILE *file;
+	int child;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = pid ? fopen(path, "re") : NULL;
+	while (file && fscanf(file, "%d", &child) == 1)
+		set |= capabilities_of(child);
+	if (file)
+		(void)fclose(file);
+	return set;
+}
+
 static bool enters_namespaces(const struct doctor *d)
 {
 	for (size_t i = 0; i < d->n_tunnels; i++)
@@ -147,8 +167,8 @@ static void check_capabilities(struct doctor *d)
 		  d->gateway && d->router->listen_port < 1024 },
 		{ "CAP_SYS_ADMIN", "go into namespaces", CAP_SYS_ADMIN, enters_namespaces(d) },
 	};
-	pid_t pid = daemon_pid(d);
-	uint64_t has = capabilities_of(pid);
+	pid_t pid = doctor_daemon(d);
+	uint64_t has = capabilities_of_daemon(pid);
 	struct doctor_row *row;
 	bool said = false;
 
@@ -179,7 +199,7 @@ static void check_listen(struct doctor *d)
 {
 	uint16_t wanted = d->gateway ? d->router->listen_port : 0;
 	uint64_t port = d->status ? answer_number(d->status, "listen_port") : 0;
-	pid_t pid = daemon_pid(d);
+	pid_t pid = doctor_daemon(d);
 	char who[OWNER_STRLEN];
 	struct doctor_row *row;
 	struct owner owner;
@@ -263,7 +283,7 @@ static uint64_t dropped_at(uint16_t port)
 
 static void check_buffers(struct doctor *d)
 {
-	bool forced = capabilities_of(daemon_pid(d)) & UINT64_C(1) << CAP_NET_ADMIN;
+	bool forced = capabilities_of(doctor_daemon(d)) & UINT64_C(1) << CAP_NET_ADMIN;
 	static const char *const settings[] = { "rmem_max", "wmem_max" };
 	uint64_t dropped = d->status && d->gateway ? dropped_at(d->router->listen_port) : 0;
 	uint64_t received = answer_number(d->status, "rx_packets");

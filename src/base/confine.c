@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* What a thread denies itself: capabilities and system calls. */
+#include "confine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+#include <seccomp.h>
+
+#include "confine_private.h"
+#include "log.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FILTERED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
+#define FILTERED 0
+#endif
+#endif
+#ifndef FILTERED
+#define FILTERED 1
+#endif
+
+static bool enabled;
+static _Thread_local bool done;
+
+void confine_enable(void)
+{
+	enabled = true;
+}
+
+/* Capabilities */
+
+/* As many of the list as we have, and no more. */
+static void choose(const unsigned *caps, size_t n)
+{
+	bool has[CAP_LAST_CAP + 1] = { false };
+
+	capng_get_caps_process();
+	for (size_t i = 0; i < n; i++)
+		has[caps[i]] = capng_have_capability(CAPNG_PERMITTED, caps[i]);
+	capng_clear(CAPNG_SELECT_ALL);
+	for (size_t i = 0; i < n; i++)
+		if (has[caps[i]])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, caps[i]);
+}
+
+/*
+ * The bounding set says what execve(2) could bring back, which no_new_privs forbids and no
+ * filter allows: where we may not change it, for want of CAP_SETPCAP, nothing is lost.
+ */
+static int renounce(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && errno != EPERM)
+			return -errno;
+	return 0;
+}
+
+int confine_capabilities(const unsigned *caps, size_t n)
+{
+	int err = renounce();
+
+	if (err)
+		return err;
+	choose(caps, n);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
+
+int confine_user(uint32_t uid, uint32_t gid, const unsigned *caps, size_t n)
+{
+	int err = renounce();
+
+	if (err)
+		return err;
+	choose(caps, n);
+	return capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP) ? -EPERM : 0;
+}
+
+/*
+ * What a thread keeps that has no use for capabilities. Those that take memory for keys lock it;
+ * there is CAP_IPC_LOCK only where the limit of locked memory could not be raised.
+ */
+static int drop_all(enum confine_kind kind)
+{
+	static const unsigned lock[] = { CAP_IPC_LOCK };
+
+	static const unsigned override[] = { CAP_DAC_OVERRIDE }; /* the state folder may be root's */
+
+	if (kind == CONFINE_WRITER)
+		choose(override, 1);
+	else
+		choose(lock, kind == CONFINE_WORKER || kind == CONFINE_HANDSHAKE ? 1 : 0);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
+
+/* System calls */
+
+static int allow_lists(scmp_filter_ctx ctx, enum confine_kind kind)
+{
+	int err = 0;
+
+	for (unsigned list = 0; list < CONFINE_LISTS; list++)
+		for (const char *const *call = confine_calls(kind, list); *call && !err; call++)
+			err = confine_allow(ctx, *call);
+	return err;
+}
+
+static int filter(enum confine_kind kind)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int err;
+
+	if (!ctx)
+		return -ENOMEM;
+	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0); /* it is set already */
+	if (!err) /* numbers of the 32-bit system calls are no way around it */
+		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!err)
+		err = allow_lists(ctx, kind);
+	if (!err)
+		err = confine_add_conditions(ctx, kind);
+	if (!err)
+		err = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return err;
+}
+
+void confine_thread(enum confine_kind kind)
+{
+	int err = 0;
+
+	if (!enabled || done)
+		return;
+	done = true;
+	/* The first thread's name is the process's. */
+	if (kind != CONFINE_CONTROL)
+		(void)prctl(PR_SET_NAME, confine_name(kind));
+	if (kind != CONFINE_CONTROL && kind != CONFINE_BROKER)
+		err = drop_all(kind);
+	if (!err && FILTERED)
+		err = filter(kind);
+	if (!err)
+		return;
+	log_error("cannot give up the privileges of the %s thread: %s", confine_name(kind),
+		  strerror(-err));
+	_exit(1);
+}
