@@ -202,8 +202,7 @@ static int try_as(enum confine_kind kind, int (*trial)(void))
 		struct rlimit none = { 0, 0 };
 
 		setrlimit(RLIMIT_CORE, &none);
-		confine_enable();
-		if (confine_capabilities(caps, 1))
+		if (confine_enable() || confine_capabilities(caps, 1))
 			_exit(255);
 		confine_thread(kind);
 		_exit(trial());

@@ -3,8 +3,17 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cap-ng.h>
@@ -25,13 +34,15 @@
 #define FILTERED 1
 #endif
 
+enum { FILTER_MAX = 1024, MAKING_MS = 10000 };
+
 static bool enabled;
 static _Thread_local bool done;
-
-void confine_enable(void)
-{
-	enabled = true;
-}
+/* Made once, before there are threads. */
+static struct {
+	unsigned short n;
+	struct sock_filter code[FILTER_MAX];
+} filters[CONFINE_KINDS];
 
 /* Capabilities */
 
@@ -112,24 +123,108 @@ static int allow_lists(scmp_filter_ctx ctx, enum confine_kind kind)
 	return err;
 }
 
-static int filter(enum confine_kind kind)
+static int write_filter(enum confine_kind kind, int fd)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err;
 
 	if (!ctx)
 		return -ENOMEM;
-	err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0); /* it is set already */
-	if (!err) /* numbers of the 32-bit system calls are no way around it */
-		err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	/* Numbers of the 32-bit system calls are no way around it. */
+	err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (!err)
 		err = allow_lists(ctx, kind);
 	if (!err)
 		err = confine_add_conditions(ctx, kind);
 	if (!err)
-		err = seccomp_load(ctx);
+		err = seccomp_export_bpf(ctx, fd);
 	seccomp_release(ctx);
 	return err;
+}
+
+static int read_filter(enum confine_kind kind, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!st.st_size || st.st_size > (off_t)sizeof(filters[kind].code))
+		return -EFBIG;
+	if (pread(fd, filters[kind].code, (size_t)st.st_size, 0) != st.st_size)
+		return -EIO;
+	filters[kind].n = (unsigned short)((size_t)st.st_size / sizeof(struct sock_filter));
+	return 0;
+}
+
+static _Noreturn void make_filters(const int *fds)
+{
+	int err = 0;
+
+	for (unsigned kind = 0; kind < CONFINE_KINDS && !err; kind++)
+		err = write_filter(kind, fds[kind]);
+	_exit(err ? 1 : 0);
+}
+
+/* Its end closes the pipe. 0: it has done what it was made for. */
+static int wait_for_maker(pid_t child, int pipe_end)
+{
+	struct pollfd end = { .fd = pipe_end };
+	int status;
+
+	while (poll(&end, 1, MAKING_MS) < 0 && errno == EINTR)
+		;
+	if (!end.revents)
+		kill(child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -ENOMEM;
+}
+
+/*
+ * A process of its own makes them: libseccomp takes memory ten thousand times, and goes round
+ * in circles or crashes where there is none.
+ */
+static int in_child(const int *fds)
+{
+	int ends[2], err;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	child = fork();
+	if (!child)
+		make_filters(fds);
+	err = child < 0 ? -errno : 0;
+	close(ends[1]);
+	if (!err)
+		err = wait_for_maker(child, ends[0]);
+	close(ends[0]);
+	return err;
+}
+
+int confine_enable(void)
+{
+	int fds[CONFINE_KINDS], err = 0;
+	unsigned n = 0;
+
+	enabled = true;
+	if (!FILTERED)
+		return 0;
+	while (n < CONFINE_KINDS && (fds[n] = memfd_create("filter", MFD_CLOEXEC)) >= 0)
+		n++;
+	err = n < CONFINE_KINDS ? -errno : in_child(fds);
+	for (unsigned kind = 0; kind < CONFINE_KINDS && !err; kind++)
+		err = read_filter(kind, fds[kind]);
+	while (n)
+		close(fds[--n]);
+	return err;
+}
+
+static int filter(enum confine_kind kind)
+{
+	struct sock_fprog program = { .len = filters[kind].n, .filter = filters[kind].code };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
 }
 
 void confine_thread(enum confine_kind kind)

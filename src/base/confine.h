@@ -33,8 +33,11 @@ enum confine_kind {
 	CONFINE_KINDS
 };
 
-/* From here on confine_thread() does something. While there is one thread. */
-void confine_enable(void);
+/*
+ * Makes the filters; from here on confine_thread() does something. Forks, while there is one
+ * thread. 0, or -errno: -ENOMEM is also what a maker of filters that crashed has lacked.
+ */
+must_check int confine_enable(void);
 
 /*
  * Capabilities of the whole process: keeps those of the list of n (CAP_*, linux/capability.h)

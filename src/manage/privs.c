@@ -114,7 +114,11 @@ int privs_begin(bool dropin)
 				  .owner = owner_for_broker };
 	int err;
 
-	confine_enable();
+	err = confine_enable();
+	if (err) {
+		log_error("cannot make the filters of system calls: %s", strerror(-err));
+		return err;
+	}
 	err = broker_start(&ops);
 	if (err)
 		log_error("cannot start the process that opens namespaces: %s", strerror(-err));

@@ -35,6 +35,7 @@ struct state {
 	char *lines; /* to be appended to the journal */
 	size_t len, room;
 	bool behind;             /* something is not in the files: rewrite them */
+	bool taken;              /* the folder, or what was in it, by somebody else */
 	struct rewrite *rewrite; /* NULL: none is being done */
 	size_t written;          /* bytes that everything took */
 	unsigned wait;           /* ticks until the next attempt */
@@ -80,6 +81,11 @@ static void fail(struct state *s, int err)
 	if (err == s->said)
 		return;
 	s->said = err;
+	if (err == -EACCES && s->taken) {
+		log_error("State = %s: a folder in its place is out of reach until berthd is "
+			  "restarted (Landlock), which then knows nothing of before", s->folder);
+		return;
+	}
 	log_error("State = %s: %s; until then a restart forgets where tenants are, which "
 		  "handshakes are old, and what was counted", s->folder, remedy(err));
 }
@@ -253,7 +259,7 @@ static void end_rewrite(struct state *s, struct rewrite *w)
 		fail(s, w->err);
 		s->behind |= w->was_behind;
 	} else {
-		s->written = w->len;
+		s->written = s->store.all_len = w->len;
 		succeed(s);
 	}
 	free_rewrite(w);
@@ -423,6 +429,7 @@ static void look_after_folder(struct state *s)
 		    "is written anew", s->folder);
 	statestore_close(&s->store);
 	s->behind = true;
+	s->taken = true;
 	(void)!open_folder(s);
 }
 

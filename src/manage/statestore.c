@@ -51,6 +51,8 @@ bool statestore_is_there(const struct statestore *s, const char *folder)
 	if (stat(folder, &named) || fstat(s->dirfd, &ours) || named.st_dev != ours.st_dev ||
 	    named.st_ino != ours.st_ino)
 		return false;
+	if (s->all_len && fstatat(s->dirfd, all_name, &ours, AT_SYMLINK_NOFOLLOW))
+		return false;
 	return s->journal < 0 || (!fstat(s->journal, &ours) && ours.st_nlink);
 }
 
@@ -158,8 +160,10 @@ int statestore_sync(struct statestore *s)
 
 int statestore_rotate(struct statestore *s)
 {
+	struct stat old;
+
 	/* One that was put aside is still needed: the rewriting after it has failed. */
-	if (!faccessat(s->dirfd, old_name, F_OK, AT_SYMLINK_NOFOLLOW))
+	if (!fstatat(s->dirfd, old_name, &old, AT_SYMLINK_NOFOLLOW))
 		return 0;
 	if (errno != ENOENT)
 		return -errno;

@@ -26,7 +26,7 @@ struct statestore {
 	int journal;        /* -1: not open yet */
 	size_t journal_len; /* bytes appended, and those that were there */
 	bool torn;          /* the last line has no end */
-	size_t all_len;     /* bytes of "tenants" when it was read */
+	size_t all_len;     /* bytes of "tenants" when it was read, or written by its owner */
 };
 
 /*
@@ -38,7 +38,7 @@ must_check int statestore_open(struct statestore *s, const char *folder);
 void statestore_close(struct statestore *s);
 
 /*
- * Is what was opened still what the name of the folder leads to, and the journal still in
+ * Is what was opened still what the name of the folder leads to, and the files still in
  * there? What is written into files that were removed is lost without an error. Of an
  * open one.
  */

@@ -49,4 +49,4 @@ taken=$(lab_control "$LAB_DIR/gw.control" "{\"do\":\"show\",\"name\":\"t0$N\"}" 
 lost=$(awk -v s="$sent" -v t="$taken" 'BEGIN { print 1 - t / s }')
 lab_say "              lost: $lost of the flood, $(jq .loss <<<"$flood") of all others"
 check "beside the flood: the others lose little, or much less" at_most "$(jq .loss <<<"$flood")" \
-	"$(awk -v l="$lost" 'BEGIN { print l * 0.6 > 0.1 ? l * 0.6 : 0.1 }')"
+	"$(awk -v l="$lost" 'BEGIN { print (l * 0.6 > 0.1 ? l * 0.6 : 0.1) }')"

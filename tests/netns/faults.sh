@@ -117,27 +117,8 @@ sed -i "s|^State = .*|State = $DISK/state|" "$LAB_DIR/gw.conf"
 mkdir "$DISK"
 lab_tenant gw alice $ALICE/128
 lab_tenant gw box $BOX6/128
-# Home's clock in tunnel-faults; this one is the gateway's.
-cat >"$LAB_DIR/clock.c" <<-END
-	#define _GNU_SOURCE
-	#include <dlfcn.h>
-	#include <time.h>
-	#include <unistd.h>
-
-	int clock_gettime(clockid_t id, struct timespec *ts)
-	{
-		int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
-		int err = real(id, ts);
-
-		if (id == CLOCK_REALTIME && !access("$LAB_DIR/ahead", F_OK))
-			ts->tv_sec += 3600;
-		if (id == CLOCK_REALTIME && !access("$LAB_DIR/behind", F_OK))
-			ts->tv_sec -= 3600;
-		return err;
-	}
-END
-need "a clock that can be set" cc -shared -fPIC -o "$LAB_DIR/clock.so" "$LAB_DIR/clock.c" -ldl
-LD_PRELOAD=$LAB_DIR/clock.so ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
+need "a clock that can be set" lab_clock
+LD_PRELOAD=$LAB_CLOCK ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
 	lab_start gw vps sh -c "LD_PRELOAD= mount -t tmpfs -o size=64k,mode=700 tmpfs '$DISK'
 	exec '$BERTHD' -c '$LAB_DIR/gw.conf'"
 need "the gateway starts" lab_wait_socket "$(lab_uapi "$GW")" 10
@@ -165,11 +146,11 @@ check "stopped: nobody is reached" lab_silent internet $ALICE
 kill -CONT "${lab_pid[gw]}"
 alice_is_well "goes on"
 
-for way in ahead behind; do
-	touch "$LAB_DIR/$way"
-	alice_is_well "the clock is an hour $way"
-	rm "$LAB_DIR/$way"
-	alice_is_well "the clock was $way"
+for way in +:ahead -:behind; do
+	lab_set_clock "${way%:*}"
+	alice_is_well "the clock is an hour ${way#*:}"
+	lab_set_clock 0
+	alice_is_well "the clock was ${way#*:}"
 done
 
 # ---- and the disk is read-only --------------------------------------------------------------
@@ -261,12 +242,13 @@ check "room again: said" lab_wait_log gw 'State = .*: can be written again' 10
 check "room again: all was kept" lab_wait 5 "her line" on_disk_received "$kept"
 
 lab_mark gw
-on_disk rm -r "$DISK/state"
+on_disk find "$DISK/state" -type f -delete
 before=$(received)
-check "the folder is deleted: said" lab_wait_log gw 'taken the folder .* away: all of it is written anew'
-check "the folder is deleted: all of it is there again" lab_wait 5 "her line" on_disk_received "$before"
-check "the folder is deleted: for itself alone" is "$(on_disk stat -c %a "$DISK/state")" 700
-alice_is_well "the folder is deleted"
+check "the files are deleted: said" lab_wait_log gw 'taken the folder .* away: all of it is written anew'
+check "the files are deleted: all of it is there again" lab_wait 5 "her line" on_disk_received "$before"
+check "the files are deleted: for itself alone" \
+	is "$(on_disk find "$DISK/state" -type f -printf "%m\\n" | sort -u)" 600
+alice_is_well "the files are deleted"
 
 # ---- descriptors -----------------------------------------------------------------------------
 
@@ -351,10 +333,10 @@ asked_for_cookie()
 	at_least "$(lab_drops_of_nobody "$CONTROL" under-load)" 1
 }
 
-mapfile -t threads < <(printf '%s\n' "/proc/${lab_pid[gw]}/task"/* | sort -t/ -k5n)
+thread=$(grep -lx handshake "/proc/${lab_pid[gw]}/task"/*/comm)
 lab_tenant gw bob $BOB/128
 lab_wait_peer "$GW" "${PUB[bob]}"
-lab_start hold vps "$PYTHON" -u "$ROOT/tools/lab/holdthread" "${threads[1]##*/}"
+lab_start hold vps "$PYTHON" -u "$ROOT/tools/lab/holdthread" "$(basename "${thread%/comm}")"
 lab_wait_log hold '^held'
 initiations 1000
 check "no handshakes: who asks is asked to prove his address" lab_wait 5 "it" asked_for_cookie
@@ -377,6 +359,13 @@ check "the interface is down: what it does not take is counted" \
 lab_ip vps link set "$GW" up
 check "the interface is up" lab_reaches internet $ALICE
 alice_is_well "the interface is up"
+
+# Without Landlock it would simply be made anew.
+lab_mark gw
+on_disk rm -r "$DISK/state"
+check "the folder of State is deleted: said" \
+	lab_wait_log gw 'a folder in its place is out of reach|State = .*: can be written again' 10
+alice_is_well "the folder of State is deleted"
 
 lab_mark home
 lab_ip box link delete wg0

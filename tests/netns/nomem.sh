@@ -87,7 +87,8 @@ lab_stop gw
 check "and leaves nothing" nothing_is_left
 
 # Of each run: it ends by itself, not with a crash of ours, and says why; or it comes up all the
-# same, and all of it, a second later perhaps. 134 is the abort() of a library.
+# same, and all of it, a second later perhaps. 134 is the abort() of a library; 159 the kernel's
+# word for a system call that libseccomp had no memory to allow.
 ended=0 aborted=0 came_up=0 silent=0 odd=0
 starts=${STARTS:-20}
 for ((i = 0; i < starts; i++)); do
@@ -108,7 +109,7 @@ for ((i = 0; i < starts; i++)); do
 	[ -z "${STARTS:-}" ] || lab_say "$at: $LAB_STATUS: $(lab_since gw | tail -n 1)"
 	case $LAB_STATUS in
 	1 | 127) ended=$((ended + 1)); nothing_is_left || odd=$((odd + 1)) ;;
-	134) aborted=$((aborted + 1)) ;;
+	134 | 159) aborted=$((aborted + 1)) ;;
 	*) odd=$((odd + 1)); lab_say "allocation $at: status $LAB_STATUS" ;;
 	esac
 	[ -n "$(lab_since gw)" ] || { silent=$((silent + 1)); lab_say "allocation $at: $LAB_STATUS, silent"; }

@@ -29,6 +29,7 @@ declare -A NOT_HERE=(
 	['make bench-tenants']='takes all processors, for minutes'
 	['make bench-ndp']='takes all processors, for minutes'
 	['make bench-limits']='takes all processors, for minutes'
+	['make soak']='takes half an hour; network `soak` is its short form'
 )
 README=$ROOT/README.md
 HOME_KEY=''			# the public key of blog's home

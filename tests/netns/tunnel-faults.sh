@@ -78,46 +78,12 @@ box_file()
 	END
 }
 
-# Home's clock: ahead by an hour as long as "1" stands in that file. It is mapped, as threads
-# that touch packets may not look at files (SECURITY.md).
-cat >"$LAB_DIR/clock.c" <<-END
-	#define _GNU_SOURCE
-	#include <dlfcn.h>
-	#include <fcntl.h>
-	#include <sys/mman.h>
-	#include <time.h>
-
-	static int (*real)(clockid_t, struct timespec *);
-	static const volatile char *ahead;
-
-	__attribute__((constructor)) static void map(void)
-	{
-		real = dlsym(RTLD_NEXT, "clock_gettime");
-		ahead = mmap(0, 1, PROT_READ, MAP_SHARED, open("$LAB_DIR/ahead", O_RDONLY | O_CLOEXEC), 0);
-	}
-
-	int clock_gettime(clockid_t id, struct timespec *ts)
-	{
-		int err = real ? real(id, ts) : -1;
-
-		if (id == CLOCK_REALTIME && ahead && *ahead == '1')
-			ts->tv_sec += 3600;
-		return err;
-	}
-END
-printf 0 >"$LAB_DIR/ahead"
-
-# In place, by one write: a file that is cut first would end the mapping under a reader.
-set_ahead()
-{
-	printf %s "$1" | dd of="$LAB_DIR/ahead" conv=notrunc status=none
-}
-need "a clock that can be set" cc -shared -fPIC -o "$LAB_DIR/clock.so" "$LAB_DIR/clock.c" -ldl
+need "a clock that can be set" lab_clock # home's
 
 start_home()
 {
 	# Not for sanitizers to find behind another library.
-	LD_PRELOAD=$LAB_DIR/clock.so ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 \
+	LD_PRELOAD=$LAB_CLOCK ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 \
 		lab_router home home "$LAB_DIR/home.control"
 }
 
@@ -260,11 +226,11 @@ restart_box()
 	lab_wait_log home "wg0 is up in namespace $BOX" 5
 }
 
-set_ahead 1
+lab_set_clock +
 restart_box
 check "the clock is ahead: reached" answers internet $A6 10
 lab_mark gw
-set_ahead 0
+lab_set_clock 0
 restart_box
 check "the clock was set back: reached all the same" answers internet $A6 10
 check "the clock was set back: nothing was refused" not lab_logged gw replayed
@@ -274,6 +240,6 @@ check "home knows nothing of that: explained" \
 	lab_wait_log gw 'box: its handshake is refused as a replayed one.*clock' 10
 check "home knows nothing of that: not let in" lab_silent internet $A6
 check "home knows nothing of that: said once" is "$(lab_since gw | grep -c replayed)" 1
-set_ahead 1
+lab_set_clock +
 check "the clock is right again: reached" answers internet $A6 10
 lab_stop home

@@ -173,3 +173,44 @@ lab_carries()
 
 	got=$(lab_iperf "$1" "$2" "$3" "${@:5}") && at_least "$got" "$4"
 }
+
+# lab_clock: LAB_CLOCK becomes what a program takes as LD_PRELOAD whose clock lab_set_clock
+# sets. What says how is mapped, as threads that touch packets may not look at files.
+lab_clock()
+{
+	LAB_CLOCK=$LAB_DIR/clock.so
+	printf 0 >"$LAB_DIR/clock"
+	cat >"$LAB_DIR/clock.c" <<-END
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <fcntl.h>
+		#include <sys/mman.h>
+		#include <time.h>
+
+		static int (*real)(clockid_t, struct timespec *);
+		static const volatile char *way;
+
+		__attribute__((constructor)) static void map(void)
+		{
+			real = dlsym(RTLD_NEXT, "clock_gettime");
+			way = mmap(0, 1, PROT_READ, MAP_SHARED, open("$LAB_DIR/clock", O_RDONLY | O_CLOEXEC), 0);
+		}
+
+		int clock_gettime(clockid_t id, struct timespec *ts)
+		{
+			int err = real ? real(id, ts) : -1;
+
+			if (id == CLOCK_REALTIME && way)
+				ts->tv_sec += *way == '+' ? 3600 : *way == '-' ? -3600 : 0;
+			return err;
+		}
+	END
+	cc -shared -fPIC -o "$LAB_CLOCK" "$LAB_DIR/clock.c" -ldl
+}
+
+# lab_set_clock +|0|-: an hour ahead, right, or an hour behind. By one write in place: a file
+# that is cut first would end the mapping under a reader.
+lab_set_clock()
+{
+	printf %s "$1" | dd of="$LAB_DIR/clock" conv=notrunc status=none
+}
