@@ -67,6 +67,7 @@ END_TEST
 
 START_TEST(newcomer_first)
 {
+	bool fresh;
 	int late;
 
 	fairq_init(&fq, 16);
@@ -74,7 +75,11 @@ START_TEST(newcomer_first)
 		push(1, FAIRQ_QUANTUM);
 	pop();
 	pop();
+	ck_assert_uint_eq(fairq_peek(&fq) >= 0 ? fairq_bucket(&fq, &fresh) : 0, 1);
+	ck_assert(!fresh);
 	late = push(2, 100);
+	ck_assert_uint_eq(fairq_peek(&fq) >= 0 ? fairq_bucket(&fq, &fresh) : 0, 2);
+	ck_assert(fresh);
 	ck_assert_int_eq(pop(), late);
 	/* Not for ever: what he has more of waits its turn. */
 	push(2, FAIRQ_QUANTUM);
@@ -125,6 +130,7 @@ START_TEST(fattest_loses_its_oldest)
 	push(3, 20);
 	push(2, 500);
 	push(3, 900);
+	ck_assert_uint_eq(fairq_most(&fq), 1000);
 	slot = fairq_evict(&fq);
 	ck_assert_int_eq(slot, fat);
 	fairq_give(&fq, (unsigned)slot);

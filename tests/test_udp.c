@@ -635,6 +635,16 @@ static void count_lost(void *owner, const uint8_t *message, size_t len, unsigned
 
 static const struct udp_rx_judge fair = { .bucket = bucket_by_first, .lost = count_lost };
 
+static void count_super(void *owner, const uint8_t *message, size_t len, unsigned n)
+{
+	(void)owner;
+	(void)message;
+	ck_assert_uint_eq((len + 999) / 1000, n);
+	n_lost[FAT] += n;
+}
+
+static const struct udp_rx_judge fair_by_any = { .bucket = one_bucket, .lost = count_super };
+
 static int sender(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -687,6 +697,45 @@ START_TEST(little_comes_first)
 	ck_assert_uint_eq(n_lost[FAT] + n_lost[THIN], 0);
 	close(fat);
 	close(thin);
+}
+END_TEST
+
+/* What somebody little sends is opened, and answered, without what others had waiting. */
+START_TEST(little_comes_alone)
+{
+	int fat = sender(), thin = sender();
+	uint8_t next = 0, next_fat = 0;
+
+	send_some(fat, FAT, UDP_RX_SLOTS - 4, FAT_SIZE);
+	ck_assert_uint_gt(take(b.fd4, FAT, &next_fat), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		next = 0;
+		send_some(thin, THIN, 2, 100);
+		ck_assert_uint_eq(take(b.fd4, THIN, &next), 2);
+		ck_assert_uint_eq(rx.n_packets, 2);
+		ck_assert_uint_gt(take(-1, FAT, &next_fat), 1);
+	}
+	close(fat);
+	close(thin);
+}
+END_TEST
+
+/* Super-packets of one never take the slots by which the socket is emptied. */
+START_TEST(fat_has_an_end)
+{
+	static const uint8_t super[60000] = { FAT };
+	int fat = sender(), size = 1000;
+	unsigned bursts = 0;
+
+	ck_assert_int_eq(setsockopt(fat, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
+	while (!n_lost[FAT]) {
+		for (unsigned i = 0; i < 10; i++)
+			ck_assert_int_eq(send(fat, super, sizeof(super), 0), sizeof(super));
+		(void)udp_recv_burst(b.fd4, &rx, &rx, &fair_by_any);
+		ck_assert_uint_ge(rx.queue.n_free, UDP_RX_MESSAGES);
+		ck_assert_uint_lt(++bursts, UDP_RX_PATIENCE);
+	}
+	close(fat);
 }
 END_TEST
 
@@ -766,6 +815,8 @@ int main(void)
 	tcase_add_test(tc, marks);
 	tcase_add_test(tc, shared);
 	tcase_add_test(tc, little_comes_first);
+	tcase_add_test(tc, little_comes_alone);
+	tcase_add_test(tc, fat_has_an_end);
 	tcase_add_test(tc, too_much);
 	tcase_add_test(tc, forgotten);
 	suite_add_tcase(s, tc);

@@ -99,6 +99,12 @@ int fairq_peek(struct fairq *fq)
 	}
 }
 
+unsigned fairq_bucket(const struct fairq *fq, bool *fresh)
+{
+	*fresh = fq->fresh.first != NONE;
+	return *fresh ? fq->fresh.first : fq->busy.first;
+}
+
 void fairq_pop(struct fairq *fq)
 {
 	struct fairq_round *round = fq->fresh.first != NONE ? &fq->fresh : &fq->busy;
@@ -107,12 +113,24 @@ void fairq_pop(struct fairq *fq)
 	b->deficit -= (int32_t)fq->cost[take_first(fq, b)];
 }
 
-int fairq_evict(struct fairq *fq)
+static unsigned find_fattest(const struct fairq *fq)
 {
-	struct fairq_bucket *fattest = &fq->buckets[0];
+	unsigned fattest = 0;
 
 	for (unsigned i = 1; i < FAIRQ_BUCKETS; i++)
-		if (fq->buckets[i].cost > fattest->cost)
-			fattest = &fq->buckets[i];
+		if (fq->buckets[i].cost > fq->buckets[fattest].cost)
+			fattest = i;
+	return fattest;
+}
+
+uint32_t fairq_most(const struct fairq *fq)
+{
+	return fq->buckets[find_fattest(fq)].cost;
+}
+
+int fairq_evict(struct fairq *fq)
+{
+	struct fairq_bucket *fattest = &fq->buckets[find_fattest(fq)];
+
 	return fattest->first == NONE ? -1 : take_first(fq, fattest);
 }

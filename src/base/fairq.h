@@ -55,11 +55,17 @@ void fairq_push(struct fairq *fq, unsigned slot, uint32_t bucket, uint32_t cost)
 /* The slot that is next, which stays queued; -1: none is. */
 int fairq_peek(struct fairq *fq);
 
+/* The bucket of the slot that fairq_peek() has just named; fresh: it has just become busy. */
+unsigned fairq_bucket(const struct fairq *fq, bool *fresh);
+
 /* Takes the slot off the queue that fairq_peek() has just named. It is then the caller's. */
 void fairq_pop(struct fairq *fq);
 
 /* Takes the oldest slot of the bucket that holds most off the queue. It is then the caller's. -1: none. */
 int fairq_evict(struct fairq *fq);
+
+/* The cost of all that the bucket holds that holds most. */
+uint32_t fairq_most(const struct fairq *fq);
 
 static inline bool fairq_is_empty(const struct fairq *fq)
 {

@@ -189,20 +189,26 @@ static void queue_batch(struct udp_rx *rx, const struct batch *b, const struct u
 	}
 }
 
+/* Loses the oldest message of whoever has most. False: nothing waits. */
+static bool lose_one(struct udp_rx *rx, const struct udp_rx_judge *judge)
+{
+	int slot = fairq_evict(&rx->queue);
+	struct udp_message *m;
+
+	if (slot < 0)
+		return false;
+	m = &rx->messages[slot];
+	if (m->owner)
+		judge->lost(m->owner, buffer_of(rx, (unsigned)slot), m->len, n_packets(m));
+	fairq_give(&rx->queue, (unsigned)slot);
+	return true;
+}
+
 /* Room for one more batch, at the expense of who has most. */
 static void make_room(struct udp_rx *rx, const struct udp_rx_judge *judge)
 {
-	while (rx->queue.n_free < UDP_RX_MESSAGES) {
-		int slot = fairq_evict(&rx->queue);
-		struct udp_message *m;
-
-		if (slot < 0)
-			return;
-		m = &rx->messages[slot];
-		if (m->owner)
-			judge->lost(m->owner, buffer_of(rx, (unsigned)slot), m->len, n_packets(m));
-		fairq_give(&rx->queue, (unsigned)slot);
-	}
+	while (rx->queue.n_free < UDP_RX_MESSAGES && lose_one(rx, judge))
+		;
 }
 
 /* Takes all that the socket holds, or as much as there are slots. */
@@ -216,6 +222,8 @@ static void empty_socket(int fd, struct udp_rx *rx, void *owner, struct batch *b
 		receive(fd, rx, owner, b);
 		queue_batch(rx, b, judge);
 	}
+	while (fairq_most(&rx->queue) > UDP_RX_FAT)
+		(void)lose_one(rx, judge);
 	if (b->all)
 		rx->behind /= 2;
 	else if (rx->behind < UDP_RX_PATIENCE)
@@ -229,17 +237,29 @@ static void empty_socket(int fd, struct udp_rx *rx, void *owner, struct batch *b
 	}
 }
 
-/* The next burst of what waits: of one owner. */
+/*
+ * The next burst of what waits: of one owner. Who sends little does not wait for the rest of it
+ * to be opened: if it begins with somebody who has just come, it ends where those begin who
+ * were there before.
+ */
 static void serve(struct udp_rx *rx)
 {
+	bool first_is_fresh = false, fresh;
+	unsigned first = 0, bucket;
 	size_t bytes = 0;
 	int slot;
 
 	while (rx->n_held < UDP_RX_MESSAGES && (slot = fairq_peek(&rx->queue)) >= 0) {
 		struct udp_message *m = &rx->messages[slot];
 
-		if (rx->n_held && (m->owner != rx->owner || bytes + m->len > UDP_RX_BURST))
+		bucket = fairq_bucket(&rx->queue, &fresh);
+		if (!rx->n_held) {
+			first = bucket;
+			first_is_fresh = fresh;
+		} else if (m->owner != rx->owner || bytes + m->len > UDP_RX_BURST ||
+			   (first_is_fresh && !fresh && bucket != first)) {
 			break;
+		}
 		fairq_pop(&rx->queue);
 		if (!m->owner) {
 			fairq_give(&rx->queue, (unsigned)slot);

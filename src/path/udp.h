@@ -22,6 +22,12 @@ enum {
 	UDP_RX_BURST = 256 << 10, /* bytes of one burst: everybody else waits for its end */
 	UDP_RX_SLOTS = FAIRQ_SLOTS_MAX, /* messages that were received and wait for their turn */
 	/*
+	 * What may wait of one peer, by its cost: two megabytes of super-packets. With more there
+	 * would not be the slots to empty the socket each time, and others would wait in there
+	 * behind him.
+	 */
+	UDP_RX_FAT = 3 << 20,
+	/*
 	 * So many bursts have left something in the socket before packets are dropped that we
 	 * might have come to: more than it holds, of large packets and of small ones.
 	 */

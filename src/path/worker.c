@@ -9,14 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <urcu/arch.h>
-#include <uv.h>
 
-#include "../base/clock.h"
 #include "../base/confine.h"
 #include "../base/log.h"
-#include "../base/poll.h"
 #include "../peer/events.h"
 #include "handshake.h"
+#include "worker_private.h"
 
 enum {
 	RATE_SOURCES = 32768, /* 512 KiB: handshakes by source, per worker */
@@ -24,47 +22,6 @@ enum {
 	WORKERS_MAX = 256,
 	SLICE_NS = 100000,    /* the shortest there is */
 	PACE_TICK_SHIFT = 20  /* 1.05 ms: no finer are the loop's timers */
-};
-
-/* A queue on its worker's loop. */
-struct port {
-	struct port *next;
-	struct worker *worker;
-	struct queue *queue;
-	uv_poll_t udp4, udp6;
-	bool polls4, polls6;
-	unsigned closing; /* handles whose close callback is to come */
-	unsigned n_rings;
-	uv_poll_t rings[]; /* of the TUN queue */
-};
-
-/* Something that control wants done on the worker's thread, and waits for. */
-struct call {
-	/* True: done. False: finish() will be called later, and perhaps was already. */
-	bool (*fn)(struct worker *w, struct call *call);
-	struct queue *queue;
-	struct udp_sockets *udp;
-	int result;
-	uv_sem_t done;
-};
-
-struct worker {
-	uv_thread_t thread;
-	uv_loop_t loop;
-	uv_async_t wake;
-	uv_timer_t timer;
-	uv_prepare_t prepare;
-	unsigned senders;      /* rings that sent something in this turn of the loop */
-	unsigned senders_last; /* and in the one before */
-	struct inbox peers;
-	_Atomic(struct call *) call; /* one at a time: control waits */
-	struct call *closing;        /* whose handles are being closed */
-	struct wheel wheel; /* of sessions */
-	struct wheel pace;  /* of packets that wait for their rate */
-	struct port *ports;
-	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
-	_Atomic unsigned asked, answered; /* control, this thread: workers_silent() */
-	struct burst burst;
 };
 
 /*
@@ -224,17 +181,11 @@ static void on_pace_fired(struct wheel_timer *timer, uint64_t now, void *arg)
 	release(arg, container_of(timer, struct limit, timer)->peer);
 }
 
-static void turn_begin(struct worker *w)
-{
-	rcu_turn_begin();
-	w->burst.now = clock_now();
-}
-
 static void on_timer(uv_timer_t *timer)
 {
 	struct worker *w = timer->data;
 
-	turn_begin(w);
+	worker_turn_begin(w);
 	wheel_expire(&w->pace, w->burst.now, on_pace_fired, w);
 	wheel_expire(&w->wheel, w->burst.now, on_timer_fired, w);
 	rcu_turn_end();
@@ -256,85 +207,6 @@ static void rearm(struct worker *w)
 		       next > now ? (next - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0, 0);
 }
 
-/* Packets */
-
-/* One writer needs no locked instruction. */
-static void count(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, counter_read(counter) + n, memory_order_relaxed);
-}
-
-static void on_prepare(uv_prepare_t *prepare)
-{
-	struct worker *w = prepare->data;
-
-	w->senders_last = w->senders;
-	w->senders = 0;
-}
-
-/*
- * A burst from a ring; -1: the rest of the last one. One turn of the loop serves each ring
- * that has something once: all of them together fill one arena, so that nobody waits longer
- * than he would for one burst of one alone.
- */
-static int serve_ring(struct port *port, int ring)
-{
-	struct worker *w = port->worker;
-	struct queue *q = port->queue;
-	size_t share = BURST_ARENA / max(w->senders_last, 1u);
-	int n;
-
-	turn_begin(w);
-	n = send_burst(q, ring, max(share, (size_t)BURST_SHARE));
-	rcu_turn_end();
-	w->senders += n > 0 && ring >= 0;
-	count(&w->bursts, n > 0);
-	count(&w->sent, (uint64_t)max(n, 0));
-	/* What is half way through a super-packet makes no descriptor readable. */
-	if (n > 0 && tun_reader_pending(q->reader))
-		uv_async_send(&w->wake);
-	return n;
-}
-
-static void on_ring(uv_poll_t *poll, int status, int events)
-{
-	struct port *port = poll->data;
-	uv_os_fd_t fd;
-
-	(void)status;
-	(void)events;
-	(void)uv_fileno((uv_handle_t *)poll, &fd);
-	if (serve_ring(port, fd) >= 0)
-		return;
-	/* The device is gone: nothing will ever come, and polling it would spin. */
-	uv_poll_stop(poll);
-	port->queue->dp->ops->tun_gone(port->queue->dp);
-}
-
-/* A burst from a socket of the queue; -1: of what waits. What then waits is served after others. */
-static void receive(struct worker *w, struct queue *q, int fd)
-{
-	unsigned n;
-
-	turn_begin(w);
-	n = receive_burst(q, fd);
-	rcu_turn_end();
-	count(&w->bursts, n > 0);
-	count(&w->received, n);
-	if (udp_rx_waits(&w->burst.rx))
-		uv_async_send(&w->wake);
-}
-
-static void on_udp(uv_poll_t *poll, int status, int events)
-{
-	struct port *port = poll->data;
-	struct udp_sockets *udp = rcu_read(&port->queue->udp);
-
-	(void)events;
-	receive(port->worker, port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
-	(void)!poll_go_on(poll, status, on_udp);
-}
-
 /* Calls from control */
 
 static int call_worker(struct worker *w, struct call *call)
@@ -346,151 +218,6 @@ static int call_worker(struct worker *w, struct call *call)
 	uv_sem_wait(&call->done);
 	uv_sem_destroy(&call->done);
 	return call->result;
-}
-
-/* The last that the worker sees of a call: control's stack may be gone after this. */
-static void finish(struct call *call)
-{
-	uv_sem_post(&call->done);
-}
-
-static struct port *find_port(struct worker *w, const struct queue *q)
-{
-	struct port *port = w->ports;
-
-	while (port && port->queue != q)
-		port = port->next;
-	return port;
-}
-
-static void on_port_closed(uv_handle_t *handle)
-{
-	struct port *port = handle->data;
-	struct call *call = port->worker->closing;
-
-	if (--port->closing)
-		return;
-	free(port);
-	finish(call);
-}
-
-/* Closes all handles of a port that is on no list any more. False: the call goes on. */
-static bool close_port(struct port *port, struct call *call)
-{
-	port->worker->closing = call;
-	port->closing = port->n_rings + (unsigned)port->polls4 + (unsigned)port->polls6;
-	if (!port->closing) {
-		free(port);
-		return true;
-	}
-	for (unsigned i = 0; i < port->n_rings; i++)
-		uv_close((uv_handle_t *)&port->rings[i], on_port_closed);
-	if (port->polls4)
-		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
-	if (port->polls6)
-		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
-	return false;
-}
-
-static bool attach(struct worker *w, struct call *call)
-{
-	struct tun_queue *tun = &call->queue->tun;
-	struct port *port = calloc(1, sizeof(*port) + tun->n_rings * sizeof(port->rings[0]));
-
-	call->result = -ENOMEM;
-	if (!port)
-		return true;
-	port->worker = w;
-	port->queue = call->queue;
-	port->queue->burst = &w->burst;
-	while (port->n_rings < tun->n_rings) {
-		uv_poll_t *poll = &port->rings[port->n_rings];
-
-		call->result = uv_poll_init(&w->loop, poll, tun_ring(tun, port->n_rings));
-		if (call->result)
-			return close_port(port, call);
-		port->n_rings++;
-		poll->data = port;
-		uv_poll_start(poll, UV_READABLE, on_ring);
-	}
-	port->next = w->ports;
-	w->ports = port;
-	return true;
-}
-
-static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, int fd, bool *polls)
-{
-	int err;
-
-	if (fd < 0)
-		return 0;
-	err = uv_poll_init(&w->loop, poll, fd);
-	if (err)
-		return err;
-	poll->data = port;
-	*polls = true;
-	return uv_poll_start(poll, UV_READABLE, on_udp);
-}
-
-/* Second half of set_sockets: the old handles are closed and may be used again. */
-static int start_sockets(struct worker *w, struct port *port, struct udp_sockets *udp)
-{
-	int err;
-
-	rcu_publish(&port->queue->udp, udp);
-	if (!udp)
-		return 0;
-	err = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
-	return err ? err : start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
-}
-
-static void on_socket_closed(uv_handle_t *handle)
-{
-	struct port *port = handle->data;
-	struct worker *w = port->worker;
-	struct call *call = w->closing;
-
-	if (--port->closing)
-		return;
-	call->result = start_sockets(w, port, call->udp);
-	finish(call);
-}
-
-static bool set_sockets(struct worker *w, struct call *call)
-{
-	struct port *port = find_port(w, call->queue);
-
-	if (!port) {
-		call->result = -ENOENT;
-		return true;
-	}
-	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
-	if (!port->closing) {
-		call->result = start_sockets(w, port, call->udp);
-		return true;
-	}
-	w->closing = call;
-	if (port->polls4)
-		uv_close((uv_handle_t *)&port->udp4, on_socket_closed);
-	if (port->polls6)
-		uv_close((uv_handle_t *)&port->udp6, on_socket_closed);
-	port->polls4 = false;
-	port->polls6 = false;
-	return false;
-}
-
-static bool detach(struct worker *w, struct call *call)
-{
-	struct port **link = &w->ports, *port;
-
-	while (*link && (*link)->queue != call->queue)
-		link = &(*link)->next;
-	port = *link;
-	if (!port)
-		return true;
-	*link = port->next;
-	udp_rx_forget(&w->burst.rx, port->queue);
-	return close_port(port, call);
 }
 
 static bool stop(struct worker *w, struct call *call)
@@ -537,19 +264,12 @@ static void serve_inbox(struct worker *w)
 		struct inbox_item *next = item->next;
 		unsigned work = inbox_claim(item);
 
-		turn_begin(w);
+		worker_turn_begin(w);
 		serve_peer(w, peer, work);
 		peer_unref(peer);
 		rcu_turn_end();
 		item = next;
 	}
-}
-
-static void finish_super_packets(struct worker *w)
-{
-	for (struct port *port = w->ports; port; port = port->next)
-		if (tun_reader_pending(port->queue->reader))
-			(void)serve_ring(port, -1);
 }
 
 static void on_wake(uv_async_t *async)
@@ -564,12 +284,10 @@ static void on_wake(uv_async_t *async)
 	atomic_store_explicit(&w->answered, atomic_load_explicit(&w->asked, memory_order_relaxed),
 			      memory_order_relaxed);
 	serve_inbox(w);
-	finish_super_packets(w);
-	if (w->ports && udp_rx_waits(&w->burst.rx))
-		receive(w, w->ports->queue, -1);
+	ports_go_on(w);
 	rearm(w);
 	if (call && call->fn(w, call))
-		finish(call);
+		call_finish(call);
 }
 
 bool worker_post(struct worker *w, struct peer *peer, unsigned work)
@@ -594,6 +312,11 @@ void worker_wake(struct worker *w, struct peer *peer, unsigned work)
 }
 
 /* Life */
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	ports_new_turn(prepare->data);
+}
 
 /*
  * A worker that wakes for a packet wants to run at once, and mostly is done before a slice
@@ -804,21 +527,21 @@ const char *workers_crypto(const struct workers *ws)
 
 int worker_attach(struct worker *w, struct queue *q)
 {
-	struct call call = { .fn = attach, .queue = q };
+	struct call call = { .fn = ports_attach, .queue = q };
 
 	return call_worker(w, &call);
 }
 
 void worker_detach(struct worker *w, struct queue *q)
 {
-	struct call call = { .fn = detach, .queue = q };
+	struct call call = { .fn = ports_detach, .queue = q };
 
 	(void)call_worker(w, &call);
 }
 
 int worker_set_sockets(struct worker *w, struct queue *q, struct udp_sockets *udp)
 {
-	struct call call = { .fn = set_sockets, .queue = q, .udp = udp };
+	struct call call = { .fn = ports_set_sockets, .queue = q, .udp = udp };
 
 	return call_worker(w, &call);
 }

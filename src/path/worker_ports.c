@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* Ports: the queues on a worker's loop, and the descriptors that it polls for them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../base/poll.h"
+#include "worker_private.h"
+
+/* A queue on its worker's loop. */
+struct port {
+	struct port *next;
+	struct worker *worker;
+	struct queue *queue;
+	uv_poll_t udp4, udp6;
+	bool polls4, polls6;
+	unsigned closing; /* handles whose close callback is to come */
+	unsigned n_rings;
+	uv_poll_t rings[]; /* of the TUN queue */
+};
+
+/* Packets */
+
+/* One writer needs no locked instruction. */
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, counter_read(counter) + n, memory_order_relaxed);
+}
+
+/*
+ * A burst from a ring; -1: the rest of the last one. One turn of the loop serves each ring
+ * that has something once: all of them together fill one arena, so that nobody waits longer
+ * than he would for one burst of one alone.
+ */
+static int serve_ring(struct port *port, int ring)
+{
+	struct worker *w = port->worker;
+	struct queue *q = port->queue;
+	size_t share = BURST_ARENA / max(w->senders_last, 1u);
+	int n;
+
+	worker_turn_begin(w);
+	n = send_burst(q, ring, max(share, (size_t)BURST_SHARE));
+	rcu_turn_end();
+	w->senders += n > 0 && ring >= 0;
+	count(&w->bursts, n > 0);
+	count(&w->sent, (uint64_t)max(n, 0));
+	/* What is half way through a super-packet makes no descriptor readable. */
+	if (n > 0 && tun_reader_pending(q->reader))
+		uv_async_send(&w->wake);
+	return n;
+}
+
+static void on_ring(uv_poll_t *poll, int status, int events)
+{
+	struct port *port = poll->data;
+	uv_os_fd_t fd;
+
+	(void)status;
+	(void)events;
+	(void)uv_fileno((uv_handle_t *)poll, &fd);
+	if (serve_ring(port, fd) >= 0)
+		return;
+	/* The device is gone: nothing will ever come, and polling it would spin. */
+	uv_poll_stop(poll);
+	port->queue->dp->ops->tun_gone(port->queue->dp);
+}
+
+/* A burst from a socket of the queue; -1: of what waits. What then waits is served after others. */
+static void receive(struct worker *w, struct queue *q, int fd)
+{
+	unsigned n;
+
+	worker_turn_begin(w);
+	n = receive_burst(q, fd);
+	rcu_turn_end();
+	count(&w->bursts, n > 0);
+	count(&w->received, n);
+	if (udp_rx_waits(&w->burst.rx))
+		uv_async_send(&w->wake);
+}
+
+static void on_udp(uv_poll_t *poll, int status, int events)
+{
+	struct port *port = poll->data;
+	struct udp_sockets *udp = rcu_read(&port->queue->udp);
+
+	(void)events;
+	receive(port->worker, port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
+	(void)!poll_go_on(poll, status, on_udp);
+}
+
+void ports_go_on(struct worker *w)
+{
+	for (struct port *port = w->ports; port; port = port->next)
+		if (tun_reader_pending(port->queue->reader))
+			(void)serve_ring(port, -1);
+	if (w->ports && udp_rx_waits(&w->burst.rx))
+		receive(w, w->ports->queue, -1);
+}
+
+void ports_new_turn(struct worker *w)
+{
+	w->senders_last = w->senders;
+	w->senders = 0;
+}
+
+/* Calls from control */
+
+static struct port *find_port(struct worker *w, const struct queue *q)
+{
+	struct port *port = w->ports;
+
+	while (port && port->queue != q)
+		port = port->next;
+	return port;
+}
+
+static void on_port_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct call *call = port->worker->closing;
+
+	if (--port->closing)
+		return;
+	free(port);
+	call_finish(call);
+}
+
+/* Closes all handles of a port that is on no list any more. False: the call goes on. */
+static bool close_port(struct port *port, struct call *call)
+{
+	port->worker->closing = call;
+	port->closing = port->n_rings + (unsigned)port->polls4 + (unsigned)port->polls6;
+	if (!port->closing) {
+		free(port);
+		return true;
+	}
+	for (unsigned i = 0; i < port->n_rings; i++)
+		uv_close((uv_handle_t *)&port->rings[i], on_port_closed);
+	if (port->polls4)
+		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
+	if (port->polls6)
+		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
+	return false;
+}
+
+bool ports_attach(struct worker *w, struct call *call)
+{
+	struct tun_queue *tun = &call->queue->tun;
+	struct port *port = calloc(1, sizeof(*port) + tun->n_rings * sizeof(port->rings[0]));
+
+	call->result = -ENOMEM;
+	if (!port)
+		return true;
+	port->worker = w;
+	port->queue = call->queue;
+	port->queue->burst = &w->burst;
+	while (port->n_rings < tun->n_rings) {
+		uv_poll_t *poll = &port->rings[port->n_rings];
+
+		call->result = uv_poll_init(&w->loop, poll, tun_ring(tun, port->n_rings));
+		if (call->result)
+			return close_port(port, call);
+		port->n_rings++;
+		poll->data = port;
+		uv_poll_start(poll, UV_READABLE, on_ring);
+	}
+	port->next = w->ports;
+	w->ports = port;
+	return true;
+}
+
+static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, int fd, bool *polls)
+{
+	int err;
+
+	if (fd < 0)
+		return 0;
+	err = uv_poll_init(&w->loop, poll, fd);
+	if (err)
+		return err;
+	poll->data = port;
+	*polls = true;
+	return uv_poll_start(poll, UV_READABLE, on_udp);
+}
+
+/* Second half of ports_set_sockets(): the old handles are closed and may be used again. */
+static int start_sockets(struct worker *w, struct port *port, struct udp_sockets *udp)
+{
+	int err;
+
+	rcu_publish(&port->queue->udp, udp);
+	if (!udp)
+		return 0;
+	err = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
+	return err ? err : start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+	struct port *port = handle->data;
+	struct worker *w = port->worker;
+	struct call *call = w->closing;
+
+	if (--port->closing)
+		return;
+	call->result = start_sockets(w, port, call->udp);
+	call_finish(call);
+}
+
+bool ports_set_sockets(struct worker *w, struct call *call)
+{
+	struct port *port = find_port(w, call->queue);
+
+	if (!port) {
+		call->result = -ENOENT;
+		return true;
+	}
+	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
+	if (!port->closing) {
+		call->result = start_sockets(w, port, call->udp);
+		return true;
+	}
+	w->closing = call;
+	if (port->polls4)
+		uv_close((uv_handle_t *)&port->udp4, on_socket_closed);
+	if (port->polls6)
+		uv_close((uv_handle_t *)&port->udp6, on_socket_closed);
+	port->polls4 = false;
+	port->polls6 = false;
+	return false;
+}
+
+bool ports_detach(struct worker *w, struct call *call)
+{
+	struct port **link = &w->ports, *port;
+
+	while (*link && (*link)->queue != call->queue)
+		link = &(*link)->next;
+	port = *link;
+	if (!port)
+		return true;
+	*link = port->next;
+	udp_rx_forget(&w->burst.rx, port->queue);
+	return close_port(port, call);
+}
