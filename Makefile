@@ -63,7 +63,7 @@ $(BUILD)/berth: $(TOOLS) $(call archs-from,src/host)
 
 # ---- benchmarks: programs that stay in the build folder (tools/bench) ----
 
-BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay udpblast pinger \
+BENCH := $(addprefix $(BUILD)/bench/,berthd-libsodium berthd-null berthd-police delay slower udpblast pinger \
 	tenants tenants-null micro revoke churn scale asker malice flood soak)
 bench-obj = $(patsubst %,$(BUILD)/tools/bench/%.o,$(1))
 
@@ -72,6 +72,7 @@ $(BUILD)/bench/berthd-libsodium: $(BUILD)/src/main.o $(call bench-obj,aead_no_ip
 $(BUILD)/bench/berthd-null: $(BUILD)/src/main.o $(call bench-obj,aead_null)
 $(BUILD)/bench/berthd-police: $(BUILD)/src/main.o $(call bench-obj,limit_police)
 $(BUILD)/bench/delay: $(call bench-obj,delay)
+$(BUILD)/bench/slower: $(call bench-obj,slower)
 $(BUILD)/bench/udpblast: $(call bench-obj,udpblast load)
 $(BUILD)/bench/pinger: $(call bench-obj,pinger load)
 $(BUILD)/bench/tenants: $(call bench-obj,tenants load)
