@@ -361,9 +361,7 @@ check "no configuration: said" has "$(row config why)" 'none.conf'
 
 # ---- at home ----------------------------------------------------------------------------------------
 
-(umask 077 && mkdir "$LAB_DIR/home.d" "$LAB_DIR/home.state")
-printf '[Router]\nTenants = home.d\nControl = %s\nState = home.state\n' "$LAB_DIR/home.control" |
-	lab_file "$LAB_DIR/home.conf"
+lab_home_conf home
 # tunnel ENDPOINT [line of [Interface]...]
 tunnel()
 {

@@ -161,13 +161,7 @@ on_disk mount -o remount,ro tmpfs "$DISK"
 
 # ---- descriptors of a tunnel ------------------------------------------------------------------
 
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 box_file()
 {
 	lab_file "$LAB_DIR/home.d/box.conf" <<-END

@@ -38,14 +38,7 @@ lab_route vps 203.0.113.0/24 dev "$GW"
 
 # ---- home: a file for each container -------------------------------------------
 
-mkdir -m 700 "$LAB_DIR/home.d"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
-mkdir -m 700 "$LAB_DIR/home.state"
+lab_home_conf home
 
 # home_file NAME HOST OUTSIDE [line of [Peer]]...
 home_file()

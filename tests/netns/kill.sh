@@ -263,13 +263,7 @@ lab_gateway_conf gw "$GW"
 for t in $TENANTS; do
 	lab_tenant gw "$t" "${AT[$t]}/128"
 done
-(umask 077 && mkdir "$LAB_DIR/home.d" "$LAB_DIR/home.state")
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 # tunnel NAME LINE: of a home's, the line in [Interface].
 tunnel()
 {

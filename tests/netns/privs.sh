@@ -114,9 +114,7 @@ lab_gateway_conf gw "$GW" 'User = nobody' "Metrics = $STATE/metrics.prom"
 lab_tenant gw box $A6/128
 need "the gateway starts" lab_gateway gw vps "$GW"
 PID=${lab_pid[gw]}
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-printf '[Router]\nTenants = home.d\nControl = %s\nState = %s\nUser = nobody\n' \
-	"$LAB_DIR/home.control" "$LAB_DIR/home.state" | lab_file "$LAB_DIR/home.conf"
+lab_home_conf home "User = nobody"
 need "the other side starts" lab_router home home "$LAB_DIR/home.control"
 
 # ---- what is given up --------------------------------------------------------------

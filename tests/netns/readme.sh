@@ -26,6 +26,7 @@ declare -A NOT_HERE=(
 	['name "$(lxc-info']='container managers bring services of their own'
 	['make deb']='`make check-deb` does it, under a systemd of its own'
 	['make bench']='takes all processors, for minutes'
+	["ROWS='idle"]='takes all processors, for minutes'
 	['make bench-tenants']='takes all processors, for minutes'
 	['make bench-ndp']='takes all processors, for minutes'
 	['make bench-limits']='takes all processors, for minutes'

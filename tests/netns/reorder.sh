@@ -29,14 +29,7 @@ lab_netns box
 lab_keys gw box
 lab_gateway_conf gw "$GW" "Workers = 2"
 lab_tenant gw box $BOX/32
-(umask 077 && mkdir "$LAB_DIR/home.d" "$LAB_DIR/home.state")
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-	Workers = 2
-END
+lab_home_conf home "Workers = 2"
 lab_file "$LAB_DIR/home.d/box.conf" <<-END
 	[Interface]
 	PrivateKeyFile = ../box.key

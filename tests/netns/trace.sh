@@ -133,9 +133,7 @@ need "it starts again" lab_gateway gw vps "$GW"
 
 # ---- at home ---------------------------------------------------------------------------------------
 
-(umask 077 && mkdir "$LAB_DIR/home.d" "$LAB_DIR/home.state")
-printf '[Router]\nTenants = home.d\nControl = %s\nState = home.state\n' "$LAB_DIR/home.control" |
-	lab_file "$LAB_DIR/home.conf"
+lab_home_conf home
 printf '[Interface]\nPrivateKey = %s\nAddress = %s/128\n[Container]\nNetns = %s\nName = wg0\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = ::/0\nPersistentKeepalive = 1\n' \
 	"${KEY[carol]}" $B "$(lab_ns box)" "${PUB[gw]}" "$(lab_endpoint 6)" |
 	lab_file "$LAB_DIR/home.d/box.conf"

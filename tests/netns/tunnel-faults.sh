@@ -51,13 +51,7 @@ echo "vps.test $VPS4" >"$LAB_DIR/zone"
 lab_start dnsd internet "$ROOT/tools/lab/dnsd" $WORLD4 "$LAB_DIR/zone"
 need "the name server starts" lab_wait_log dnsd answering
 
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 
 # box_file ENDPOINT [MTU]
 box_file()

@@ -36,13 +36,7 @@ echo "hosts: files dns" >"$ETC/nsswitch.conf"
 lab_start dnsd internet "$ROOT/tools/lab/dnsd" 10.31.0.1 "$LAB_DIR/zone"
 need "the name server starts" lab_wait_log dnsd answering
 
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 
 # tunnel_file NAME ADDRESS NETNS ENDPOINT
 tunnel_file()

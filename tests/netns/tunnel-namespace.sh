@@ -22,13 +22,7 @@ lab_gateway_conf gw "$GW"
 lab_tenant gw box $A6/128
 need "the gateway starts" lab_gateway gw vps "$GW"
 
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 
 box_file()
 {

@@ -77,13 +77,7 @@ seen()
 	lab_in "$1" "$PYTHON" "$LAB_DIR/ask.py" "${@:2}"
 }
 
-mkdir -m 700 "$LAB_DIR/home.d" "$LAB_DIR/home.state"
-lab_file "$LAB_DIR/home.conf" <<-END
-	[Router]
-	Tenants = home.d
-	Control = $LAB_DIR/home.control
-	State = $LAB_DIR/home.state
-END
+lab_home_conf home
 
 # file NAME ADDRESSES ALLOWEDIPS [line of [Interface]...]: as providers hand them out.
 file()

@@ -19,8 +19,7 @@ enum {
 	ASK_NS = 5000 * 1000,   /* between solicitations */
 	STRAGGLE_MS = 500,      /* the last packet arrives */
 	FULL_PORT = 7101,
-	STEADY_PORT = 7100,
-	TAKEN = 64
+	STEADY_PORT = 7100
 };
 
 void traffic_sleep(unsigned ms)
@@ -162,52 +161,33 @@ static void arrived(struct flow *f, uint64_t stamp)
 	atomic_store(&f->last, stamp);
 }
 
-/* What a message is, by the socket that it came from. */
-static void take(struct traffic *t, int fd, const uint8_t *data, size_t len, uint32_t from,
-		 uint64_t stamp)
-{
-	bool is_data = len > MESSAGE_DATA_OVERHEAD && load_le32(data) == MESSAGE_DATA;
+struct source {
+	struct traffic *t;
+	int fd;
+};
 
-	if (fd == t->world_victim) {
-		if (from == CROWD_NETWORK + 1)
-			arrived(&t->flow[FLOW_UP], stamp);
-	} else if (fd == t->victim) {
-		if (is_data && load_le32(data + 4) == 1)
-			arrived(&t->flow[FLOW_DOWN], stamp);
-	} else if (fd == t->solicit.fd) {
-		if (solicit_is_answer(&t->solicit, data, len))
-			arrived(&t->flow[FLOW_ASKED], stamp);
-	} else if (fd == t->world_crowd) {
-		atomic_fetch_add(&t->got_up, from > CROWD_NETWORK + 1);
+/* What a message is, by the socket that it came from. */
+static void take(void *arg, const struct load_datagram *d)
+{
+	bool is_data = d->len > MESSAGE_DATA_OVERHEAD && load_le32(d->data) == MESSAGE_DATA;
+	const struct sockaddr_in *from = d->from; /* of IPv4; asked for nowhere else */
+	const struct source *source = arg;
+	struct traffic *t = source->t;
+
+	if (source->fd == t->world_victim) {
+		if (be32toh(from->sin_addr.s_addr) == CROWD_NETWORK + 1)
+			arrived(&t->flow[FLOW_UP], d->stamp);
+	} else if (source->fd == t->victim) {
+		if (is_data && load_le32(d->data + 4) == 1)
+			arrived(&t->flow[FLOW_DOWN], d->stamp);
+	} else if (source->fd == t->solicit.fd) {
+		if (solicit_is_answer(&t->solicit, d->data, d->len))
+			arrived(&t->flow[FLOW_ASKED], d->stamp);
+	} else if (source->fd == t->world_crowd) {
+		atomic_fetch_add(&t->got_up, be32toh(from->sin_addr.s_addr) > CROWD_NETWORK + 1);
 	} else {
 		atomic_fetch_add(&t->got_down, is_data);
 	}
-}
-
-static void receive_from(struct traffic *t, int fd)
-{
-	_Alignas(struct cmsghdr) uint8_t control[TAKEN][CMSG_SPACE(sizeof(struct timespec))];
-	struct mmsghdr msgs[TAKEN];
-	struct iovec iov[TAKEN];
-	uint8_t data[TAKEN][64];
-	struct sockaddr_in from[TAKEN]; /* an advertisement's is cut off: nobody asks for it */
-	int n;
-
-	do {
-		for (unsigned i = 0; i < TAKEN; i++) {
-			iov[i] = (struct iovec){ data[i], sizeof(data[i]) };
-			msgs[i].msg_hdr = (struct msghdr){ .msg_name = &from[i],
-							   .msg_namelen = sizeof(from[i]),
-							   .msg_iov = &iov[i],
-							   .msg_iovlen = 1,
-							   .msg_control = control[i],
-							   .msg_controllen = sizeof(control[i]) };
-		}
-		n = recvmmsg(fd, msgs, TAKEN, MSG_DONTWAIT, NULL);
-		for (int i = 0; i < n; i++)
-			take(t, fd, data[i], msgs[i].msg_len, be32toh(from[i].sin_addr.s_addr),
-			     load_stamp(&msgs[i].msg_hdr));
-	} while (n == TAKEN);
 }
 
 static void *receive(void *arg)
@@ -224,7 +204,8 @@ static void *receive(void *arg)
 			continue;
 		for (unsigned i = 0; i < ARRAY_SIZE(polls); i++)
 			if (polls[i].revents)
-				receive_from(t, polls[i].fd);
+				load_receive(polls[i].fd, take,
+					     &(struct source){ t, polls[i].fd });
 	}
 	return NULL;
 }

@@ -174,6 +174,23 @@ lab_carries()
 	got=$(lab_iperf "$1" "$2" "$3" "${@:5}") && at_least "$got" "$4"
 }
 
+# lab_home_conf NAME [lines of [Router]]: NAME.conf for tunnels of ours, with NAME.d and
+# NAME.state beside it.
+lab_home_conf()
+{
+	local name=$1
+
+	shift
+	mkdir -m 700 "$LAB_DIR/$name.d" "$LAB_DIR/$name.state"
+	lab_file "$LAB_DIR/$name.conf" <<-END
+		[Router]
+		Tenants = $name.d
+		Control = $LAB_DIR/$name.control
+		State = $LAB_DIR/$name.state
+		$(printf '%s\n' "$@")
+	END
+}
+
 # lab_clock: LAB_CLOCK becomes what a program takes as LD_PRELOAD whose clock lab_set_clock
 # sets. What says how is mapped, as threads that touch packets may not look at files.
 lab_clock()
