@@ -108,6 +108,7 @@ LAB := $(addprefix tests/,path_lab.c fake_wire.c fake_udp.c fake_tun.c fake_cloc
 FAKES_receive := $(LAB)
 FAKES_send := $(LAB)
 FAKES_handshake := $(LAB)
+FAKES_handshake_clock := $(LAB)
 FAKES_flood := $(LAB)
 FAKES_isolate := $(LAB)
 FAKES_worker := $(LAB)

@@ -293,6 +293,20 @@ size_t lab_packet(uint8_t *out, const char *src, const char *dst, size_t len)
 	return len;
 }
 
+void lab_check_tunnel(struct lab *lab)
+{
+	uint8_t out[300], back[200];
+	size_t len = lab_packet(out, "fd00::2", "2001:db8:5::5", sizeof(out));
+
+	lab_tun_in(lab, &lab->home, out, len);
+	lab_carry(lab);
+	lab_tun_out(&lab->gate, out, len);
+	len = lab_packet(back, "198.51.100.1", "10.0.0.2", sizeof(back));
+	lab_tun_in(lab, &lab->gate, back, len);
+	lab_carry(lab);
+	lab_tun_out(&lab->home, back, len);
+}
+
 struct session_key *lab_key(struct side *side)
 {
 	struct session *session = rcu_read(&side->peer->session);

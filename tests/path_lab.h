@@ -91,6 +91,9 @@ void lab_tun_silent(struct side *side);
 /* An inner packet of len bytes with a right header; text addresses. Returns len. */
 size_t lab_packet(uint8_t *out, const char *src, const char *dst, size_t len);
 
+/* Data passes both ways. */
+void lab_check_tunnel(struct lab *lab);
+
 /* The key side sends with now, or NULL. Inside an RCU turn. */
 struct session_key *lab_key(struct side *side);
 /* A data message of side to the other, under a key and counter of the test's choice. */

@@ -781,7 +781,6 @@ int main(void)
 	tcase_add_test(pure, write_errors);
 	tcase_add_test(pure, write_chunks);
 	suite_add_tcase(s, pure);
-
 	tcase_set_timeout(real, 60);
 	tcase_add_checked_fixture(real, in_netns_setup, NULL);
 	tcase_add_test(real, open_errors);
