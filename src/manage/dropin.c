@@ -160,10 +160,22 @@ static int open_uapi(struct dropin *d, const struct dropin_options *options)
 	return err;
 }
 
+static void start_signals(struct dropin *d)
+{
+	uv_signal_init(&d->loop, &d->on_term);
+	uv_signal_init(&d->loop, &d->on_int);
+	d->on_term.data = d->on_int.data = d;
+	uv_signal_start(&d->on_term, on_signal, SIGTERM);
+	uv_signal_start(&d->on_int, on_signal, SIGINT);
+}
+
 static int start(struct dropin *d, const struct dropin_options *options)
 {
-	int err = workers_start(&d->workers, 0, "auto");
+	int err;
 
+	/* First of all: whoever sees our socket may tell us to stop. */
+	start_signals(d);
+	err = workers_start(&d->workers, 0, "auto");
 	if (err) {
 		log_error("cannot start the workers: %s", strerror(-err));
 		return err;
@@ -175,11 +187,6 @@ static int start(struct dropin *d, const struct dropin_options *options)
 		err = open_uapi(d, options);
 	if (err)
 		return err;
-	uv_signal_init(&d->loop, &d->on_term);
-	uv_signal_init(&d->loop, &d->on_int);
-	d->on_term.data = d->on_int.data = d;
-	uv_signal_start(&d->on_term, on_signal, SIGTERM);
-	uv_signal_start(&d->on_int, on_signal, SIGINT);
 	log_info("%s: ready, ChaCha20-Poly1305 by %s", device_name(d->device),
 		 workers_crypto(&d->workers));
 	watchdog_start(&d->watchdog, &d->loop, &d->notify, &d->workers);

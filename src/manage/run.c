@@ -507,9 +507,12 @@ static int open_metrics(struct running *r)
 
 static int start(struct running *r)
 {
-	/* The control socket first: two routers of one configuration meet here. */
-	int err = open_control(r);
+	int err;
 
+	/* First of all: whoever sees a socket of ours may tell us to stop. */
+	start_signals(r);
+	/* Then the control socket: two routers of one configuration meet here. */
+	err = open_control(r);
 	if (!err)
 		err = start_workers(r);
 	if (!err && r->config->gateway)
@@ -534,7 +537,6 @@ static int start(struct running *r)
 	reload_on_change(r->reload, on_changed, r);
 	reload_on_read(r->reload, on_read, r);
 	watchdog_start(&r->watchdog, &r->loop, &r->notify, &r->workers);
-	start_signals(r);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
 	return 0;
