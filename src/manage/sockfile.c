@@ -169,22 +169,23 @@ int sockfile_open(struct sockfile *file, const char *path)
 	err = clear_path(file);
 	if (err)
 		goto unlock;
-	err = bind_path(file);
+	/* Before there is something to be removed. */
+	err = watch(file);
 	if (err)
 		goto unlock;
+	err = bind_path(file);
+	if (err)
+		goto close_watch;
 	err = note_identity(file);
 	if (err)
 		goto close_socket;
-	err = watch(file);
-	if (err)
-		goto remove;
 	close(folder);
 	return 0;
 
-remove:
-	(void)unlink(file->path);
 close_socket:
 	close(file->fd);
+close_watch:
+	close(file->inotify);
 unlock:
 	close(folder);
 	return err;
