@@ -204,7 +204,7 @@ static int in_child(const int *fds)
 
 int confine_enable(void)
 {
-	int fds[CONFINE_KINDS], err = 0;
+	int fds[CONFINE_KINDS] = { 0 }, err = 0;
 	unsigned n = 0;
 
 	enabled = true;

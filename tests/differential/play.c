@@ -286,7 +286,7 @@ static struct meeting *new_meeting(struct play *p, struct peer_keys *keys)
 	p->n_meetings++;
 	memset(m, 0, sizeof(*m));
 	m->peer = keys;
-	m->index = p->side->next_index++;
+	m->index = side_index(p->side);
 	return m;
 }
 
@@ -496,7 +496,7 @@ void fence_data(struct play *p, struct meeting *m)
 void fence_handshakes(struct play *p)
 {
 	struct peer_keys *keys = &p->peers[PEERS + p->next_fence++ % FENCES];
-	struct meeting m = { .peer = keys, .index = p->side->next_index++ };
+	struct meeting m = { .peer = keys, .index = side_index(p->side) };
 
 	wait_for_turn(p, keys);
 	create_initiation(p, &m, p->target_key, keys->psk);

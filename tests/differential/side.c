@@ -64,12 +64,19 @@ void side_open(struct side *s, enum which which, const char *netns, const char *
 	int old = load_enter(netns);
 	uint16_t other;
 
-	*s = (struct side){ .which = which, .next_index = 0x10000 };
+	*s = (struct side){ .which = which };
 	s->udp = open_udp(&s->port);
 	s->elsewhere = open_udp(&other);
 	open_tap(s, ifname);
 	open_uapi(s, ifname);
 	load_leave(old);
+}
+
+/* Of full period (Knuth, TAOCP 2, §3.2.1.2): the increment is odd, the multiplier 1 modulo 4. */
+uint32_t side_index(struct side *s)
+{
+	s->last_index = s->last_index * 1664525 + 1013904223;
+	return s->last_index;
 }
 
 void side_close(struct side *s)

@@ -25,7 +25,7 @@ struct side {
 	int uapi; /* a connection that is kept */
 	int ifindex;
 	uint16_t port; /* our own */
-	uint32_t next_index; /* of ours; never used twice */
+	uint32_t last_index; /* of ours: side_index() */
 	uint64_t strays;     /* what timers of earlier cases have sent */
 };
 
@@ -38,6 +38,12 @@ struct counts {
 /* Attaches to the target in namespace netns whose interface is ifname; waits for nothing. */
 void side_open(struct side *s, enum which which, const char *netns, const char *ifname);
 void side_close(struct side *s);
+
+/*
+ * A receiver index of ours that was never used before. They do not follow each other: one in which
+ * a bit is changed is nobody's.
+ */
+uint32_t side_index(struct side *s);
 
 /* One datagram; tos is the outer TOS byte. The second is for what comes from elsewhere. */
 void side_send(struct side *s, const void *data, size_t len, uint8_t tos);

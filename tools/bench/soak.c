@@ -173,7 +173,8 @@ static void say(const struct soak *s, const struct process *p)
 static void soak(struct soak *s, struct process *warm, struct process *half, uint64_t *most)
 {
 	uint64_t end = s->begun + s->o.seconds * NSEC_PER_SEC;
-	uint64_t said = s->begun, flapped = s->begun;
+	uint64_t said = s->begun;
+	uint64_t flapped = said;
 	struct process p;
 
 	for (warm->pss = half->pss = 0; s->now < end;) {

@@ -307,12 +307,15 @@ static void *observe(void *arg)
 
 void watch_start(struct soak *s)
 {
-	s->watch = calloc(1, sizeof(*s->watch));
-	if (!s->watch)
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
 		load_die("calloc");
-	s->watch->o = &s->o;
-	watch_losses(s, &s->watch->before);
-	errno = pthread_create(&s->watch->thread, NULL, observe, s->watch);
+	/* cppcheck-suppress nullPointerRedundantCheck ; load_die() does not return */
+	w->o = &s->o;
+	s->watch = w;
+	watch_losses(s, &w->before);
+	errno = pthread_create(&w->thread, NULL, observe, w);
 	if (errno)
 		load_die("pthread_create");
 }
