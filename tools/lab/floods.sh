@@ -18,6 +18,7 @@
 FLOODS_BENCH=$(dirname "$BERTHD")/bench
 FLOODS_CROWD=2000
 ROUTED6=2001:db8:aaaa::
+# shellcheck disable=SC2034 # for whoever sources this
 CLOSED_PORT=51821
 ALICE4=203.0.113.1
 GW='' ALICE='' CONTROL='' VPS_MAC=''
@@ -104,6 +105,7 @@ floods_counts()
 	local kernel tun
 
 	# RcvbufErrors, of IPv4 and of IPv6.
+	# shellcheck disable=SC2016 # the fields are awk's
 	kernel=$(lab_in vps awk '/^Udp: [0-9]/ { n += $6 } /^Udp6RcvbufErrors/ { n += $2 }
 		END { print n }' /proc/net/snmp /proc/net/snmp6)
 	tun=$(lab_ip vps -s -j link show dev "$GW" | jq '.[0].stats64.tx.dropped')
