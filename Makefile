@@ -178,7 +178,7 @@ FORCE:
 export BERTHD = $(abspath $(BUILD)/berthd)
 export BERTH = $(abspath $(BUILD)/berth)
 # The network tests that the sanitizer builds run: no long or heavy ones.
-SAN_NET := privs interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
+SAN_NET := interop-tenant interop-gateway drop-in drop-in-life uapi wg-quick restart \
 	restart-tenants tenants operator ndp icmp errors reorder metrics tunnel-namespace \
 	tunnel-follow tunnel-routes routes uplinks differential
 SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|shellcheck shell=' .ci tests tools)

@@ -120,17 +120,7 @@ static inline bool nomem_once(const struct nomem_work *w, uint64_t at, uint64_t 
  * A sanitizer answers some calls (strdup, reallocarray) by itself, so fewer fail; and it ends a
  * process that has no memory for a thread.
  */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NOMEM_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NOMEM_SANITIZED 1
-#endif
-#endif
-#ifndef NOMEM_SANITIZED
-#define NOMEM_SANITIZED 0
-#endif
-#define NOMEM_LEAST(n) (NOMEM_SANITIZED ? (n) / 3 : (n))
+#define NOMEM_LEAST(n) (SANITIZED ? (n) / 3 : (n))
 
 /* How many allocations have failed in turn: none is a test that tests nothing. */
 static inline uint64_t nomem_try(const struct nomem_work *w)

@@ -346,7 +346,7 @@ int main(void)
 	tcase_add_test(tcase, test_rope);
 	tcase_add_test(tcase, test_record);
 	tcase_add_test(tcase, test_state);
-	if (!NOMEM_SANITIZED)
+	if (!SANITIZED)
 		tcase_add_test(tcase, test_lookup);
 	tcase_add_test(tcase, test_watch);
 	suite_add_tcase(suite, tcase);

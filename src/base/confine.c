@@ -22,18 +22,6 @@
 #include "confine_private.h"
 #include "log.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FILTERED 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define FILTERED 0
-#endif
-#endif
-#ifndef FILTERED
-#define FILTERED 1
-#endif
-
 enum { FILTER_MAX = 1024, MAKING_MS = 10000 };
 
 static bool enabled;
@@ -208,7 +196,7 @@ int confine_enable(void)
 	unsigned n = 0;
 
 	enabled = true;
-	if (!FILTERED)
+	if (SANITIZED)
 		return 0;
 	while (n < CONFINE_KINDS && (fds[n] = memfd_create("filter", MFD_CLOEXEC)) >= 0)
 		n++;
@@ -239,7 +227,7 @@ void confine_thread(enum confine_kind kind)
 		(void)prctl(PR_SET_NAME, confine_name(kind));
 	if (kind != CONFINE_CONTROL && kind != CONFINE_BROKER)
 		err = drop_all(kind);
-	if (!err && FILTERED)
+	if (!err && !SANITIZED)
 		err = filter(kind);
 	if (!err)
 		return;

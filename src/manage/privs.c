@@ -47,7 +47,8 @@ static void raise_limit(int resource, const char *name, rlim_t beyond)
 static int forbid_dumps(void)
 {
 	struct rlimit none = { 0, 0 };
-	int err = prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
+	/* LeakSanitizer stops the other threads by ptrace(2), without a capability. */
+	int err = prctl(PR_SET_DUMPABLE, SANITIZED) || setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
 
 	if (err)
 		log_error("cannot switch off core dumps: %s", strerror(-err));
