@@ -45,7 +45,7 @@ routing()
 gateway_side()
 {
 	routing vps
-	lab_in vps nft list ruleset
+	lab_in vps nft -s list ruleset
 	wg show "$GW" peers | sort
 	ls "$UAPI_DIR/$GW.sock" "$CONTROL"
 }
