@@ -138,10 +138,10 @@ static int add_log(void *ctx)
 	return allow_if(ctx, SCMP_SYS(sendto), SCMP_A4_64(SCMP_CMP_EQ, 0, 0));
 }
 
-/* abort(3), and nobody else's end. */
+/* abort(3), and nobody else's end. Filters are made by a child of the process that they are for. */
 static int add_own_signals(void *ctx)
 {
-	return allow_if(ctx, SCMP_SYS(tgkill), INT_ARG(0, getpid()));
+	return allow_if(ctx, SCMP_SYS(tgkill), INT_ARG(0, getppid()));
 }
 
 /* Threads of this process. clone3(2) hides its flags in memory: glibc then takes the other. */
@@ -190,6 +190,15 @@ static int add_limits(void *ctx)
 	return allow_if(ctx, SCMP_SYS(prlimit64), SCMP_A2_64(SCMP_CMP_EQ, 0, 0));
 }
 
+/*
+ * Refused, and no more: to give memory back, malloc of glibc looks into
+ * /proc/sys/vm/overcommit_memory, whoever calls it, and does without.
+ */
+static int refuse_files(void *ctx)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+}
+
 static int add_for_kind(void *ctx, enum confine_kind kind)
 {
 	static const int net[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
@@ -211,12 +220,16 @@ static int add_for_kind(void *ctx, enum confine_kind kind)
 			err = add_slices(ctx);
 		break;
 	case CONFINE_RECLAIM:
+		err = refuse_files(ctx);
+		return err ? err : add_log(ctx);
 	case CONFINE_WRITER:
 		return add_log(ctx);
 	case CONFINE_WORKER:
-		return add_ioctls(ctx, devices, OF_A_WORKER);
+		err = refuse_files(ctx);
+		return err ? err : add_ioctls(ctx, devices, OF_A_WORKER);
 	case CONFINE_HANDSHAKE:
-		return add_ioctls(ctx, devices, OF_A_LOOP);
+		err = refuse_files(ctx);
+		return err ? err : add_ioctls(ctx, devices, OF_A_LOOP);
 	case CONFINE_LOOKUP:
 		err = add_sockets(ctx, net, ARRAY_SIZE(net));
 		if (!err)
