@@ -14,6 +14,7 @@
  * A thread inherits what its maker has denied itself, and denies itself more: filters
  * add up, so nothing comes back. A call that is not in the list kills the process at once:
  * who gets so far as to make one is not to be answered (seccomp(2), SECCOMP_RET_KILL_PROCESS).
+ * Files alone are only refused to worker, handshake and reclaim: malloc may ask for one.
  * There is no switch that weakens it. Only a sanitizer's build has no filter of
  * system calls, as its runtime needs more of them; capabilities it drops as well.
  */
