@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -508,6 +509,42 @@ START_TEST(modes)
 }
 END_TEST
 
+/*
+ * The name is given to a socket that listens: `wg show` removes one that refuses it. What a
+ * process left that died before is no hindrance.
+ */
+START_TEST(appears_listening)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	const char *name = strrchr(lab.path, '/') + 1;
+	const struct inotify_event *event;
+	unsigned moved = 0;
+	char beside[128];
+	ssize_t n;
+
+	snprintf(beside, sizeof(beside), "%s/run", lab.dir);
+	ck_assert_int_eq(mkdir(beside, 0755), 0);
+	strcat(beside, "/.new");
+	close(open(beside, O_CREAT | O_WRONLY, 0600));
+	snprintf(events, sizeof(events), "%s/run", lab.dir);
+	ck_assert_int_ge(inotify_add_watch(inotify, events, IN_CREATE | IN_MOVED_TO), 0);
+	open_server("\n");
+	n = read(inotify, events, sizeof(events));
+	ck_assert_int_gt(n, 0);
+	for (char *at = events; at < events + n; at += sizeof(*event) + event->len) {
+		event = (const struct inotify_event *)at;
+		if (strcmp(event->name, name) != 0)
+			continue;
+		ck_assert_uint_eq(event->mask, IN_MOVED_TO);
+		moved++;
+	}
+	ck_assert_uint_eq(moved, 1);
+	ck_assert_int_ne(access(beside, F_OK), 0);
+	close(inotify);
+}
+END_TEST
+
 START_TEST(in_use)
 {
 	struct lineserver_ops ops = ops_with("\n");
@@ -704,6 +741,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, modes);
+	tcase_add_test(t, appears_listening);
 	tcase_add_test(t, in_use);
 	tcase_add_test(t, stale);
 	tcase_add_test(t, bad_paths);

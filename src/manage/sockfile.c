@@ -12,36 +12,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64 };
+enum { BACKLOG = 64, PATH_SIZE = sizeof(((struct sockfile *)0)->path) };
 
 /* Whatever makes a name in the folder mean another file, or none. */
 #define WATCHED (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | \
 		 IN_MOVE_SELF | IN_ONLYDIR)
 
-static void folder_of(const struct sockfile *file, char out[sizeof(file->path)])
+static void folder_of(const struct sockfile *file, char out[PATH_SIZE])
 {
 	const char *slash = strrchr(file->path, '/');
 	size_t len = slash ? (size_t)(slash - file->path) : 0;
 
 	if (!slash)
-		(void)snprintf(out, sizeof(file->path), ".");
+		(void)snprintf(out, PATH_SIZE, ".");
 	else
-		(void)snprintf(out, sizeof(file->path), "%.*s", (int)max(len, (size_t)1),
-			       file->path);
+		(void)snprintf(out, PATH_SIZE, "%.*s", (int)max(len, (size_t)1), file->path);
 }
 
-static struct sockaddr_un address_of(const struct sockfile *file)
+static struct sockaddr_un address_of(const char path[PATH_SIZE])
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	memcpy(addr.sun_path, file->path, sizeof(addr.sun_path));
+	memcpy(addr.sun_path, path, PATH_SIZE);
 	return addr;
 }
 
 /* Does somebody answer at the path? 0: nobody does. -EADDRINUSE, or -errno. */
 static int try_connect(const struct sockfile *file)
 {
-	struct sockaddr_un addr = address_of(file);
+	struct sockaddr_un addr = address_of(file->path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int err;
 
@@ -78,22 +77,50 @@ static int clear_path(const struct sockfile *file)
 	return unlink(file->path) && errno != ENOENT ? -errno : 0;
 }
 
+/* A name beside the path, for what is not ready yet. Only who has the folder locked uses it. */
+static int name_beside(const struct sockfile *file, char out[PATH_SIZE])
+{
+	char folder[PATH_SIZE];
+
+	folder_of(file, folder);
+	return snprintf(out, PATH_SIZE, "%s/.new", folder) < PATH_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+/*
+ * The path appears with a socket that listens already: `wg` takes one that refuses it for
+ * that of a dead process, and removes it.
+ */
 static int bind_path(struct sockfile *file)
 {
-	struct sockaddr_un addr = address_of(file);
-	int err;
+	struct sockaddr_un addr;
+	char beside[PATH_SIZE] = { 0 };
+	int err = name_beside(file, beside);
 
+	if (err)
+		return err;
+	if (unlink(beside) && errno != ENOENT)
+		return -errno;
 	file->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (file->fd < 0)
 		return -errno;
+	addr = address_of(beside);
 	/* Linux takes the mode of the file from the socket: never open to others, not for a moment. */
-	if (fchmod(file->fd, 0600) || bind(file->fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(file->fd, BACKLOG)) {
+	if (fchmod(file->fd, 0600) || bind(file->fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		err = -errno;
-		close(file->fd);
-		return err;
+		goto close_socket;
+	}
+	if (listen(file->fd, BACKLOG) ||
+	    renameat2(AT_FDCWD, beside, AT_FDCWD, file->path, RENAME_NOREPLACE)) {
+		err = errno == EEXIST ? -EADDRINUSE : -errno;
+		goto remove;
 	}
 	return 0;
+
+remove:
+	(void)unlink(beside);
+close_socket:
+	close(file->fd);
+	return err;
 }
 
 static int note_identity(struct sockfile *file)
@@ -110,7 +137,7 @@ static int note_identity(struct sockfile *file)
 /* The folder is watched, not the file: a rename over the file does not touch it. */
 static int watch(struct sockfile *file)
 {
-	char folder[sizeof(file->path)];
+	char folder[PATH_SIZE];
 	int err;
 
 	folder_of(file, folder);
@@ -128,7 +155,7 @@ static int watch(struct sockfile *file)
 /* The folder locked, so that of two that start together only one clears the path. */
 static int lock_folder(const struct sockfile *file)
 {
-	char folder[sizeof(file->path)];
+	char folder[PATH_SIZE];
 	int fd, err;
 
 	folder_of(file, folder);

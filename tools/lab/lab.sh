@@ -407,15 +407,24 @@ lab_wait_log()
 	lab_wait "${3:-5}" "/$2/ in the log of $1" lab_logged "$1" "$2"
 }
 
-# lab_wait_socket PATH [SECONDS]
+# lab_wait_socket PATH [SECONDS]: the socket of a program of ours, which listens when it appears.
 lab_wait_socket()
 {
 	lab_wait "${2:-5}" "the socket $1" test -S "$1"
 }
 
+
 lab_uapi()
 {
 	echo "$UAPI_DIR/$1.sock"
+}
+
+# lab_wait_uapi NS IF: until anybody's program listens for `wg`. Its file may be there before
+# that, and `wg` would remove it for that of a dead process. Flag 0x10000: it listens.
+lab_wait_uapi()
+{
+	lab_wait 5 "$2 to listen for wg" \
+		lab_in "$1" grep -E "^([^ ]+ ){3}00010000 .* $(lab_uapi "$2")\$" /proc/net/unix
 }
 
 # ---- WireGuard -----------------------------------------------------------
@@ -449,7 +458,7 @@ lab_wggo()
 {
 	LOG_LEVEL=${LOG_LEVEL:-error} WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1 \
 		lab_start "$1" "$2" wireguard-go -f "$3"
-	lab_wait_socket "$(lab_uapi "$3")"
+	lab_wait_uapi "$2" "$3"
 }
 
 # lab_dropin NAME NS IF: our program in the same place.
