@@ -153,6 +153,16 @@ static struct endpoint home_is_at(void)
 	return at;
 }
 
+/* What of a message is authentic: mac2 is looked at under load alone. */
+static size_t authentic(const uint8_t *msg, size_t len)
+{
+	bool ends_in_mac2 = (msg[0] == MESSAGE_INITIATION &&
+			     len == sizeof(struct message_initiation)) ||
+			    (msg[0] == MESSAGE_RESPONSE && len == sizeof(struct message_response));
+
+	return ends_in_mac2 ? len - sizeof(((struct message_macs *)0)->mac2) : len;
+}
+
 /* Hands one message of a side to the other, perhaps tampered with. */
 static void forward(struct side *from, struct side *to, struct fake_packet *p, bool may_tamper)
 {
@@ -168,7 +178,7 @@ static void forward(struct side *from, struct side *to, struct fake_packet *p, b
 		add_mac(msg, len, to);
 		has_mac = true;
 	}
-	touched = len != p->len || memcmp(msg, p->data, len);
+	touched = len != p->len || memcmp(msg, p->data, authentic(msg, len));
 	lab_deliver(&lab, to, place(how, from), how >> 4 & 3, msg, len);
 	if (to == &lab.gate) {
 		after = home_is_at();
