@@ -55,4 +55,14 @@ static inline void __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...
 	ck_assert_msg(!system(command), "failed: %s", command);
 }
 
+/*
+ * Until all addresses of IPv6 are the machine's own: even with "nodad" the kernel leaves that
+ * to a work queue, whose last step is the local route. Before it, it answers for none of them.
+ */
+static inline void wait_for_addresses(void)
+{
+	sh("for a in $(ip -6 -o addr show up | sed 's|.* inet6 ||; s|[/ ].*||'); do "
+	   "until ip -6 route get $a | grep -q ^local; do sleep 0.01; done; done");
+}
+
 #endif

@@ -162,6 +162,7 @@ static inline void make_link(const char *options)
 	sh("ip link set up0 up && ip link set ask0 up");
 	wait_for_carrier();
 	sh("ip addr add " OWN_LINK_LOCAL "/64 dev up0 nodad");
+	wait_for_addresses();
 }
 
 static inline void lab_open(struct lab *lab)

@@ -164,6 +164,7 @@ START_TEST(sources)
 		sh("ip addr add " OWN_GLOBAL "/64 dev up0 nodad");
 	else
 		sh("ip addr flush dev up0");
+	wait_for_addresses();
 	changed.ifindex = (int)if_nametoindex("up0");
 	ck_assert_int_eq(neigh_addr_changed(lab.neigh, &changed), 0);
 	neigh_set_source(lab.neigh, rows[_i].source);
@@ -185,6 +186,7 @@ START_TEST(asked_again)
 	lab_open(&lab);
 	lab_listen(&lab);
 	sh("ip addr add " OWN_GLOBAL "/64 dev up0 nodad");
+	wait_for_addresses();
 	ck_assert_int_eq(neigh_refresh(lab.neigh), 0);
 	neigh_set_source(lab.neigh, NEIGHBOR_SOURCE_AUTO);
 	(void)ask_multicast(&lab);

@@ -27,6 +27,7 @@ START_TEST(down_and_up)
 	/* Down took the address away: the target stands in, then it is back. */
 	na = ask_multicast(&lab);
 	sh("ip addr replace " OWN_LINK_LOCAL "/64 dev up0 nodad");
+	wait_for_addresses();
 	ck_assert_int_eq(neigh_refresh(lab.neigh), 0);
 	na = ask_multicast(&lab);
 	check_advertisement(&na, false);

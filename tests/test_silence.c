@@ -20,6 +20,7 @@ static void silence_open_lab(struct lab *lab)
 	memcpy(range.prefix.addr, &tenant, 8);
 	lab_open(lab);
 	sh("ip addr add " OWN_GLOBAL "/64 dev up0 nodad");
+	wait_for_addresses();
 	ck_assert_int_eq(neigh_refresh(lab->neigh), 0);
 	sh("sysctl -qw net.ipv6.conf.all.forwarding=1");
 	sh("ip link add tun0 type veth peer name tun1 && ip link set tun0 up");
@@ -159,6 +160,7 @@ START_TEST(the_machines_own_addresses)
 	silence_open_lab(&lab);
 	neigh_silence_kernel(lab.neigh, TABLE, &prefixes);
 	sh("ip addr add " OTHER_OWN "/64 dev up0 nodad");
+	wait_for_addresses();
 	address_changed(&lab);
 	ck_assert(kernel_answers(&lab, OTHER_OWN));
 	ck_assert(kernel_answers(&lab, OWN_GLOBAL));
@@ -185,6 +187,7 @@ START_TEST(a_link_is_made_again)
 	ck_assert(!is_installed());
 	make_link("");
 	sh("ip addr add " OWN_GLOBAL "/64 dev up0 nodad");
+	wait_for_addresses();
 	ck_assert_int_eq(neigh_refresh(lab.neigh), 1);
 	ck_assert(is_installed());
 	lab_listen(&lab);

@@ -39,6 +39,7 @@ static void open_device(unsigned n, unsigned rings_each)
 	}
 	sh("ip link set steer0 mtu 1400 up");
 	sh("ip addr add 10.9.0.1/16 dev steer0 && ip addr add fd09::1/32 dev steer0 nodad");
+	wait_for_addresses();
 	/* Nothing but what the test sends. */
 	sh("sysctl -qw net.ipv6.conf.steer0.router_solicitations=0");
 }

@@ -403,6 +403,7 @@ static void open_device(struct tun_queue *q, unsigned int queues, bool offload)
 	ck_assert_str_eq(ifname, "berth-t0");
 	sh("ip address add 10.9.0.1/24 dev berth-t0");
 	sh("ip -6 address add fd09::1/64 dev berth-t0 nodad");
+	wait_for_addresses();
 	sh("sysctl -qw net.ipv6.conf.berth-t0.router_solicitations=0 "
 	   "net.ipv6.conf.berth-t0.addr_gen_mode=1");
 	sh("ip link set berth-t0 mtu 1420 up");

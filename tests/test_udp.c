@@ -93,6 +93,7 @@ static void setup(void)
 	in_netns_setup();
 	sh("ip link set lo up");
 	sh("ip addr add fd00::2/128 dev lo nodad");
+	wait_for_addresses();
 	ck_assert_int_eq(udp_open(&a, 1, 0, 0, true), 0);
 	ck_assert_int_eq(udp_open(&b, 1, 0, 0, true), 0);
 	ck_assert_int_eq(udp_rx_init(&rx), 0);
