@@ -164,19 +164,7 @@ on_disk mount -o remount,ro tmpfs "$DISK"
 lab_home_conf home
 box_file()
 {
-	lab_file "$LAB_DIR/home.d/box.conf" <<-END
-		[Interface]
-		PrivateKeyFile = ../box.key
-		Address = $BOX6/128
-		[Container]
-		Netns = $BOX
-		Name = wg0
-		[Peer]
-		PublicKey = ${PUB[gw]}
-		Endpoint = $(lab_endpoint 6)
-		AllowedIPs = ::/0
-		PersistentKeepalive = 25
-	END
+	lab_tunnel home box $BOX6/128 "$(lab_endpoint 6)" '[Container]' "Netns = $BOX" 'Name = wg0'
 }
 # Each time another one is the first that is missing: of a file, of a socket, of the device.
 for spare in 0 3 6; do

@@ -33,28 +33,9 @@ for house in "${HOUSES[@]}"; do
 	lab_ip internet link set "$name" mtu "$path"
 	lab_netns "box-$name"
 	lab_tenant gw "$name" "${PREFIX6}$n/128, 203.0.113.$n/32" '[Tenant]' "MTU = $mtu"
-	mkdir -p "$LAB_DIR/$name.d"
-	chmod 700 "$LAB_DIR/$name.d"
-	lab_file "$LAB_DIR/$name.conf" <<-END
-		[Router]
-		Tenants = $name.d
-		Control = $LAB_DIR/$name.control
-	END
-	lab_file "$LAB_DIR/$name.d/$name.conf" <<-END
-		[Interface]
-		PrivateKeyFile = ../$name.key
-		Address = ${PREFIX6}$n/128, 203.0.113.$n/32
-
-		[Container]
-		Netns = $(lab_ns "box-$name")
-		Name = wg0
-
-		[Peer]
-		PublicKey = ${PUB[gw]}
-		Endpoint = $(lab_endpoint "$family")
-		AllowedIPs = ::/0, 0.0.0.0/0
-		PersistentKeepalive = 25
-	END
+	lab_home_conf "$name"
+	lab_tunnel "$name" "$name" "${PREFIX6}$n/128, 203.0.113.$n/32" "$(lab_endpoint "$family")" \
+		'[Container]' "Netns = $(lab_ns "box-$name")" 'Name = wg0'
 done
 need "the gateway starts" lab_gateway gw vps "$GW"
 

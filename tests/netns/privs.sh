@@ -89,24 +89,6 @@ fds()
 		sed 's/^ *//' | tr '\n' ' '
 }
 
-tunnel_file()
-{
-	lab_file "$LAB_DIR/home.d/box.conf" <<-END
-		[Interface]
-		PrivateKeyFile = $LAB_DIR/box.key
-		Address = $A6/128
-		DNS = 2001:db8:ffff::53
-		[Container]
-		Netns = $BOX
-		Name = wg0
-		[Peer]
-		PublicKey = ${PUB[gw]}
-		Endpoint = $(lab_endpoint 6)
-		AllowedIPs = ::/0
-		PersistentKeepalive = 25
-	END
-}
-
 lab_world
 lab_house home 31
 lab_keys gw box two
@@ -153,7 +135,8 @@ fi
 
 # ---- and what works ------------------------------------------------------------------
 
-tunnel_file
+lab_tunnel home box $A6/128 "$(lab_endpoint 6)" 'DNS = 2001:db8:ffff::53' \
+	'[Container]' "Netns = $BOX" 'Name = wg0'
 check "a tunnel waits for its namespace" lab_wait_log home 'is not there yet'
 lab_netns box
 check "which is entered through the broker" lab_reaches box $WORLD6

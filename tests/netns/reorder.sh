@@ -30,21 +30,7 @@ lab_keys gw box
 lab_gateway_conf gw "$GW" "Workers = 2"
 lab_tenant gw box $BOX/32
 lab_home_conf home "Workers = 2"
-lab_file "$LAB_DIR/home.d/box.conf" <<-END
-	[Interface]
-	PrivateKeyFile = ../box.key
-	Address = $BOX/32
-
-	[Container]
-	Netns = $(lab_ns box)
-	Name = wg0
-
-	[Peer]
-	PublicKey = ${PUB[gw]}
-	Endpoint = $(lab_endpoint 4)
-	AllowedIPs = 0.0.0.0/0
-	PersistentKeepalive = 25
-END
+lab_tunnel home box $BOX/32 "$(lab_endpoint 4)" '[Container]' "Netns = $(lab_ns box)" 'Name = wg0'
 need "the gateway starts" lab_gateway gw vps "$GW"
 need "home starts" lab_router home home "$LAB_DIR/home.control"
 need "box is reached" lab_reaches internet $BOX

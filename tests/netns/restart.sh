@@ -31,28 +31,9 @@ lab_keys gw alice bob
 lab_gateway_conf gw "$GW"
 lab_tenant gw alice ${PREFIX6}a1/128
 lab_tenant gw bob ${PREFIX6}b0/128
-(umask 077 && mkdir "$LAB_DIR/bob.d" "$LAB_DIR/bob.state")
-lab_file "$LAB_DIR/bob.conf" <<-END
-	[Router]
-	Tenants = bob.d
-	Control = $LAB_DIR/bob.control
-	State = $LAB_DIR/bob.state
-END
-lab_file "$LAB_DIR/bob.d/box.conf" <<-END
-	[Interface]
-	PrivateKeyFile = ../bob.key
-	Address = ${PREFIX6}b0/128
-
-	[Container]
-	Netns = $(lab_ns box)
-	Name = wg0
-
-	[Peer]
-	PublicKey = ${PUB[gw]}
-	Endpoint = $(lab_endpoint 6)
-	AllowedIPs = ::/0
-	PersistentKeepalive = 1
-END
+lab_home_conf bob
+KEEPALIVE=1 lab_tunnel bob bob ${PREFIX6}b0/128 "$(lab_endpoint 6)" \
+	'[Container]' "Netns = $(lab_ns box)" 'Name = wg0'
 need "the gateway starts" lab_gateway gw vps "$GW"
 start_alice
 need "bob starts" start_bob

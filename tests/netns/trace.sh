@@ -134,9 +134,8 @@ need "it starts again" lab_gateway gw vps "$GW"
 # ---- at home ---------------------------------------------------------------------------------------
 
 lab_home_conf home
-printf '[Interface]\nPrivateKey = %s\nAddress = %s/128\n[Container]\nNetns = %s\nName = wg0\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = ::/0\nPersistentKeepalive = 1\n' \
-	"${KEY[carol]}" $B "$(lab_ns box)" "${PUB[gw]}" "$(lab_endpoint 6)" |
-	lab_file "$LAB_DIR/home.d/box.conf"
+KEEPALIVE=1 lab_tunnel home carol $B/128 "$(lab_endpoint 6)" \
+	'[Container]' "Netns = $(lab_ns box)" 'Name = wg0'
 home()
 {
 	lab_in house "$BERTH" trace --json -c "$LAB_DIR/home.conf" $B >"$OUT"

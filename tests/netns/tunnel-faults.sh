@@ -56,20 +56,8 @@ lab_home_conf home
 # box_file ENDPOINT [MTU]
 box_file()
 {
-	lab_file "$LAB_DIR/home.d/box.conf" <<-END
-		[Interface]
-		PrivateKey = ${KEY[box]}
-		Address = $A6/128, $A4/32
-		MTU = ${2:-1420}
-		[Container]
-		Netns = $BOX
-		Name = wg0
-		[Peer]
-		PublicKey = ${PUB[gw]}
-		Endpoint = $1
-		AllowedIPs = ::/0, 0.0.0.0/0
-		PersistentKeepalive = 25
-	END
+	lab_tunnel home box "$A6/128, $A4/32" "$1" "MTU = ${2:-1420}" \
+		'[Container]' "Netns = $BOX" 'Name = wg0'
 }
 
 need "a clock that can be set" lab_clock # home's

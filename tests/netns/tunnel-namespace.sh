@@ -26,19 +26,7 @@ lab_home_conf home
 
 box_file()
 {
-	lab_file "$LAB_DIR/home.d/box.conf" <<-END
-		[Interface]
-		PrivateKey = ${KEY[box]}
-		Address = $A6/128
-		[Container]
-		Netns = ${1:-$BOX}
-		Name = wg0
-		[Peer]
-		PublicKey = ${PUB[gw]}
-		Endpoint = $(lab_endpoint 6)
-		AllowedIPs = ::/0
-		PersistentKeepalive = 25
-	END
+	lab_tunnel home box $A6/128 "$(lab_endpoint 6)" '[Container]' "Netns = ${1:-$BOX}" 'Name = wg0'
 }
 
 fds()

@@ -191,6 +191,30 @@ lab_home_conf()
 	END
 }
 
+# lab_tunnel HOME NAME ADDRESS/LEN,... ENDPOINT [line...]: drops the file of a tunnel to the
+# gateway of key gw, for all that such addresses can reach. Lines are of [Interface], behind
+# "[Container]" of that. KEEPALIVE= other seconds.
+lab_tunnel()
+{
+	local file=$LAB_DIR/$1.d/$2.conf name=$2 addresses=$3 endpoint=$4 all=''
+
+	shift 4
+	case $addresses in *:*) all=::/0 ;; esac
+	case $addresses in *.*) all=${all:+$all, }0.0.0.0/0 ;; esac
+	lab_file "$file" <<-END
+		[Interface]
+		PrivateKeyFile = ../$name.key
+		Address = $addresses
+		$(printf '%s\n' "$@")
+
+		[Peer]
+		PublicKey = ${PUB[gw]}
+		Endpoint = $endpoint
+		AllowedIPs = $all
+		PersistentKeepalive = ${KEEPALIVE:-25}
+	END
+}
+
 # lab_clock: LAB_CLOCK becomes what a program takes as LD_PRELOAD whose clock lab_set_clock
 # sets. What says how is mapped, as threads that touch packets may not look at files.
 lab_clock()
