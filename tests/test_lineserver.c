@@ -525,7 +525,7 @@ START_TEST(appears_listening)
 
 	snprintf(beside, sizeof(beside), "%s/run", lab.dir);
 	ck_assert_int_eq(mkdir(beside, 0755), 0);
-	strcat(beside, "/.new");
+	strcat(beside, "/.berth.new");
 	close(open(beside, O_CREAT | O_WRONLY, 0600));
 	snprintf(events, sizeof(events), "%s/run", lab.dir);
 	ck_assert_int_ge(inotify_add_watch(inotify, events, IN_CREATE | IN_MOVED_TO), 0);

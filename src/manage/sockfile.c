@@ -83,7 +83,17 @@ static int name_beside(const struct sockfile *file, char out[PATH_SIZE])
 	char folder[PATH_SIZE];
 
 	folder_of(file, folder);
-	return snprintf(out, PATH_SIZE, "%s/.new", folder) < PATH_SIZE ? 0 : -ENAMETOOLONG;
+	return snprintf(out, PATH_SIZE, "%s/.berth.new", folder) < PATH_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+/* Whoever has come meanwhile, without the lock, stays; not every file system knows how. */
+static int give_name(const char *from, const char *to)
+{
+	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+		return 0;
+	if (errno == EEXIST)
+		return -EADDRINUSE;
+	return errno == EINVAL && !rename(from, to) ? 0 : -errno;
 }
 
 /*
@@ -109,11 +119,9 @@ static int bind_path(struct sockfile *file)
 		err = -errno;
 		goto close_socket;
 	}
-	if (listen(file->fd, BACKLOG) ||
-	    renameat2(AT_FDCWD, beside, AT_FDCWD, file->path, RENAME_NOREPLACE)) {
-		err = errno == EEXIST ? -EADDRINUSE : -errno;
+	err = listen(file->fd, BACKLOG) ? -errno : give_name(beside, file->path);
+	if (err)
 		goto remove;
-	}
 	return 0;
 
 remove:
