@@ -107,6 +107,7 @@ $(BUILD)/%.o: %.c
 LAB := $(addprefix tests/,path_lab.c fake_wire.c fake_udp.c fake_tun.c fake_clock.c)
 FAKES_receive := $(LAB)
 FAKES_send := $(LAB)
+FAKES_cut := $(LAB)
 FAKES_handshake := $(LAB)
 FAKES_handshake_clock := $(LAB)
 FAKES_flood := $(LAB)

@@ -374,6 +374,19 @@ START_TEST(bounds)
 	ck_assert_uint_eq(group.staged_bytes, 0);
 	ck_assert_uint_eq(peer_stage(peer, s, data, 1), 0);
 
+	/* As it becomes scarce each has less, and gives back what he had. */
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_uint_eq(peer_stage(peer, s, data, 20000), 0);
+	atomic_fetch_add(&group.staged_bytes, STAGED_TOTAL_BYTES_MAX / 2);
+	ck_assert_uint_eq(peer_stage(peer, s, data, 1000), 4);
+	ck_assert_uint_eq(s->staged_bytes, 21000);
+	atomic_fetch_add(&group.staged_bytes, STAGED_TOTAL_BYTES_MAX / 4);
+	ck_assert_uint_eq(peer_stage(peer, s, data, 1000), 1);
+	ck_assert_uint_eq(s->staged_bytes, 2000);
+	atomic_fetch_sub(&group.staged_bytes, STAGED_TOTAL_BYTES_MAX / 4 * 3);
+	ck_assert_uint_eq(peer_drop_staged(peer, s), 2);
+	ck_assert_uint_eq(peer_stage(peer, s, data, 1), 0);
+
 	/* All peers together. */
 	atomic_fetch_add(&group.staged_bytes, STAGED_TOTAL_BYTES_MAX - 100);
 	ck_assert_uint_eq(peer_stage(peer, s, data, 99), 0);

@@ -458,6 +458,34 @@ START_TEST(limited)
 }
 END_TEST
 
+/* Whose key is held while packets of his wait sends not one of them, nor gets one. */
+START_TEST(limited_and_held)
+{
+	struct side *from = _i ? &lab.home : &lab.gate;
+	struct side *to = _i ? &lab.gate : &lab.home;
+	unsigned n = 0;
+	struct fake_packet *p;
+
+	lab_connect(&lab);
+	set_rates(1000000, 1000000);
+	send_numbered(from);
+	lab_carry(&lab);
+	for (; (p = wire_take(to->tun)); n++)
+		free(p);
+	ck_assert_uint_lt(n, 20);
+	lab_mark(&lab.gate);
+	rcu_turn_begin();
+	(void)peer_hold(lab.gate.peer);
+	rcu_turn_end();
+	for (unsigned i = 0; i < 20; i++) {
+		lab_wait(&lab, NSEC_PER_SEC / 50);
+		lab_carry(&lab);
+	}
+	lab_tun_silent(to);
+	lab_sent_nothing(&lab.gate);
+}
+END_TEST
+
 /* Who is revoked while packets of his wait gets not one of them. */
 START_TEST(limited_and_revoked)
 {
@@ -518,6 +546,7 @@ int main(void)
 	tcase_add_test(tc, wiped_while_waiting);
 	tcase_add_test(tc, long_life);
 	tcase_add_loop_test(tc, limited, 0, 2);
+	tcase_add_loop_test(tc, limited_and_held, 0, 2);
 	tcase_add_loop_test(tc, limited_and_revoked, 0, 2);
 	tcase_add_test(tc, limited_and_moved);
 	tcase_add_test(alone, many_queues);

@@ -43,7 +43,7 @@
  *   route                 destination → peer; none: ICMP error;
  *                         packets of one peer become one group     send.c     worker
  *    fit                  MSS of a SYN; larger than the tenant's
- *                         MTU: ICMP error, or cut and staged       send.c     worker
+ *                         MTU: ICMP error, or cut to pieces        send.c     worker
  *   limit_groups          the tenant's rate: what is too fast
  *                         waits, or is dropped                     send.c     worker
  *   hold_back             what must wait behind staged packets     send.c     worker
@@ -101,7 +101,7 @@ struct queue {
 	struct datapath *dp;
 	unsigned number;
 	struct tun_queue tun;
-	_Atomic(struct udp_sockets *) udp; /* control replaces; any thread sends */
+	_Atomic(struct udp_sockets *) udp; /* control replaces */
 	struct burst *burst;               /* the worker's, shared by its queues in turn */
 	struct tun_reader *reader;
 };
@@ -133,8 +133,16 @@ enum {
 	BURST_ARENA = 384 << 10,
 	/* What each ring may send of that at once when many have something: a super-packet. */
 	BURST_SHARE = 72 << 10,
-	/* A packet costs as much as some hundred bytes, whatever its size. */
-	BURST_PACKET_COST = 768
+	/* What is read of small packets at once: each counts as so many bytes at least. */
+	BURST_PACKET_COST = 768,
+	/*
+	 * Pieces of packets that are cut, in one round: what has been routed is sent before there
+	 * is room for more. Each in a slot of its own behind the arena.
+	 */
+	BURST_PIECES = 128,
+	BURST_PIECE_MAX = 2048, /* a tunnel of more than this has no need to cut */
+	BURST_PIECE_SLOT = BURST_PIECE_MAX + 64,
+	BURST_ALL = BURST_PACKETS + BURST_PIECES
 };
 
 /* What one packet is while it passes. */
@@ -177,15 +185,16 @@ struct burst {
 	struct udp_tx tx;
 	unsigned n_replies; /* in tx, while handshake messages are looked at */
 	struct message_cookie_reply replies[BURST_REPLIES];
-	struct packet packets[BURST_PACKETS];
-	struct aead_op ops[BURST_PACKETS];
+	struct packet packets[BURST_ALL]; /* the last ones: of pieces */
+	unsigned n_pieces;
+	struct aead_op ops[BURST_ALL];
 	uint16_t op_packet[BURST_PACKETS]; /* op → packet */
 	struct span spans[BURST_PACKETS];
-	uint16_t next[BURST_PACKETS];      /* packet → next of its group */
+	uint16_t next[BURST_ALL];          /* packet → next of its group */
 	struct group groups[BURST_PACKETS];
 	unsigned n_groups;
 	uint16_t group_of[2 * BURST_PACKETS]; /* hash of a peer → group + 1 */
-	uint8_t *arena;                    /* BURST_ARENA */
+	uint8_t *arena;                    /* BURST_ARENA, and BURST_PIECES slots */
 };
 
 /*

@@ -266,7 +266,7 @@ static int swap_sockets(struct device *dev, struct socket_set *set)
 	} else {
 		dev->sockets = set;
 	}
-	/* The handshake thread may be sending on them. */
+	/* A worker may be sending on them for a peer whose home it is. */
 	synchronize_rcu();
 	drop_socket_set(old);
 	return err;

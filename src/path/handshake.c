@@ -18,7 +18,7 @@
 #include "roaming.h"
 
 enum {
-	/* 160 ms of work, where an initiator waits 5 s before it tries again */
+	/* A quarter of a second to a half of work, where an initiator waits 5 s before it tries again */
 	QUEUE_CELLS = 2048,
 	QUEUE_LOAD = QUEUE_CELLS / 8, /* as the kernel: cookies from here on */
 	TURN_MESSAGES = 16,           /* in turn with our own peers' wishes, */

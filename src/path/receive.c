@@ -34,7 +34,8 @@ static enum drop_reason check_cookie(struct queue *q, const uint8_t *msg)
 
 	if (!session)
 		return DROP_UNKNOWN_INDEX;
-	return session_takes_cookie(session, q->burst->now) ? DROP_REASON_COUNT : DROP_SOURCE_RATE;
+	return session_takes_cookie(session, receiver_of(entry)->is_key, q->burst->now) ?
+		       DROP_REASON_COUNT : DROP_SOURCE_RATE;
 }
 
 /* Replies of a burst leave together: on its own each would cost as much again. */
@@ -449,11 +450,16 @@ static void deliver(struct queue *q, unsigned n)
 	write_out(q, end_peer(q, peer, first, n_out));
 }
 
-/* While packets waited, an address may have left its tenant, or another one been isolated. */
+/*
+ * While packets waited, an address may have left its tenant, another one been isolated, or
+ * its key been held.
+ */
 static enum drop_reason check_again(struct queue *q, struct peer *peer, const struct staged *s)
 {
 	struct inner in;
 
+	if (peer_is_held(peer))
+		return DROP_QUARANTINED;
 	return inner_parse(&in, s->data, s->len) ? check_claims(q, peer, &in, s->data)
 						 : DROP_INNER_MALFORMED;
 }

@@ -15,9 +15,7 @@
 enum {
 	NO_NEXT = UINT16_MAX,
 	/* Of staging in one turn: others may stage as fast as we send, for as long as they like. */
-	FLUSH_ROUNDS = 4,
-	/* Of a packet that is cut. A tunnel of more than this has no need to cut. */
-	FRAGMENT_MAX = 2048
+	FLUSH_ROUNDS = 4
 };
 
 /* Where the packets of one run went, for the accounts after the flush. */
@@ -45,6 +43,7 @@ static void reset_groups(struct burst *b)
 	/* Mostly one or two: the whole table is 4 KiB, more than all else a single packet touches. */
 	while (b->n_groups)
 		b->group_of[b->groups[--b->n_groups].slot] = 0;
+	b->n_pieces = 0;
 }
 
 /* The peer's group, made if need be. Open addressing; the table is never more than half full. */
@@ -104,13 +103,19 @@ static void flush(struct tally *t)
 	udp_tx_reset(&b->tx, t->udp);
 }
 
+/* The first of the group's packets: a group that has become empty has none. */
+static unsigned first_of(const struct group *g)
+{
+	return g->n ? g->first : NO_NEXT;
+}
+
 /* Keeps copies of the group's packets until there are keys. */
 static void stage_group(struct queue *q, struct group *g)
 {
 	struct burst *b = q->burst;
 	unsigned dropped = 0;
 
-	for (unsigned i = g->n ? g->first : NO_NEXT; i != NO_NEXT; i = b->next[i])
+	for (unsigned i = first_of(g); i != NO_NEXT; i = b->next[i])
 		if (b->packets[i].len)
 			dropped += peer_stage(g->peer, g->session, b->packets[i].data,
 					      b->packets[i].len);
@@ -273,47 +278,69 @@ static enum drop_reason absence(const struct peer *peer, enum drop_reason otherw
 	return peer && peer_is_held(peer) ? DROP_QUARANTINED : otherwise;
 }
 
-/* Cuts a packet. The pieces are staged, and what there is of the group before them. */
-static void cut(struct queue *q, struct group *g, const struct inner *in, const struct span *packet)
-{
-	size_t mtu = min((size_t)g->mtu, (size_t)FRAGMENT_MAX), done = 0, len;
-	uint8_t piece[FRAGMENT_MAX];
-	unsigned dropped = 0;
+/* What becomes of a packet that may be too large for the tenant's way. */
+enum fit {
+	FITS,
+	SEEN_TO, /* it does not go as it is */
+	NO_ROOM  /* for its pieces, until what was routed before has been sent */
+};
 
-	if (!g->session) {
-		datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), 1);
-		return;
+/* Where piece i lies, as gso would have laid it. */
+static uint8_t *piece_at(const struct burst *b, unsigned i)
+{
+	_Static_assert(sizeof(struct message_data) + BURST_PIECE_MAX + NOISE_TAG_LEN <=
+			       BURST_PIECE_SLOT, "room for the largest");
+	return b->arena + BURST_ARENA + (size_t)i * BURST_PIECE_SLOT + b->layout.headroom;
+}
+
+/* Cuts a packet. The pieces go on as it would have, in its place. */
+static enum fit cut(struct queue *q, struct group *g, const struct inner *in,
+		    const struct span *packet)
+{
+	size_t mtu = min((size_t)g->mtu, (size_t)BURST_PIECE_MAX), done = 0, len;
+	struct burst *b = q->burst;
+	unsigned end = b->n_pieces;
+
+	while (end < BURST_PIECES &&
+	       (len = fragment_next(piece_at(b, end), mtu, in, packet->data, &done))) {
+		uint8_t *data = piece_at(b, end);
+
+		memset(data + len, 0, gso_padded(&b->layout, len) - len);
+		b->packets[BURST_PACKETS + end++] =
+			(struct packet){ .data = data, .len = (uint32_t)len, .ecn = in->ecn };
 	}
-	stage_group(q, g);
-	while ((len = fragment_next(piece, mtu, in, packet->data, &done)))
-		dropped += peer_stage(g->peer, g->session, piece, len);
-	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
+	if (end == BURST_PIECES) {
+		if (b->n_pieces)
+			return NO_ROOM;
+		datapath_drop(q->dp, g->peer, DROP_TOO_BIG, 1);
+		return SEEN_TO;
+	}
+	while (b->n_pieces < end)
+		group_add(b, g, BURST_PACKETS + b->n_pieces++);
+	return SEEN_TO;
 }
 
 /*
- * Makes a packet fit the tenant's way. False: it does not go as it is, and has been seen
- * to. told is who got an error last: of a super-packet each segment is too large, and one
- * answer says it.
+ * Makes a packet fit the tenant's way. told is who got an error last: of a super-packet each
+ * segment is too large, and one answer says it.
  */
-static bool fit(struct queue *q, struct group *g, const struct inner *in,
-		const struct span *packet, struct inner *told)
+static enum fit fit(struct queue *q, struct group *g, const struct inner *in,
+		    const struct span *packet, struct inner *told)
 {
 	size_t addr_len = in->family == AF_INET ? 4 : 16;
 
 	if (unlikely(mss_may_be_syn(in, packet->data)))
 		(void)mss_clamp(in, packet->data, datapath_mtu(q->dp, g->peer));
 	if (likely(!g->mtu || packet->len <= g->mtu))
-		return true;
-	if (fragment_may(in, packet->data)) {
-		cut(q, g, in, packet);
-		return false;
-	}
+		return FITS;
+	if (fragment_may(in, packet->data))
+		return cut(q, g, in, packet);
 	datapath_drop(q->dp, g->peer, DROP_TOO_BIG, 1);
 	if (told->family != in->family || memcmp(told->src, in->src, addr_len) ||
 	    memcmp(told->dst, in->dst, addr_len))
 		answer_too_big(q, g, in, packet);
 	*told = *in;
-	return false;
+	return SEEN_TO;
 }
 
 /*
@@ -340,8 +367,11 @@ static unsigned keep_apart(struct queue *q, unsigned n)
 	return kept;
 }
 
-/* Finds the peer for each packet and collects those of one peer. */
-static void route(struct queue *q, unsigned n)
+/*
+ * Finds the peer for each packet from i on and collects those of one peer. Returns where it
+ * ended: n, or what there was no room for in this round.
+ */
+static unsigned route(struct queue *q, unsigned i, unsigned n)
 {
 	struct burst *b = q->burst;
 	const uint8_t *last_dst = NULL;
@@ -349,10 +379,11 @@ static void route(struct queue *q, unsigned n)
 	struct inner told = { .family = AF_UNSPEC };
 	struct group *g = NULL;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (; i < n; i++) {
 		const struct span *s = &b->spans[i];
 		struct peer *peer;
 		struct inner in;
+		enum fit how;
 
 		if (!inner_parse(&in, s->data, s->len)) {
 			datapath_drop(q->dp, NULL, DROP_OUT_MALFORMED, 1);
@@ -376,13 +407,17 @@ static void route(struct queue *q, unsigned n)
 			answer_unreachable(q, &in, s);
 			continue;
 		}
-		if (!fit(q, g, &in, s, &told))
+		how = fit(q, g, &in, s, &told);
+		if (unlikely(how == NO_ROOM))
+			break;
+		if (unlikely(how == SEEN_TO))
 			continue;
 		b->packets[i] = (struct packet){ .data = s->data,
 						 .len = (uint32_t)s->len,
 						 .ecn = in.ecn };
 		group_add(b, g, i);
 	}
+	return i;
 }
 
 /* Takes out of a group what the tenant's rate does not let pass now; it waits, or is dropped. */
@@ -394,13 +429,13 @@ static void limit_group(struct queue *q, struct group *g, struct limit *limit)
 	uint64_t bytes = 0;
 	bool first = false;
 
-	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i])
+	for (unsigned i = first_of(g); i != NO_NEXT; i = b->next[i])
 		bytes += b->packets[i].len;
-	if (limit_pass(limit, LIMIT_DOWN, b->now, bytes))
+	if (!bytes || limit_pass(limit, LIMIT_DOWN, b->now, bytes))
 		return;
 	g->n = 0;
 	g->data = false;
-	for (unsigned i = whole.first; i != NO_NEXT; i = next) {
+	for (unsigned i = first_of(&whole); i != NO_NEXT; i = next) {
 		const struct packet *p = &b->packets[i];
 		enum limit_verdict verdict =
 			limit_packet(limit, LIMIT_DOWN, b->now, p->data, p->len);
@@ -440,11 +475,8 @@ static void hold_back(struct queue *q)
 		if (!g->session) {
 			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
 			g->n = 0;
-		} else if (session_is_staging(g->session)) {
-			/*
-			 * Also when all of it is staged already, as what was cut. The flush asks for
-			 * a handshake if it finds no key.
-			 */
+		} else if (g->n && session_is_staging(g->session)) {
+			/* The flush asks for a handshake if it finds no key. */
 			stage_group(q, g);
 			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
 		}
@@ -464,6 +496,7 @@ int send_burst(struct queue *q, int ring, size_t bytes)
 {
 	struct burst *b = q->burst;
 	size_t packets = bytes < BURST_ARENA ? bytes / BURST_PACKET_COST : BURST_PACKETS;
+	unsigned kept;
 	size_t used;
 	int n;
 
@@ -483,11 +516,14 @@ int send_burst(struct queue *q, int ring, size_t bytes)
 		datapath_drop(q->dp, NULL, DROP_SEND_FAILED, (uint64_t)n);
 		return n;
 	}
-	reset_groups(b);
-	route(q, border_isolates(q->dp) ? keep_apart(q, (unsigned)n) : (unsigned)n);
-	limit_groups(q);
-	hold_back(q);
-	(void)send_groups(q);
+	kept = border_isolates(q->dp) ? keep_apart(q, (unsigned)n) : (unsigned)n;
+	for (unsigned done = 0; done < kept;) {
+		reset_groups(b);
+		done = route(q, done, kept);
+		limit_groups(q);
+		hold_back(q);
+		(void)send_groups(q);
+	}
 	return n;
 }
 
@@ -577,7 +613,8 @@ static void send_list(struct queue *q, struct peer *peer, struct staged *list)
 
 		for (struct staged *s = list; s; s = s->next)
 			n++;
-		datapath_drop(q->dp, peer, session ? DROP_SEND_FAILED : DROP_NO_TENANT, n);
+		datapath_drop(q->dp, peer,
+			      session ? DROP_SEND_FAILED : absence(peer, DROP_NO_TENANT), n);
 		staged_free(list);
 	}
 }

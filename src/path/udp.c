@@ -3,18 +3,10 @@
 #include "udp.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "../base/packet.h"
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 /* Room for what we ask for: segment size, ECN, local address. */
 union control {

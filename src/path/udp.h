@@ -11,11 +11,20 @@
 #ifndef BERTH_PATH_UDP_H
 #define BERTH_PATH_UDP_H
 
+#include <netinet/udp.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "../base/endpoint.h"
 #include "../base/fairq.h"
+
+/* Linux 4.18 and 5.0; spelled out for older headers. */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 enum {
 	UDP_RX_MESSAGES = 16,     /* per system call; with GRO each may be 64 packets */

@@ -4,17 +4,9 @@
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <netinet/udp.h>
 #include <unistd.h>
 
 #include "../../crypto/messages.h"
-
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 static int set_int(int fd, int level, int option, int value)
 {

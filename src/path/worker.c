@@ -370,7 +370,7 @@ static int burst_init(struct burst *b, const char *crypto)
 	err = ratelimit_init(&b->icmp, RATE_ICMP);
 	if (err)
 		return err;
-	b->arena = malloc(BURST_ARENA);
+	b->arena = malloc(BURST_ARENA + BURST_PIECES * BURST_PIECE_SLOT);
 	return b->arena ? 0 : -ENOMEM;
 }
 

@@ -520,11 +520,20 @@ static void pop_staged(struct session *session)
 	free(oldest);
 }
 
-static bool staging_is_full(const struct session *session, size_t len)
+/* What one peer may have, when all of the device have so much. */
+static size_t staging_share(size_t total)
+{
+	if (total < STAGED_TOTAL_BYTES_MAX / 2)
+		return STAGED_PEER_BYTES_MAX;
+	return total < STAGED_TOTAL_BYTES_MAX / 4 * 3 ? STAGED_PEER_BYTES_SOME
+						      : STAGED_PEER_BYTES_FEW;
+}
+
+static bool staging_is_full(const struct session *session, size_t len, size_t total)
 {
 	return atomic_load_explicit(&session->n_staged, memory_order_relaxed) >=
 		       STAGED_PACKETS_MAX ||
-	       session->staged_bytes + len > STAGED_PEER_BYTES_MAX;
+	       session->staged_bytes + len > staging_share(total);
 }
 
 unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *data, size_t len)
@@ -544,7 +553,7 @@ unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *d
 		free(s);
 		return 1;
 	}
-	while (session->staged && staging_is_full(session, len)) {
+	while (session->staged && staging_is_full(session, len, total)) {
 		pop_staged(session);
 		dropped++;
 	}

@@ -77,7 +77,8 @@ struct session {
 	bool remote_ready;             /* handshake thread: remote was initialised */
 	_Atomic unsigned n_staged;     /* written under peer->lock */
 	_Atomic bool flushing;         /* written under peer->lock: a worker sends the staged */
-	_Atomic uint64_t cookie_taken; /* ns: when a cookie reply was last let through */
+	/* ns: when a cookie reply was last let through, for a handshake in flight and for keys */
+	_Atomic uint64_t cookie_taken[2];
 	_Atomic uint64_t late_key;     /* 1 << 32 | index of the last key found about to expire */
 	size_t staged_bytes;           /* peer->lock */
 	struct staged *staged;         /* peer->lock */
@@ -116,7 +117,14 @@ enum peer_border {
 enum {
 	STAGED_PACKETS_MAX = 128,        /* per peer, like the kernel */
 	STAGED_PEER_BYTES_MAX = 256 << 10,
-	STAGED_TOTAL_BYTES_MAX = 32 << 20 /* per device: bounds what strangers can make us hold */
+	/*
+	 * Per device: bounds what strangers can make us hold. As it fills up each peer may have
+	 * less, and gives back the rest with its next packet: who sends to many that do not answer
+	 * does not take it from the others.
+	 */
+	STAGED_TOTAL_BYTES_MAX = 32 << 20,
+	STAGED_PEER_BYTES_SOME = 32 << 10, /* from half of it on */
+	STAGED_PEER_BYTES_FEW = 8 << 10    /* from three quarters on */
 };
 
 struct peer {
@@ -170,7 +178,7 @@ struct peer {
 
 /* For peers with so many homes, 1 to 256. 0 or -ENOMEM. */
 must_check int peer_group_init(struct peer_group *group, unsigned n_homes);
-/* After the last peer is gone and rcu_barrier(). Outside an RCU turn. */
+/* After the last peer is gone and rcu_settle(). Outside an RCU turn. */
 void peer_group_free(struct peer_group *group);
 
 /*
@@ -311,16 +319,18 @@ static inline struct outgoing *session_take_outgoing(struct session *session)
 }
 
 /*
- * May a cookie reply go to the handshake thread? Only there it is found out
- * whether it is one of ours, so each session has a rate. now: monotonic ns. Any worker.
+ * May a cookie reply go to the handshake thread? Only there it is found out whether it is
+ * one of ours, so each session has a rate: one for the index of keys, which whoever looks
+ * on sees in every packet, and one for that of a handshake in flight. now: monotonic ns. Any worker.
  */
-must_check static inline bool session_takes_cookie(struct session *session, uint64_t now)
+must_check static inline bool session_takes_cookie(struct session *session, bool is_key,
+						   uint64_t now)
 {
-	uint64_t last = atomic_load_explicit(&session->cookie_taken, memory_order_relaxed);
+	_Atomic uint64_t *taken = &session->cookie_taken[is_key];
+	uint64_t last = atomic_load_explicit(taken, memory_order_relaxed);
 
 	return (!last || now >= last + INITIATION_MIN_INTERVAL) &&
-	       atomic_compare_exchange_strong_explicit(&session->cookie_taken, &last, now,
-						       memory_order_relaxed,
+	       atomic_compare_exchange_strong_explicit(taken, &last, now, memory_order_relaxed,
 						       memory_order_relaxed);
 }
 

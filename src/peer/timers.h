@@ -25,7 +25,7 @@ struct timers {
 	_Atomic bool received_more;      /* data came after unacknowledged was set */
 	/* home worker; the handshake thread clears it */
 	_Atomic bool silent; /* no answer for so long that a handshake is due, or due again */
-	/* handshake thread; the home worker clears retry_at when it gives up */
+	/* handshake thread; the home worker clears retry_at when it gives up, whoever has proof both */
 	_Atomic uint64_t handshake_sent;  /* last initiation or response, for REKEY_TIMEOUT */
 	_Atomic uint64_t retry_at;        /* one is in flight, or wished for, until then */
 	_Atomic unsigned attempts;        /* initiations since somebody last wanted one */
