@@ -153,6 +153,7 @@ $(BUILD)/tests/nomem.so: tests/nomem.c tests/nomem.h
 
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FAKES_fuzz_message := $(LAB)
+FAKES_fuzz_send := $(LAB)
 FAKES_fuzz_answer := $(addprefix tools/berth/,answer.c people.c quota.c release.c status.c tenants.c)
 
 # In a build of its own: what is fuzzed tells the fuzzer where it has been.
