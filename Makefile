@@ -1,4 +1,5 @@
-# berth: make            builds build/berthd and build/berth
+# berth: make deps       installs the Debian packages to build and to test with
+#        make            builds build/berthd and build/berth
 #        make demo       the main job, shown in a lab of network namespaces
 #        make check      unit tests and network tests
 #        make help       the rest
@@ -360,6 +361,8 @@ clean:
 	rm -rf build
 
 help:
+	@echo 'make deps         installs the Debian packages to build and to test with (root); demo, check and'
+	@echo '                  others do so by themselves'
 	@echo 'make              build/berthd and build/berth'
 	@echo 'make demo         the main job, shown in a lab of network namespaces (root)'
 	@echo 'make check        check-unit, check-net (root), check-fuzz and levels; ONLY=name picks network tests,'
@@ -379,7 +382,6 @@ help:
 	@echo 'make bench-micro  nanoseconds of the pure parts; bench-count their instructions'
 	@echo 'make install      to DESTDIR, under PREFIX=$(PREFIX)'
 	@echo 'make deb          the Debian package; check-deb installs, runs and purges it (root)'
-	@echo 'make deps         the Debian packages that all this needs'
 	@echo 'make clean        away with build/'
 	@echo 'BUILD=dir CC=clang WERROR=1 V=1 SANITIZE=address,undefined are understood.'
 

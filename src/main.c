@@ -26,7 +26,7 @@ static const char usage[] =
 	"usage: berthd -c FILE      route: the gateway and tunnels of FILE, in the foreground\n"
 	"       berthd -n -c FILE   read FILE and all tenants, print every fault, exit 1 if any\n"
 	"       berthd [-f] IFNAME  in the place of `wireguard-go IFNAME`; -f: in the foreground\n"
-	"       -v more words, -q fewer, -h this\n"
+	"       -v more words, -q fewer, -h, --help this, -V, --version its version\n"
 	"\n"
 	"Without FILE and IFNAME nothing is done. For IFNAME the environment may hold\n"
 	"LOG_LEVEL (debug, error, silent), WG_TUN_FD, WG_UAPI_FD and WG_PROCESS_FOREGROUND=1.\n";

@@ -44,6 +44,11 @@ machine()
 	story_in "$1" mount -t tmpfs local /usr/local
 	story_in "$1" mkdir -p /usr/local/bin /usr/local/sbin /run/typed
 	story_in "$1" ln -s "$LAB_DIR/systemctl" /usr/local/bin/systemctl
+	# What is installed here, `make deps` need not fetch.
+	[ ! -r /var/lib/dpkg/status ] || {
+		cp /var/lib/dpkg/status "$LAB_DIR/packages"
+		story_in "$1" install -D -m 644 "$LAB_DIR/packages" /var/lib/dpkg/status
+	}
 }
 
 # A namespace has no systemd: this starts what the installed unit says.
@@ -279,6 +284,7 @@ chapter_ends()
 make_systemctl
 export PATH="$LAB_DIR/bin:/usr/local/sbin:/usr/local/bin:$PATH"
 story_world
+lab_addr internet lo 2001:4860:4860::8888/128	# a well-known resolver, which answers pings
 machine vps
 machine home
 mkdir "$LAB_DIR/blocks"

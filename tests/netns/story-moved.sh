@@ -50,6 +50,8 @@ build_berth()
 		Prefix = $PUBLIC4/32
 		Prefix = $PUBLIC6/128
 	END
+	# berthd.service runs as the user whom the folder belongs to.
+	run vps 'chown -R --reference=. .'
 	let_go
 	run vps 'systemctl enable --now berthd'
 	put home /etc/berth/berth.conf </dev/null
