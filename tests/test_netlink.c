@@ -75,6 +75,7 @@ START_TEST(link_changes)
 
 	ck_assert_int_eq(netlink_link_set_mtu(nl, wan, 1280), 0);
 	ck_assert_int_eq(netlink_link_set_down(nl, wan), 0);
+	ck_assert_int_eq(netlink_link_set_no_link_local(nl, wan), 0);
 	ck_assert_int_eq(netlink_link_rename(nl, wan, "uplink"), 0);
 	ck_assert_int_eq(netlink_link_get(nl, wan, &link), 0);
 	ck_assert_uint_eq(link.mtu, 1280);
@@ -83,6 +84,10 @@ START_TEST(link_changes)
 	ck_assert_int_eq(netlink_link_set_up(nl, wan), 0);
 	ck_assert_int_eq(netlink_link_get(nl, wan, &link), 0);
 	ck_assert(link.flags & IFF_UP);
+	sh("[ -z \"$(ip -6 addr show dev uplink scope link)\" ]");
+	/* The least MTU of IPv6 is 1280. */
+	ck_assert_int_eq(netlink_link_set_mtu(nl, wan, 1279), 0);
+	ck_assert_int_eq(netlink_link_set_no_link_local(nl, wan), 0);
 
 	ck_assert_int_eq(netlink_link_delete(nl, wan), 0);
 	ck_assert_int_eq(netlink_link_get(nl, wan, &link), -ENODEV);

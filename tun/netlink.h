@@ -85,6 +85,11 @@ must_check int netlink_link_list(struct netlink *nl, netlink_link_fn *fn, void *
 must_check int netlink_link_set_up(struct netlink *nl, int index);
 must_check int netlink_link_set_down(struct netlink *nl, int index);
 must_check int netlink_link_set_mtu(struct netlink *nl, int index, uint32_t mtu);
+/*
+ * The link, not up yet, gets no link-local address of IPv6 by itself, as the kernel's WireGuard:
+ * it would ask for routers and report groups, from an address that no peer may have.
+ */
+must_check int netlink_link_set_no_link_local(struct netlink *nl, int index);
 /* Also of a link that is up, since Linux 6.2; -EBUSY before. */
 must_check int netlink_link_rename(struct netlink *nl, int index, const char *name);
 /*

@@ -150,6 +150,25 @@ int netlink_link_set_mtu(struct netlink *nl, int index, uint32_t mtu)
 	return netlink_request(nl, nlh, NULL, NULL);
 }
 
+int netlink_link_set_no_link_local(struct netlink *nl, int index)
+{
+	struct nlattr *families, *ip6;
+	struct ifinfomsg *ifi;
+	struct nlmsghdr *nlh = change(nl, RTM_NEWLINK, index, &ifi);
+	int err;
+
+	if (!nlh)
+		return -ENODEV;
+	families = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
+	ip6 = mnl_attr_nest_start(nlh, AF_INET6);
+	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(nlh, ip6);
+	mnl_attr_nest_end(nlh, families);
+	err = netlink_request(nl, nlh, NULL, NULL);
+	/* Without IPv6, on this machine or under its least MTU, there is none anyway. */
+	return err == -EAFNOSUPPORT ? 0 : err;
+}
+
 int netlink_link_rename(struct netlink *nl, int index, const char *name)
 {
 	struct ifinfomsg *ifi;

@@ -94,6 +94,8 @@ static int set_mtu(struct dropin *d)
 		return err;
 	index = netlink_link_index(nl, device_name(d->device));
 	err = index < 0 ? index : netlink_link_set_mtu(nl, index, DEFAULT_MTU);
+	if (!err)
+		err = netlink_link_set_no_link_local(nl, index);
 	netlink_close(nl);
 	return err;
 }

@@ -101,6 +101,8 @@ static int set_up(struct tunnel_link *link, const struct config_tenant *conf, st
 
 	link->mtu = tunnel_mtu_first(conf->tunnel);
 	err = netlink_link_set_mtu(nl, index, link->mtu);
+	if (!err)
+		err = netlink_link_set_no_link_local(nl, index);
 	if (err)
 		return err;
 	err = add_addresses(nl, index, conf->tunnel, &failure->address);

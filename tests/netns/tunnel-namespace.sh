@@ -63,6 +63,8 @@ check "the namespace is not there: said" \
 	lab_wait_log home "namespace $BOX is not there yet: waiting"
 lab_netns box
 works "made later"
+check "the kernel has no address of its own there to speak from" is \
+	"$(lab_ip box -6 -o address show dev wg0 scope link)" ""
 check "it was said once" is "$(grep -c 'not there yet' "$(lab_log home)")" 1
 check "the namespace is not held from outside" is \
 	"$(find "/proc/${lab_pid[home]}/fd" -lname 'net:*' | wc -l)" 0
