@@ -44,7 +44,7 @@ machine()
 	story_in "$1" mount -t tmpfs local /usr/local
 	story_in "$1" mkdir -p /usr/local/bin /usr/local/sbin /run/typed
 	story_in "$1" ln -s "$LAB_DIR/systemctl" /usr/local/bin/systemctl
-	# What is installed here, `make deps` need not fetch.
+	# What is installed here, tools/deps need not fetch.
 	[ ! -r /var/lib/dpkg/status ] || {
 		cp /var/lib/dpkg/status "$LAB_DIR/packages"
 		story_in "$1" install -D -m 644 "$LAB_DIR/packages" /var/lib/dpkg/status
@@ -117,7 +117,7 @@ typed()
 	local status=0 folder=/run/typed
 
 	[ "$1" != internet ] || folder=/
-	! grep -q '^make ' "$2" || folder=$ROOT
+	! grep -qE '^(make|tools/deps) ' "$2" || folder=$ROOT
 	on "$1" env -u MAKEFLAGS -u MAKELEVEL BUILD="$(dirname "$BERTHD")" NO_COLOR=1 \
 		PATH="/usr/local/sbin:/usr/local/bin:$PATH" \
 		bash -ec "cd '$folder'; $(cat "$2")" >"$LAB_DIR/printed" 2>&1 </dev/null || status=$?
