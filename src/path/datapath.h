@@ -38,15 +38,15 @@
  *  tun_read_burst         read; gso lays super-packets out, each   tun/       worker
  *                         packet in its slot of the send buffer:
  *                         | message_data | inner | 0… | tag |
- *   keep_apart            from tenant to tenant, if one is
- *                         isolated: by another way than inbound    send.c     worker
- *   route                 destination → peer; none: ICMP error;
- *                         packets of one peer become one group     send.c     worker
+ *   route_keep_apart      from tenant to tenant, if one is
+ *                         isolated: by another way than inbound    route.c    worker
+ *   route_packets         destination → peer; none: ICMP error;
+ *                         packets of one peer become one group     route.c    worker
  *    fit                  MSS of a SYN; larger than the tenant's
- *                         MTU: ICMP error, or cut to pieces        send.c     worker
- *   limit_groups          the tenant's rate: what is too fast
- *                         waits, or is dropped                     send.c     worker
- *   hold_back             what must wait behind staged packets     send.c     worker
+ *                         MTU: ICMP error, or cut to pieces        route.c    worker
+ *   route_limit           the tenant's rate: what is too fast
+ *                         waits, or is dropped                     route.c    worker
+ *   route_hold_back       what must wait behind staged packets     route.c    worker
  *   assign                key and nonces of a group, one atomic
  *                         add; no key: staged, handshake wanted    send.c     worker
  *   aead_seal_burst       AEAD, in place                           crypto/aead

@@ -3,17 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../base/log.h"
 #include "../base/packet.h"
 #include "border.h"
-#include "datapath.h"
-#include "fragment.h"
 #include "handshake.h"
-#include "icmp.h"
-#include "mss.h"
+#include "route.h"
 
 enum {
-	NO_NEXT = UINT16_MAX,
 	/* Of staging in one turn: others may stage as fast as we send, for as long as they like. */
 	FLUSH_ROUNDS = 4
 };
@@ -34,49 +29,6 @@ static void choose_layout(struct queue *q)
 		.align = PADDING_MULTIPLE,
 		.max = atomic_load_explicit(&q->dp->mtu, memory_order_relaxed),
 	};
-}
-
-/* Groups: the packets of one peer within a burst */
-
-static void reset_groups(struct burst *b)
-{
-	/* Mostly one or two: the whole table is 4 KiB, more than all else a single packet touches. */
-	while (b->n_groups)
-		b->group_of[b->groups[--b->n_groups].slot] = 0;
-	b->n_pieces = 0;
-}
-
-/* The peer's group, made if need be. Open addressing; the table is never more than half full. */
-static struct group *find_group(struct burst *b, struct peer *peer)
-{
-	size_t slot = hash_pointer(peer) % ARRAY_SIZE(b->group_of);
-
-	for (;; slot = (slot + 1) % ARRAY_SIZE(b->group_of)) {
-		uint16_t *entry = &b->group_of[slot];
-
-		if (!*entry) {
-			*entry = (uint16_t)++b->n_groups;
-			b->groups[*entry - 1] = (struct group){
-				.peer = peer,
-				.slot = (uint16_t)slot,
-				.mtu = atomic_load_explicit(&peer->mtu, memory_order_relaxed)
-			};
-			return &b->groups[*entry - 1];
-		}
-		if (b->groups[*entry - 1].peer == peer)
-			return &b->groups[*entry - 1];
-	}
-}
-
-static void group_add(struct burst *b, struct group *g, unsigned packet)
-{
-	if (g->n++)
-		b->next[g->last] = (uint16_t)packet;
-	else
-		g->first = packet;
-	g->last = packet;
-	b->next[packet] = NO_NEXT;
-	g->data |= b->packets[packet].len > 0;
 }
 
 /* Sends everything that is queued, and books what became of it. */
@@ -103,26 +55,6 @@ static void flush(struct tally *t)
 	udp_tx_reset(&b->tx, t->udp);
 }
 
-/* The first of the group's packets: a group that has become empty has none. */
-static unsigned first_of(const struct group *g)
-{
-	return g->n ? g->first : NO_NEXT;
-}
-
-/* Keeps copies of the group's packets until there are keys. */
-static void stage_group(struct queue *q, struct group *g)
-{
-	struct burst *b = q->burst;
-	unsigned dropped = 0;
-
-	for (unsigned i = first_of(g); i != NO_NEXT; i = b->next[i])
-		if (b->packets[i].len)
-			dropped += peer_stage(g->peer, g->session, b->packets[i].data,
-					      b->packets[i].len);
-	datapath_drop(q->dp, g->peer, DROP_STAGING_FULL, dropped);
-	g->n = 0;
-}
-
 /* May the key send all of the group's packets? Then *nonce is the first. */
 static bool take_nonces(const struct burst *b, const struct group *g, struct keypair *pair,
 			uint64_t *nonce)
@@ -133,7 +65,7 @@ static bool take_nonces(const struct burst *b, const struct group *g, struct key
 /* There is no key to send the group with now. pair: what was found instead, or NULL. */
 static void wait_for_key(struct queue *q, struct group *g, const struct keypair *pair)
 {
-	stage_group(q, g);
+	route_stage(q, g);
 	/* Another key may have come just now, and its flush found nothing staged yet. */
 	if (keypairs_current(&g->session->keys) != pair)
 		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
@@ -242,247 +174,6 @@ static unsigned send_groups(struct queue *q)
 	return n_ops;
 }
 
-/* Sends the ICMP error of len bytes back (0: there is to be none). */
-static void answer(struct queue *q, uint8_t *error, size_t len)
-{
-	struct span out = { .data = error, .len = len };
-	struct tun_write_result result = { 0 };
-
-	if (len)
-		(void)tun_write_burst(&q->tun, &q->burst->gro, &out, 1, &result);
-}
-
-/* Tells the sender that nobody is there. */
-static void answer_unreachable(struct queue *q, const struct inner *in, const struct span *packet)
-{
-	uint8_t error[ICMP_ERROR_MAX];
-	size_t len = icmp_unreachable(error, in, packet->data, packet->len);
-
-	if (len && datapath_may_answer(q->burst, in))
-		answer(q, error, len);
-}
-
-static void answer_too_big(struct queue *q, const struct group *g, const struct inner *in,
-			   const struct span *packet)
-{
-	uint8_t error[ICMP_ERROR_MAX];
-	size_t len = icmp_too_big(error, in, packet->data, packet->len, g->mtu);
-
-	if (len && datapath_may_answer(q->burst, in))
-		answer(q, error, len);
-}
-
-/* Why a packet cannot go to a peer that has no session, or no endpoint. */
-static enum drop_reason absence(const struct peer *peer, enum drop_reason otherwise)
-{
-	return peer && peer_is_held(peer) ? DROP_QUARANTINED : otherwise;
-}
-
-/* What becomes of a packet that may be too large for the tenant's way. */
-enum fit {
-	FITS,
-	SEEN_TO, /* it does not go as it is */
-	NO_ROOM  /* for its pieces, until what was routed before has been sent */
-};
-
-/* Where piece i lies, as gso would have laid it. */
-static uint8_t *piece_at(const struct burst *b, unsigned i)
-{
-	_Static_assert(sizeof(struct message_data) + BURST_PIECE_MAX + NOISE_TAG_LEN <=
-			       BURST_PIECE_SLOT, "room for the largest");
-	return b->arena + BURST_ARENA + (size_t)i * BURST_PIECE_SLOT + b->layout.headroom;
-}
-
-/* Cuts a packet. The pieces go on as it would have, in its place. */
-static enum fit cut(struct queue *q, struct group *g, const struct inner *in,
-		    const struct span *packet)
-{
-	size_t mtu = min((size_t)g->mtu, (size_t)BURST_PIECE_MAX), done = 0, len;
-	struct burst *b = q->burst;
-	unsigned end = b->n_pieces;
-
-	while (end < BURST_PIECES &&
-	       (len = fragment_next(piece_at(b, end), mtu, in, packet->data, &done))) {
-		uint8_t *data = piece_at(b, end);
-
-		memset(data + len, 0, gso_padded(&b->layout, len) - len);
-		b->packets[BURST_PACKETS + end++] =
-			(struct packet){ .data = data, .len = (uint32_t)len, .ecn = in->ecn };
-	}
-	if (end == BURST_PIECES) {
-		if (b->n_pieces)
-			return NO_ROOM;
-		datapath_drop(q->dp, g->peer, DROP_TOO_BIG, 1);
-		return SEEN_TO;
-	}
-	while (b->n_pieces < end)
-		group_add(b, g, BURST_PACKETS + b->n_pieces++);
-	return SEEN_TO;
-}
-
-/*
- * Makes a packet fit the tenant's way. told is who got an error last: of a super-packet each
- * segment is too large, and one answer says it.
- */
-static enum fit fit(struct queue *q, struct group *g, const struct inner *in,
-		    const struct span *packet, struct inner *told)
-{
-	size_t addr_len = in->family == AF_INET ? 4 : 16;
-
-	if (unlikely(mss_may_be_syn(in, packet->data)))
-		(void)mss_clamp(in, packet->data, datapath_mtu(q->dp, g->peer));
-	if (likely(!g->mtu || packet->len <= g->mtu))
-		return FITS;
-	if (fragment_may(in, packet->data))
-		return cut(q, g, in, packet);
-	datapath_drop(q->dp, g->peer, DROP_TOO_BIG, 1);
-	if (told->family != in->family || memcmp(told->src, in->src, addr_len) ||
-	    memcmp(told->dst, in->dst, addr_len))
-		answer_too_big(q, g, in, packet);
-	*told = *in;
-	return SEEN_TO;
-}
-
-/*
- * Takes out what one tenant sends to another and must not reach it. Inbound it was asked
- * too, with an answer; here is what the host has since given another destination, or what
- * pretends to come from a tenant, and nobody is to be told. Returns how many are left.
- */
-static unsigned keep_apart(struct queue *q, unsigned n)
-{
-	struct burst *b = q->burst;
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		struct peer *to = NULL;
-		struct inner in;
-
-		if (inner_parse(&in, b->spans[i].data, b->spans[i].len))
-			to = datapath_owner(q->dp, in.family, in.dst);
-		if (to && border_keeps_apart(datapath_owner(q->dp, in.family, in.src), to))
-			datapath_drop(q->dp, to, DROP_ISOLATED, 1);
-		else
-			b->spans[kept++] = b->spans[i];
-	}
-	return kept;
-}
-
-/*
- * Finds the peer for each packet from i on and collects those of one peer. Returns where it
- * ended: n, or what there was no room for in this round.
- */
-static unsigned route(struct queue *q, unsigned i, unsigned n)
-{
-	struct burst *b = q->burst;
-	const uint8_t *last_dst = NULL;
-	uint8_t last_family = AF_UNSPEC;
-	struct inner told = { .family = AF_UNSPEC };
-	struct group *g = NULL;
-
-	for (; i < n; i++) {
-		const struct span *s = &b->spans[i];
-		struct peer *peer;
-		struct inner in;
-		enum fit how;
-
-		if (!inner_parse(&in, s->data, s->len)) {
-			datapath_drop(q->dp, NULL, DROP_OUT_MALFORMED, 1);
-			continue;
-		}
-		if (in.family != last_family ||
-		    memcmp(in.dst, last_dst, in.family == AF_INET ? 4 : 16)) {
-			last_family = in.family;
-			last_dst = in.dst;
-			g = NULL;
-			peer = datapath_owner(q->dp, in.family, in.dst);
-			if (peer && atomic_load_explicit(&peer->has_endpoint, memory_order_relaxed))
-				g = find_group(b, peer);
-			if (g && !g->session)
-				g->session = peer_session(peer, b->now);
-		}
-		if (!g) {
-			peer = datapath_owner(q->dp, in.family, in.dst);
-			datapath_drop(q->dp, peer,
-				      absence(peer, peer ? DROP_NO_ENDPOINT : DROP_NO_TENANT), 1);
-			answer_unreachable(q, &in, s);
-			continue;
-		}
-		how = fit(q, g, &in, s, &told);
-		if (unlikely(how == NO_ROOM))
-			break;
-		if (unlikely(how == SEEN_TO))
-			continue;
-		b->packets[i] = (struct packet){ .data = s->data,
-						 .len = (uint32_t)s->len,
-						 .ecn = in.ecn };
-		group_add(b, g, i);
-	}
-	return i;
-}
-
-/* Takes out of a group what the tenant's rate does not let pass now; it waits, or is dropped. */
-static void limit_group(struct queue *q, struct group *g, struct limit *limit)
-{
-	struct group whole = *g;
-	struct burst *b = q->burst;
-	unsigned next, dropped = 0;
-	uint64_t bytes = 0;
-	bool first = false;
-
-	for (unsigned i = first_of(g); i != NO_NEXT; i = b->next[i])
-		bytes += b->packets[i].len;
-	if (!bytes || limit_pass(limit, LIMIT_DOWN, b->now, bytes))
-		return;
-	g->n = 0;
-	g->data = false;
-	for (unsigned i = first_of(&whole); i != NO_NEXT; i = next) {
-		const struct packet *p = &b->packets[i];
-		enum limit_verdict verdict =
-			limit_packet(limit, LIMIT_DOWN, b->now, p->data, p->len);
-
-		next = b->next[i];
-		if (verdict == LIMIT_PASS)
-			group_add(b, g, i);
-		first |= verdict == LIMIT_FIRST;
-		dropped += verdict == LIMIT_DROP;
-	}
-	datapath_drop(q->dp, g->peer, limit_reason(limit, LIMIT_DOWN), dropped);
-	if (first)
-		q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_RELEASE);
-}
-
-/* Before nonces are given: a drop here leaves no gap in them. */
-static void limit_groups(struct queue *q)
-{
-	struct burst *b = q->burst;
-
-	for (unsigned i = 0; i < b->n_groups; i++) {
-		struct limit *limit = rcu_read(&b->groups[i].peer->limit);
-
-		if (unlikely(limit))
-			limit_group(q, &b->groups[i], limit);
-	}
-}
-
-/* What must wait behind staged packets is staged too; what died meanwhile is dropped. */
-static void hold_back(struct queue *q)
-{
-	struct burst *b = q->burst;
-
-	for (unsigned i = 0; i < b->n_groups; i++) {
-		struct group *g = &b->groups[i];
-
-		if (!g->session) {
-			datapath_drop(q->dp, g->peer, absence(g->peer, DROP_NO_TENANT), g->n);
-			g->n = 0;
-		} else if (g->n && session_is_staging(g->session)) {
-			/* The flush asks for a handshake if it finds no key. */
-			stage_group(q, g);
-			q->dp->ops->wake_worker(q->dp, g->peer, PEER_WORK_FLUSH);
-		}
-	}
-}
-
 /* What the reader could make nothing of. */
 static void count_unreadable(struct queue *q)
 {
@@ -516,12 +207,12 @@ int send_burst(struct queue *q, int ring, size_t bytes)
 		datapath_drop(q->dp, NULL, DROP_SEND_FAILED, (uint64_t)n);
 		return n;
 	}
-	kept = border_isolates(q->dp) ? keep_apart(q, (unsigned)n) : (unsigned)n;
+	kept = border_isolates(q->dp) ? route_keep_apart(q, (unsigned)n) : (unsigned)n;
 	for (unsigned done = 0; done < kept;) {
-		reset_groups(b);
-		done = route(q, done, kept);
-		limit_groups(q);
-		hold_back(q);
+		group_reset_all(b);
+		done = route_packets(q, done, kept);
+		route_limit(q);
+		route_hold_back(q);
 		(void)send_groups(q);
 	}
 	return n;
@@ -538,8 +229,8 @@ static struct staged *lay_out(struct queue *q, struct peer *peer, struct session
 	unsigned n = 0;
 
 	choose_layout(q);
-	reset_groups(b);
-	g = find_group(b, peer);
+	group_reset_all(b);
+	g = group_find(b, peer);
 	g->session = session;
 	while (staged && n < BURST_PACKETS && used + gso_slot(l, staged->len) <= BURST_ARENA) {
 		struct staged *next = staged->next;
@@ -605,7 +296,7 @@ static void send_list(struct queue *q, struct peer *peer, struct staged *list)
 
 	while (list && session && rcu_read(&q->udp)) {
 		list = lay_out(q, peer, session, list);
-		hold_back(q);
+		route_hold_back(q);
 		(void)send_groups(q);
 	}
 	if (unlikely(list)) {
@@ -614,7 +305,7 @@ static void send_list(struct queue *q, struct peer *peer, struct staged *list)
 		for (struct staged *s = list; s; s = s->next)
 			n++;
 		datapath_drop(q->dp, peer,
-			      session ? DROP_SEND_FAILED : absence(peer, DROP_NO_TENANT), n);
+			      session ? DROP_SEND_FAILED : route_absence(peer, DROP_NO_TENANT), n);
 		staged_free(list);
 	}
 }
@@ -659,8 +350,8 @@ void send_keepalive(struct queue *q, struct peer *peer)
 	if (!session || !rcu_read(&q->udp) || !has_key(q, peer, session))
 		return;
 	choose_layout(q);
-	reset_groups(b);
-	g = find_group(b, peer);
+	group_reset_all(b);
+	g = group_find(b, peer);
 	g->session = session;
 	b->packets[0] = (struct packet){ .data = b->arena + sizeof(struct message_data) };
 	group_add(b, g, 0);
