@@ -220,6 +220,52 @@ START_TEST(changes_during_the_start)
 }
 END_TEST
 
+/* What is known of a tenant is kept until it is certain that it has no file. */
+START_TEST(who_may_still_come)
+{
+	put("conflict", 1, "2001:db8::2");
+	put("faulty", 2, "junk");
+	put("a", 1, "2001:db8::1");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	ck_assert(reload_may_come(reload, "nobody"));
+	wait_for(has_logged("tunnels"));
+	ck_assert(!reload_may_come(reload, "nobody"));
+	ck_assert(!reload_may_come(reload, "a"));
+	ck_assert(reload_may_come(reload, "conflict"));
+	ck_assert(reload_may_come(reload, "faulty"));
+	run("rm config.d/faulty.conf");
+	fence();
+	ck_assert(!reload_may_come(reload, "faulty"));
+}
+END_TEST
+
+/* Of a folder that cannot be read, or is not mounted yet, nobody knows whose file is in it. */
+START_TEST(a_folder_that_comes_late)
+{
+	if (_i)
+		run("mv config.d away");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(has_logged(_i ? "config.d" : "tunnels"));
+	ck_assert(reload_may_come(reload, "a"));
+	if (_i)
+		run("mv away config.d");
+	put("b", 1, "2001:db8::1");
+	wait_for(fake_peer("b"));
+	reload_all(reload);
+	wait_for(!reload_may_come(reload, "a"));
+}
+END_TEST
+
+/* Nor of an empty one, unless somebody says that he means it. */
+START_TEST(an_empty_folder_that_is_meant)
+{
+	open_reload();
+	ck_assert(reload_may_come(reload, "a"));
+	reload_all(reload);
+	wait_for(!reload_may_come(reload, "a"));
+}
+END_TEST
+
 START_TEST(closed_while_it_scans)
 {
 	char name[16], ips[32];
@@ -254,6 +300,9 @@ int main(void)
 	tcase_set_timeout(start, 90);
 	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
 	tcase_add_test(start, changes_during_the_start);
+	tcase_add_test(start, who_may_still_come);
+	tcase_add_loop_test(start, a_folder_that_comes_late, 0, 2);
+	tcase_add_test(start, an_empty_folder_that_is_meant);
 	tcase_add_test(start, closed_while_it_scans);
 	suite_add_tcase(suite, start);
 	return files_run_all(suite);
