@@ -146,6 +146,29 @@ START_TEST(a_scan_believes_an_empty_file_the_second_time)
 }
 END_TEST
 
+/* What is wrong with the file of one that is revoked is said once, too, until somebody asks. */
+START_TEST(faults_of_the_revoked_are_said_once)
+{
+	put("a", 1, "2001:db8::1");
+	fence();
+	run("printf '[Peer]\\nPublicKey =\\nAllowedIPs = junk\\n' >config.d/a.conf");
+	fence_emptied();
+	ck_assert(has_logged("config.d/a.conf:3: AllowedIPs: 'junk'"));
+	ck_assert(has_logged("tenant a: revoked"));
+	logged[0] = '\0';
+	ask_for_scan();
+	run("touch config.d/a.conf");
+	ask_for_scan();
+	ck_assert(!has_logged("config.d/a.conf"));
+	reload_all(reload);
+	wait_for(has_logged("config.d/a.conf:3: AllowedIPs: 'junk'"));
+	run("rm config.d/a.conf");
+	put("a", 1, "2001:db8::1");
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
 START_TEST(no_memory_in_the_device)
 {
 	put("a", 1, "2001:db8::1");
@@ -294,6 +317,7 @@ int main(void)
 	tcase_add_test(tc, a_folder_is_mounted_over);
 	tcase_add_test(tc, a_scan_finds_what_events_missed);
 	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
+	tcase_add_test(tc, faults_of_the_revoked_are_said_once);
 	tcase_add_test(tc, no_memory_in_the_device);
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(start, begin, end);

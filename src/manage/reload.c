@@ -232,7 +232,7 @@ static bool is_its_turn(struct reload *r, const char *name)
 {
 	const struct file_entry *e = entries_find(&r->in.entries, name);
 
-	if (!r->starting || (e && e->conf))
+	if (!r->starting || (e && e->conf && e->conf->state != TENANT_REVOKED))
 		return true;
 	if (!scan_ahead(&r->scan, name))
 		watch_touch(r->in.watch, name);
