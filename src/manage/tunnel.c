@@ -542,7 +542,9 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 
 	tunnel_dns_update(&t->dns, new);
 	if (!t->device) {
-		/* It waits; perhaps the new one need not. */
+		/* It waits; perhaps the new one need not. What it fails at is said of the old one. */
+		if (what || old->tunnel->listen_port != new->tunnel->listen_port)
+			t->said_err = 0;
 		t->conf = new;
 		if (what & DIFF_LINK_PLACE && follow(t))
 			return false;
