@@ -122,6 +122,7 @@ FAKES_peer := tests/fake_clock.c
 FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
+FAKES_enforce := tests/fake_device.c
 FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)
 # Parts of the operator's command.
 FAKES_berth_freeaddress := tools/berth/freeaddress.c

@@ -192,6 +192,29 @@ START_TEST(made_nowhere)
 }
 END_TEST
 
+/* In a folder that cannot be opened nobody can see to it that a name is on the disk. */
+START_TEST(made_whole_or_not_at_all)
+{
+	enum { SOMEBODY = 64998 };
+	int err;
+
+	ck_assert_int_eq(mkdir("blind", 0300), 0);
+	if (!geteuid()) {
+		ck_assert_int_eq(chown(".", SOMEBODY, SOMEBODY), 0);
+		ck_assert_int_eq(chown("blind", SOMEBODY, SOMEBODY), 0);
+		ck_assert_int_eq(seteuid(SOMEBODY), 0);
+	}
+	ck_assert_int_eq(newfile_make("blind/a.conf", "x", 1), -EACCES);
+	err = access("blind/a.conf", F_OK) ? -errno : 0;
+	ck_assert_int_eq(err, -ENOENT);
+	ck_assert_int_eq(newfile_replace("blind/b.conf", "x", 1), -EACCES);
+	expect_file("blind/b.conf", "x");
+	if (getuid() != geteuid())
+		ck_assert_int_eq(seteuid(getuid()), 0);
+	ck_assert_int_eq(chmod("blind", 0700), 0);
+}
+END_TEST
+
 START_TEST(folders)
 {
 	struct stat st;
@@ -259,6 +282,7 @@ int main(void)
 	tcase_add_checked_fixture(w, files_begin, files_end);
 	tcase_add_test(w, made_once);
 	tcase_add_test(w, made_nowhere);
+	tcase_add_test(w, made_whole_or_not_at_all);
 	tcase_add_test(w, folders);
 	tcase_add_test(w, owners);
 	suite_add_tcase(s, w);

@@ -387,12 +387,27 @@ START_TEST(add_has_the_last_word)
 }
 END_TEST
 
+/* Where nobody gets what is printed: no room, or nobody who reads. */
+static const char *const nowhere[] = {
+	"$B add bob -c $D/berth.conf --endpoint h >/dev/full; echo $?",
+	"$B add bob -c $D/berth.conf --endpoint h --qr >/dev/full; echo $?",
+	"$B add bob -c $D/berth.conf --endpoint h --json >/dev/full; echo $?",
+	"closed $B add bob -c $D/berth.conf --endpoint h",
+	"closed $B add bob -c $D/berth.conf --endpoint h --qr",
+	"closed $B add bob -c $D/berth.conf --endpoint h --json",
+};
+
 /* A key that could not be handed out is no tenant. */
-START_TEST(add_to_a_full_disk)
+START_TEST(add_to_nowhere)
 {
-	run("$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 >/dev/null; "
-	    "echo Control = $S.not >>$D/berth.conf; "
-	    "$B add bob -c $D/berth.conf --endpoint h >/dev/full; echo $?; ls $D/config.d");
+	char line[512];
+
+	snprintf(line, sizeof(line),
+		 "closed() { { until [ -e $D/shut ]; do :; done; \"$@\"; echo $? >&2; } | "
+		 "{ exec <&-; touch $D/shut; }; }; "
+		 "$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 >/dev/null; "
+		 "echo Control = $S.not >>$D/berth.conf; %s; ls $D/config.d", nowhere[_i]);
+	run(line);
 	ck_assert_msg(strstr(lab.out, "'bob' was removed again\n1\n"), "%s", lab.out);
 	ck_assert_ptr_null(strstr(lab.out, "bob.conf"));
 }
@@ -425,7 +440,7 @@ int main(void)
 	tcase_add_test(t, status);
 	tcase_add_test(t, control_of_file);
 	tcase_add_test(t, add_has_the_last_word);
-	tcase_add_test(t, add_to_a_full_disk);
+	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -112,6 +112,18 @@ static void check_all(void)
 	require(v.n == n && known.n == n && known.n_revoked == revoked);
 }
 
+static bool never(void *arg, const char *name)
+{
+	(void)arg, (void)name;
+	return false;
+}
+
+static bool only_a(void *arg, const char *name)
+{
+	ck_assert_ptr_eq(arg, &known);
+	return !strcmp(name, "a");
+}
+
 START_TEST(like_an_array)
 {
 	unsigned now = 1;
@@ -136,7 +148,7 @@ START_TEST(like_an_array)
 			model[i].there = false;
 		}
 		if (step % 1000 == 999) {
-			(void)known_settle(&known);
+			(void)known_settle(&known, never, NULL);
 			model_settle(now + 1);
 		}
 		if (step % 100 == 0)
@@ -178,7 +190,7 @@ START_TEST(suspended)
 	require(!known_put(&known, &r));
 	known_suspend(&known, other);
 	known_suspend(&known, key);
-	require(!known_settle(&known));
+	require(!known_settle(&known, never, NULL));
 	if (_i) {
 		require(known_revoke(&known, key, &out));
 		require(!*out.name && !out.rx_packets && !out.drops && out.timestamp[0]);
@@ -196,6 +208,27 @@ START_TEST(suspended)
 }
 END_TEST
 
+/* Those that may still come are kept, and asked about again. */
+START_TEST(settled)
+{
+	struct statefile_record a = { .key = { 1 }, .timestamp = { 1 }, .name = "a",
+				      .rx_packets = 5 },
+				b = { .key = { 2 }, .timestamp = { 1 }, .name = "b",
+				      .rx_packets = 5 }, out;
+
+	require(!known_put(&known, &a) && !known_put(&known, &b));
+	require(known_settle(&known, only_a, &known));
+	require(!known_settle(&known, only_a, &known));
+	require(known.n == 2 && known.n_revoked == 1);
+	require(known_take(&known, b.key, &out) && !*out.name && !out.rx_packets);
+	if (_i)
+		require(known_settle(&known, never, NULL) && known.n_revoked == 1);
+	require(known_take(&known, a.key, &out));
+	require(out.rx_packets == (_i ? 0 : 5) && out.timestamp[0] == 1);
+	statefile_release(&out);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("known");
@@ -208,6 +241,7 @@ int main(void)
 	tcase_add_test(tc, like_an_array);
 	tcase_add_test(tc, bounded);
 	tcase_add_loop_test(tc, suspended, 0, 2);
+	tcase_add_loop_test(tc, settled, 0, 2);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

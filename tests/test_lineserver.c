@@ -247,6 +247,38 @@ START_TEST(later_left)
 }
 END_TEST
 
+/* Who has asked all that it wants to know, and says so, still waits; until it goes away. */
+START_TEST(later_half_closed)
+{
+	int fd, other;
+
+	open_server("\n");
+	fd = connect_client();
+	say(fd, "later\nnext\n");
+	shutdown(fd, SHUT_WR);
+	while (!lab.later)
+		uv_run(&lab.loop, UV_RUN_ONCE);
+	other = connect_client();
+	for (unsigned i = 0; i < 3; i++) {
+		say(other, "one\n");
+		expect(other, "[one]\n");
+	}
+	ck_assert_uint_eq(lab.left, 0);
+	if (_i) {
+		close(fd);
+		while (!lab.left)
+			uv_run(&lab.loop, UV_RUN_ONCE);
+	} else {
+		text_add_string(lab.later, "now\n");
+		lineserver_now(lab.later);
+		expect(fd, "now\n[next]\n");
+		expect_end(fd);
+		ck_assert_uint_eq(lab.left, 0);
+	}
+	close(other);
+}
+END_TEST
+
 /* Our patience ends for them, too. */
 START_TEST(later_never)
 {
@@ -725,6 +757,7 @@ int main(void)
 	tcase_add_test(t, byte_by_byte);
 	tcase_add_test(t, later);
 	tcase_add_test(t, later_left);
+	tcase_add_loop_test(t, later_half_closed, 0, 2);
 	tcase_add_test(t, later_never);
 	tcase_add_test(t, half_closed);
 	tcase_add_test(t, hang_up);

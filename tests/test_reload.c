@@ -298,6 +298,7 @@ static const struct {
 	{ "s/AllowedIPs.*/AllowedIPs = ::\\/0/", "is in no Prefix of berth.conf" },
 	{ "$aPresharedKeyFile = nowhere", "config.d/a.conf:4: " },
 	{ "$aRateLimit = 1mbit", "config.d/a.conf:4: " },
+	{ "s/Peer/Peers/", "config.d/a.conf:1: unknown section 'Peers'" },
 };
 
 START_TEST(a_broken_file_keeps_the_last_good_one)

@@ -146,6 +146,29 @@ START_TEST(a_scan_believes_an_empty_file_the_second_time)
 }
 END_TEST
 
+/* What is wrong with the file of one that is revoked is said once, too, until somebody asks. */
+START_TEST(faults_of_the_revoked_are_said_once)
+{
+	put("a", 1, "2001:db8::1");
+	fence();
+	run("printf '[Peer]\\nPublicKey =\\nAllowedIPs = junk\\n' >config.d/a.conf");
+	fence_emptied();
+	ck_assert(has_logged("config.d/a.conf:3: AllowedIPs: 'junk'"));
+	ck_assert(has_logged("tenant a: revoked"));
+	logged[0] = '\0';
+	ask_for_scan();
+	run("touch config.d/a.conf");
+	ask_for_scan();
+	ck_assert(!has_logged("config.d/a.conf"));
+	reload_all(reload);
+	wait_for(has_logged("config.d/a.conf:3: AllowedIPs: 'junk'"));
+	run("rm config.d/a.conf");
+	put("a", 1, "2001:db8::1");
+	expect("a 0001 2001:db8::1/128;");
+	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
 START_TEST(no_memory_in_the_device)
 {
 	put("a", 1, "2001:db8::1");
@@ -220,6 +243,52 @@ START_TEST(changes_during_the_start)
 }
 END_TEST
 
+/* What is known of a tenant is kept until it is certain that it has no file. */
+START_TEST(who_may_still_come)
+{
+	put("conflict", 1, "2001:db8::2");
+	put("faulty", 2, "junk");
+	put("a", 1, "2001:db8::1");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	ck_assert(reload_may_come(reload, "nobody"));
+	wait_for(has_logged("tunnels"));
+	ck_assert(!reload_may_come(reload, "nobody"));
+	ck_assert(!reload_may_come(reload, "a"));
+	ck_assert(reload_may_come(reload, "conflict"));
+	ck_assert(reload_may_come(reload, "faulty"));
+	run("rm config.d/faulty.conf");
+	fence();
+	ck_assert(!reload_may_come(reload, "faulty"));
+}
+END_TEST
+
+/* Of a folder that cannot be read, or is not mounted yet, nobody knows whose file is in it. */
+START_TEST(a_folder_that_comes_late)
+{
+	if (_i)
+		run("mv config.d away");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	wait_for(has_logged(_i ? "config.d" : "tunnels"));
+	ck_assert(reload_may_come(reload, "a"));
+	if (_i)
+		run("mv away config.d");
+	put("b", 1, "2001:db8::1");
+	wait_for(fake_peer("b"));
+	reload_all(reload);
+	wait_for(!reload_may_come(reload, "a"));
+}
+END_TEST
+
+/* Nor of an empty one, unless somebody says that he means it. */
+START_TEST(an_empty_folder_that_is_meant)
+{
+	open_reload();
+	ck_assert(reload_may_come(reload, "a"));
+	reload_all(reload);
+	wait_for(!reload_may_come(reload, "a"));
+}
+END_TEST
+
 START_TEST(closed_while_it_scans)
 {
 	char name[16], ips[32];
@@ -248,12 +317,16 @@ int main(void)
 	tcase_add_test(tc, a_folder_is_mounted_over);
 	tcase_add_test(tc, a_scan_finds_what_events_missed);
 	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
+	tcase_add_test(tc, faults_of_the_revoked_are_said_once);
 	tcase_add_test(tc, no_memory_in_the_device);
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(start, begin, end);
 	tcase_set_timeout(start, 90);
 	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
 	tcase_add_test(start, changes_during_the_start);
+	tcase_add_test(start, who_may_still_come);
+	tcase_add_loop_test(start, a_folder_that_comes_late, 0, 2);
+	tcase_add_test(start, an_empty_folder_that_is_meant);
 	tcase_add_test(start, closed_while_it_scans);
 	suite_add_tcase(suite, start);
 	return files_run_all(suite);

@@ -347,6 +347,58 @@ START_TEST(revoked)
 }
 END_TEST
 
+/* The clock of the state, a thousand times as fast. */
+static void hurry(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (handle->type == UV_TIMER && handle->data == state && uv_is_active(handle)) {
+		uv_timer_set_repeat((uv_timer_t *)handle, 1);
+		ck_assert_int_eq(uv_timer_again((uv_timer_t *)handle), 0);
+	}
+}
+
+static unsigned asked;
+static bool is_faulty;
+
+static bool on_may_come(void *arg, const char *name)
+{
+	ck_assert_ptr_eq(arg, &asked);
+	asked++;
+	return is_faulty && !strcmp(name, "a");
+}
+
+/* Who has not come a minute after the start is gone; but one whose file is faulty may come. */
+START_TEST(not_come_yet)
+{
+	learn(add(0, "a", 1), 1000, 7);
+	learn(add(1, "b", 2), 2000, 8);
+	count(&fake.peers[0], 9);
+	count(&fake.peers[1], 9);
+	restart();
+	/* As long as nobody can tell, nobody is gone. */
+	uv_walk(&loop, hurry, NULL);
+	for (unsigned i = 0; i < 200; i++)
+		uv_run(&loop, UV_RUN_ONCE);
+	ck_assert_int_eq(system("grep -q name=b state/tenants*"), 0);
+	is_faulty = true;
+	state_ask(state, on_may_come, &asked);
+	wait_for(asked >= 3);
+	ck_assert_int_eq(system("grep -q name=a state/tenants*"), 0);
+	wait_for(system("grep -q name=b state/tenants*"));
+	if (_i) {
+		/* It was deleted. */
+		is_faulty = false;
+		wait_for(system("grep -q name=a state/tenants*"));
+	}
+	restart();
+	ck_assert_uint_eq(port(add(0, "a", 1)), _i ? 0 : 1000);
+	expect_counted(&fake.peers[0], _i ? 0 : 9);
+	ck_assert_uint_eq(timestamp(&fake.peers[0]), 7);
+	expect_counted(add(1, "b", 2), 0);
+	ck_assert_uint_eq(timestamp(&fake.peers[1]), 8);
+}
+END_TEST
+
 /* A key that is held stays so over restarts, in whatever file, until it is released. */
 START_TEST(held)
 {
@@ -602,6 +654,7 @@ int main(void)
 	tcase_add_test(tc, drops_alone);
 	tcase_add_loop_test(tc, expired, 0, 2);
 	tcase_add_test(tc, revoked);
+	tcase_add_loop_test(tc, not_come_yet, 0, 2);
 	tcase_add_test(tc, held);
 	tcase_add_test(tc, by_hand);
 	tcase_add_test(tc, at_random);

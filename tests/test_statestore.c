@@ -295,6 +295,52 @@ START_TEST(full_while_rewriting)
 }
 END_TEST
 
+/*
+ * What is written down at last is newer than all that was appended before: also than what was
+ * appended after a rewriting that failed, and though not all of it was appended.
+ */
+START_TEST(newest_counts)
+{
+	struct statefile_record r = record(0, 1), gone = record(1, 2);
+	struct fault_list faults = { 0 };
+	char line[STATEFILE_LINE_MAX];
+	struct statestore s;
+	size_t len;
+
+	reset();
+	ck_assert_int_eq(statestore_open(&s, FOLDER), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		r = record(0, i);
+		ck_assert_int_eq(append(&s, &r), 0);
+		ck_assert_int_eq(append(&s, &gone), 0);
+		ck_assert_int_eq(statestore_rotate(&s), 0);
+		/* All of it, or no more than there was. */
+		limit_files(20);
+		ck_assert_int_eq(statestore_write(&s, &r, 1, &len), -EFBIG);
+		limit_files(RLIM_INFINITY);
+	}
+	if (_i) {
+		ck_assert_int_eq(append(&s, &r), 0);
+		limit_files(statefile_format(line, &r) * 7);
+		ck_assert_int_eq(statestore_rotate(&s), -EFBIG);
+		limit_files(RLIM_INFINITY);
+	}
+	load(&s, &faults);
+	ck_assert_uint_eq(version_of(&got.records[0]), 3);
+	ck_assert_uint_eq(got.n, _i ? 7 : 6);
+	files_expect(&faults, "");
+	r = record(0, 9);
+	ck_assert_int_eq(statestore_rotate(&s), 0);
+	ck_assert_int_eq(statestore_write(&s, &r, 1, &len), 0);
+	load(&s, &faults);
+	ck_assert_uint_eq(version_of(&got.records[0]), 9);
+	ck_assert(endpoint_equal(&got.records[0].endpoint, &r.endpoint));
+	ck_assert_uint_eq(got.n, 1);
+	files_expect(&faults, "");
+	statestore_close(&s);
+}
+END_TEST
+
 static mode_t mode_of(const char *path)
 {
 	struct stat st;
@@ -358,6 +404,7 @@ int main(void)
 	tcase_add_test(tc, killed_anywhere);
 	tcase_add_test(tc, full);
 	tcase_add_test(tc, full_while_rewriting);
+	tcase_add_loop_test(tc, newest_counts, 0, 2);
 	tcase_add_test(tc, modes);
 	tcase_add_test(tc, cannot_be_opened);
 	return files_run(s, tc);

@@ -397,6 +397,24 @@ START_TEST(test_revoked_otherwise)
 	files_expect(&faults, "config.d/a.conf:3: AllowedIPs: 'x': an address is expected, like "
 			      "192.0.2.1/32 or 2001:db8::1/128\n");
 
+	/* So in a section whose name is mistyped, and a mistyped key is one that is gone. */
+	files_put("config.d/a.conf", 0600, "[Peers]\nPublicKey =\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	files_expect(&faults, "config.d/a.conf:1: unknown section 'Peers'; is 'Peer' meant?\n");
+	files_put("config.d/a.conf", 0600, "[Peers]\nPublicKeyFile = gone.pub\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	files_expect(&faults, "config.d/a.conf:1: unknown section 'Peers'; is 'Peer' meant?\n");
+	files_put("config.d/a.conf", 0600, "[Peer]\nPublicKy = " KEY("b") "\n[Tenent]\n");
+	ck_assert_int_eq(read_file(&t, "a", &faults), 0);
+	ck_assert_int_eq(t->state, TENANT_REVOKED);
+	tenant_free(t);
+	files_expect(&faults, "config.d/a.conf:2: unknown key 'PublicKy'; is 'PublicKey' meant?\n"
+			      "config.d/a.conf:3: unknown section 'Tenent'; is 'Tenant' meant?\n");
+
 	/* A tunnel without its last peer; one with another peer goes on. */
 	t = read_good(KEYS "[Peer]\nPublicKey=\n",
 		      "config.d/a.conf:3: warning: [Peer] has no public key: left out\n");
@@ -531,6 +549,14 @@ static const struct {
 		     "[Interface]" } },
 	/* 27 */ { PEER "AllowedIPs = ::1\n[Pear]\nx = y\n",
 		   { "4: unknown section 'Pear'; is 'Peer' meant?" } },
+	/* 27: its key is there, and no revocation */
+	{ "[Peers]\nPublicKey = " KEY("b") "\nAllowedIPs = ::1\n[Tenant]\nMTU = 1400\n",
+		   { "1: unknown section 'Peers'; is 'Peer' meant?" } },
+	{ "[Peers]\nPublicKeyFile = a.pub\nAllowedIPs = ::1\n",
+		   { "1: unknown section 'Peers'; is 'Peer' meant?" } },
+	{ "[Tenant]\nMTU = 1400\nPublicKey = " KEY("b") "\n", { "3: unknown key 'PublicKey'" } },
+	{ "[Interfaces]\nPrivateKey = " KEY("b") "\n",
+		   { "1: unknown section 'Interfaces'; is 'Interface' meant?" } },
 	/* 28 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
 		   { "1: [Interface]: PrivateKey (or PrivateKeyFile) is missing" } },
 	/* 29 */ { KEYS "DNS = 9.9.9, -x\nTable = 0\nFwMark = x\n[Container]\nNetns = x\n",
@@ -586,6 +612,7 @@ START_TEST(test_bad)
 	mkdir("config.d/folder", 0700);
 	files_put("config.d/open", 0644, KEY("b") "\n");
 	files_put("config.d/bad", 0600, "abc\n");
+	files_put("config.d/a.pub", 0644, KEY("b") "\n");
 	files_put("config.d/a.conf", 0600, bad[_i].text);
 	for (size_t i = 0; i < ARRAY_SIZE(bad[_i].faults) && bad[_i].faults[i]; i++) {
 		strcat(expected, "config.d/a.conf:");

@@ -22,6 +22,9 @@
 /* Not a matter of load: see above. It keeps a bug from hanging the daemon. */
 static const struct timeval ANSWER_TIMEOUT = { .tv_sec = 5 };
 
+/* A list is torn when something changes while it is read; then once more. */
+enum { LIST_TRIES = 5 };
+
 /* In the namespace where it is called. */
 static int open_here(void *arg)
 {
@@ -212,6 +215,15 @@ int netlink_request(struct netlink *nl, struct nlmsghdr *nlh, netlink_message_fn
 	if (answer.result)
 		return answer.result;
 	return answer.interrupted ? -EAGAIN : 0;
+}
+
+int netlink_list_whole(int (*list)(void *arg), void *arg)
+{
+	int err = -EAGAIN;
+
+	for (unsigned i = 0; i < LIST_TRIES && err == -EAGAIN; i++)
+		err = list(arg);
+	return err;
 }
 
 const char *netlink_error(const struct netlink *nl)

@@ -53,6 +53,13 @@ uint32_t netlink_port(const struct netlink *nl);
  * entries may be missing or doubled; list again.
  */
 
+/*
+ * Calls @list, which makes one or more of the lists below from their beginning and forgets
+ * what it was told before, until none of them was torn. What it returned last: -EAGAIN if
+ * all attempts were, of which there are a few.
+ */
+must_check int netlink_list_whole(int (*list)(void *arg), void *arg);
+
 /* ---- links ---- */
 
 enum {

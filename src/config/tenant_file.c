@@ -46,6 +46,26 @@ static int read_peer(struct tenant_reading *r, const struct inifile *ini, unsign
 	return 0;
 }
 
+static bool has_key(const struct inifile *ini, unsigned i, const char *name)
+{
+	const struct inifile_section *section = &ini->sections[i];
+
+	for (size_t k = 0; k < section->n; k++)
+		if (strcasecmp(ini->entries[section->first + k].key, name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A section without a name of ours that holds a public key is a [Peer] with a mistyped header:
+ * that is an error, and no revocation. But whoever blanks the key there means it, too.
+ */
+static bool is_mistyped_peer(const struct inifile *ini, unsigned i)
+{
+	return rules_find(ini->sections[i].name, section_names, N_TENANT_KEYS_SECTIONS) < 0 &&
+	       (has_key(ini, i, "PublicKey") || has_key(ini, i, "PublicKeyFile"));
+}
+
 static int read_section(struct tenant_reading *r, const struct inifile *ini, unsigned i)
 {
 	bool tunnel = r->tenant->kind == TENANT_TUNNEL;
@@ -72,7 +92,7 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 			  "this file has an [Interface]");
 		return 0;
 	default:
-		return 0;
+		return is_mistyped_peer(ini, i) ? read_peer(r, ini, i) : 0;
 	}
 }
 
@@ -131,7 +151,8 @@ static int finish_limits(struct tenant_reading *r)
 
 static int finish_gateway_tenant(struct tenant_reading *r)
 {
-	check_mtu(r);
+	if (r->tenant->n_peers)
+		check_mtu(r);
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
@@ -196,6 +217,28 @@ static void check_expiry(struct tenant_reading *r)
 		  utc_format(tenant->expires, date));
 }
 
+/*
+ * No peer has a key (any more)? A tunnel may have no peers to begin with. Where there is no
+ * [Peer], and a key in a section that takes none, it is a header that is missing or mistyped,
+ * of which there was an error.
+ */
+static bool is_revoked(const struct tenant_reading *r, const struct inifile *ini, bool faulty)
+{
+	static const char *const keys[] = {
+		"PublicKey", "PublicKeyFile", "PrivateKey", "PrivateKeyFile"
+	};
+
+	if (r->tenant->n_peers || r->peer_sections)
+		return !r->tenant->n_peers;
+	if (r->tenant->kind == TENANT_TUNNEL)
+		return false;
+	for (size_t i = 0; faulty && i < ini->n_entries; i++)
+		if (*ini->entries[i].value &&
+		    rules_find(ini->entries[i].key, keys, ARRAY_SIZE(keys)) >= 0)
+			return false;
+	return true;
+}
+
 /* 0, -EINVAL when errors were added, -EAGAIN, -ENOMEM. */
 static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 {
@@ -211,8 +254,7 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 	if (err)
 		return err;
 
-	/* No peer has a key (any more). A tunnel may have no peers to begin with. */
-	if (!r->tenant->n_peers && (r->peer_sections || r->tenant->kind == TENANT_OF_GATEWAY))
+	if (is_revoked(r, ini, r->faults->n_errors != errors))
 		return 0;
 	r->tenant->state = TENANT_OK;
 	if (r->tenant->kind == TENANT_TUNNEL)

@@ -11,7 +11,8 @@
  *
  * 0: *out is a value. Faults may have got warnings; beside TENANT_REVOKED also
  *    errors, which do not keep the tenant alive: whoever blanks a key means it,
- *    whatever else is in the file. Beside TENANT_EXPIRED there is one, that it has.
+ *    whatever else is in the file; but a key whose section has a mistyped name is
+ *    not gone. Beside TENANT_EXPIRED there is one, that it has.
  * -EINVAL: broken, faults were added; the last good configuration stays.
  * -EAGAIN: it, or a key file, was being written: read again. -ENOMEM. Both without faults.
  * In every case but 0, *out is NULL.

@@ -130,17 +130,18 @@ static void apply_removal(struct enforce *f, const struct change *c)
 	(void)!device_apply(gateway_device(f->gateway), c, 1, &failed);
 }
 
-/* Revoked whole, what it had and what it was to have, for which no memory is needed. */
+/*
+ * Revoked whole, for which no memory is needed. Where it was granted what it wants, it has let
+ * go of another key that it had; where it was not, what it wants is another one's. Both keys
+ * may be a peer by now that is not its own.
+ */
 static void take_out(struct enforce *f, struct file_entry *e)
 {
-	const struct config_tenant *confs[] = { for_gateway(e->conf), for_gateway(e->wanted) };
+	const struct config_tenant *own = for_gateway(e->granted ? e->wanted : e->conf);
 
-	for (size_t i = 0; f->gateway && i < ARRAY_SIZE(confs); i++) {
-		struct change c;
+	if (f->gateway && own) {
+		struct change c = change_of(e, own, PEER_REMOVE);
 
-		if (!confs[i])
-			continue;
-		c = change_of(e, confs[i], PEER_REMOVE);
 		apply_removal(f, &c);
 	}
 	claims_release(f->claims, e->name);

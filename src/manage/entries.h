@@ -13,7 +13,7 @@
 struct tunnel;
 
 struct file_entry {
-	struct config_tenant *conf; /* in force; NULL: nothing is */
+	struct config_tenant *conf; /* in force, expired, or of a file that revokes; NULL: none */
 	/*
 	 * What the file says and is not in force yet: until the end of the batch,
 	 * or as long as somebody else has what it claims.
@@ -24,6 +24,7 @@ struct file_entry {
 	uint64_t stamp; /* of what was read last; 0: look at it in any case */
 	uint64_t doubt; /* stamp of a revocation that is not believed yet; 0: none */
 	uint64_t said_faults, said_conflict; /* hashes of what was logged; 0: nothing */
+	bool there;   /* as of when it was read last */
 	bool refused; /* what the file says is not in force */
 	bool granted; /* within a batch: what it wants is free for it */
 	bool starved; /* within a batch: there was no memory to see whether it is */
@@ -48,7 +49,7 @@ struct file_entry *entries_find(const struct entries *entries, const char *name)
 /* NULL: no memory. */
 struct file_entry *entries_find_or_add(struct entries *entries, const char *name);
 
-/* Frees e if nothing is in force and nothing is wrong: there might as well be no file. */
+/* Frees e if nothing is known of it: there is no file. */
 void entries_forget_if_empty(struct entries *entries, struct file_entry *e);
 
 /* All of them in order of their names. fn must neither add nor forget any. */

@@ -112,6 +112,7 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	/* Taken after reading: if it is not fresh, it is of what was read. */
 	stamp = stamp_take(dirfd, e->name, err ? NULL : conf->key_files,
 			   err ? 0 : conf->n_key_files);
+	e->there = stamp.there;
 	if (is_doubtful(in, e, err ? NULL : conf, &stamp, scanning)) {
 		if (!err)
 			tenant_free(conf);
@@ -195,8 +196,8 @@ static void after_batch(struct intake *in, struct file_entry *e)
 		stop_waiting(e);
 		set_refused(in, e, false);
 		set_alarm(in, e->conf);
-		/* With key files it is kept, so that they are looked at. */
-		if (e->conf->state == TENANT_REVOKED && !e->conf->n_key_files) {
+		/* Where there is a file, it is known what was read, and said of it. */
+		if (e->conf->state == TENANT_REVOKED && !e->there && !e->conf->n_key_files) {
 			tenant_free(e->conf);
 			e->conf = NULL;
 		}

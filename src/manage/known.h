@@ -49,10 +49,10 @@ must_check bool known_revoke(struct known *k, const uint8_t key[NOISE_KEY_LEN],
 			     struct statefile_record *out);
 
 /*
- * Who has not come by now will not: those with names are taken for revoked. True: there
- * were some.
+ * Who has not come by now will not: those with names are taken for revoked, unless may_come
+ * says that one of that name still may. True: some were revoked.
  */
-bool known_settle(struct known *k);
+bool known_settle(struct known *k, bool (*may_come)(void *arg, const char *name), void *arg);
 
 /* All of them; those first that are to be forgotten first. */
 void known_each(const struct known *k,

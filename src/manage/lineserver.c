@@ -227,8 +227,12 @@ static int take_turn(struct client *c)
 		if (!n || !serve(c))
 			return UV_READABLE;
 	}
+	/*
+	 * UV_DISCONNECT would come when it half closes. That it is gone (EPOLLHUP) is told
+	 * whatever is waited for, and nobody has urgent data.
+	 */
 	if (c->left)
-		return UV_DISCONNECT;
+		return UV_PRIORITIZED;
 	n = flush(c);
 	if (n < 0)
 		return n;

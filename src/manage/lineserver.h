@@ -53,9 +53,9 @@ struct lineserver_ops {
 
 /*
  * In ops.request: what goes to *answer comes later. Until lineserver_now() the
- * client is asked for nothing more; left is called, once, when it hangs up
- * (or its sending half) before that, loses our patience, or the server is closed:
- * *answer is then gone.
+ * client is asked for nothing more; left is called, once, when it hangs up (who only half
+ * closes still waits) before that, loses our patience, or the server is closed: *answer is
+ * then gone.
  */
 void lineserver_later(struct text *answer, void (*left)(void *arg), void *arg);
 

@@ -8,6 +8,7 @@
 #include "../base/log.h"
 
 struct list {
+	struct netlink *nl;
 	struct prefix *v;
 	size_t n;
 };
@@ -29,10 +30,20 @@ static int collect(const struct netlink_addr *addr, void *arg)
 	return 0;
 }
 
+static int list_all(void *arg)
+{
+	struct list *list = arg;
+
+	free(list->v);
+	list->v = NULL;
+	list->n = 0;
+	return netlink_addr_list(list->nl, 0, 0, collect, list);
+}
+
 void own_refresh(struct device *device, struct netlink *nl)
 {
-	struct list list = { 0 };
-	int err = netlink_addr_list(nl, 0, 0, collect, &list);
+	struct list list = { .nl = nl };
+	int err = netlink_list_whole(list_all, &list);
 
 	if (!err)
 		err = device_set_own(device, list.v, list.n);

@@ -29,6 +29,8 @@ struct reload {
 	ino_t ino;
 	uint64_t said_folder; /* hash of its faults that were logged */
 	bool starting;        /* the first scan is not over */
+	bool listed;          /* the scan has files to go through, or is of one who means none */
+	bool whole;           /* such a scan is over: who has no entry has no file */
 	bool everything;      /* the scan reads what seems unchanged, too */
 	bool again;           /* when the scan is over, another one is due */
 	bool again_everything;
@@ -174,6 +176,7 @@ static void begin_scan(struct reload *r, bool everything)
 	}
 	r->dev = st.st_dev;
 	r->ino = st.st_ino;
+	r->listed = folder.n || everything;
 	revoke_gone(r, &folder);
 	scan_start(&r->scan, &folder);
 }
@@ -196,6 +199,7 @@ static void on_scanned(void *arg)
 			 r->in.enforce.tunnels,
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
+	r->whole |= r->listed;
 	look_again(r);
 	if (!r->again) {
 		tell_read(r);
@@ -228,7 +232,7 @@ static bool is_its_turn(struct reload *r, const char *name)
 {
 	const struct file_entry *e = entries_find(&r->in.entries, name);
 
-	if (!r->starting || (e && e->conf))
+	if (!r->starting || (e && e->conf && e->conf->state != TENANT_REVOKED))
 		return true;
 	if (!scan_ahead(&r->scan, name))
 		watch_touch(r->in.watch, name);
@@ -483,6 +487,15 @@ bool reload_refused(struct reload *r, const char *name, char *why, size_t room)
 		(void)fault_format(&faults.faults[i], why, room);
 	fault_list_free(&faults);
 	return refused;
+}
+
+bool reload_may_come(const struct reload *r, const char *name)
+{
+	const struct file_entry *e = entries_find(&r->in.entries, name);
+
+	if (!r->whole || r->scan.running || uv_is_active((const uv_handle_t *)&r->second_look))
+		return true;
+	return (e && e->refused) || watch_pending(r->in.watch, name);
 }
 
 struct name_visit {

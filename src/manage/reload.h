@@ -61,6 +61,13 @@ void reload_on_read(struct reload *r, void (*fn)(void *arg), void *arg);
  */
 bool reload_refused(struct reload *r, const char *name, char *why, size_t room);
 
+/*
+ * May a tenant of that name that is not in force have a file all the same? One that is faulty
+ * or waits for what others have, or that has not been read yet, as its folder has not: one
+ * without any file is not mounted yet, unless somebody has called reload_all().
+ */
+bool reload_may_come(const struct reload *r, const char *name);
+
 /* The names of all that is in force, in order. */
 void reload_each_name(struct reload *r, void (*fn)(const char *name, void *arg), void *arg);
 

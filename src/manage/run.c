@@ -251,6 +251,13 @@ static bool on_refused(void *arg, const char *name, char *why, size_t room)
 	return reload_refused(r->reload, name, why, room);
 }
 
+static bool on_may_come(void *arg, const char *name)
+{
+	struct running *r = arg;
+
+	return reload_may_come(r->reload, name);
+}
+
 static void tell_status(struct running *r)
 {
 	struct reload_counts counts;
@@ -536,6 +543,7 @@ static int start(struct running *r)
 		return err;
 	reload_on_change(r->reload, on_changed, r);
 	reload_on_read(r->reload, on_read, r);
+	state_ask(r->state, on_may_come, r);
 	watchdog_start(&r->watchdog, &r->loop, &r->notify, &r->workers);
 	if (r->gateway)
 		log_info("%s: listening on UDP port %u", r->config->name, r->config->listen_port);
@@ -548,6 +556,7 @@ static void stop(struct running *r)
 	if (r->reload) {
 		reload_on_change(r->reload, NULL, NULL);
 		reload_on_read(r->reload, NULL, NULL);
+		state_ask(r->state, NULL, NULL);
 	}
 	watchdog_stop(&r->watchdog);
 	uv_close((uv_handle_t *)&r->reopen, NULL);

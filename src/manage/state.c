@@ -39,7 +39,9 @@ struct state {
 	struct rewrite *rewrite; /* NULL: none is being done */
 	size_t written;          /* bytes that everything took */
 	unsigned wait;           /* ticks until the next attempt */
-	unsigned ticks;          /* until SETTLE_TICKS */
+	unsigned ticks;          /* until SETTLE_TICKS, when those who have not come are looked at */
+	bool (*may_come)(void *arg, const char *name); /* NULL: nobody can tell */
+	void *may_come_arg;
 	int said;                /* why it cannot be written, once it was logged */
 	unsigned closing;        /* what must end before this can be freed; 0: not closing */
 };
@@ -441,12 +443,21 @@ static bool is_rewrite_due(const struct state *s)
 	       (s->behind || s->store.journal_len > JOURNAL_MAX + 2 * s->written);
 }
 
+/* Who has no file any more is gone from ours, too. */
+static void settle(struct state *s)
+{
+	if (s->may_come)
+		s->behind |= known_settle(&s->known, s->may_come, s->may_come_arg);
+	if (!cds_list_empty(&s->known.named))
+		s->ticks = 0;
+}
+
 static void on_tick(uv_timer_t *tick)
 {
 	struct state *s = tick->data;
 
 	if (s->ticks < SETTLE_TICKS && ++s->ticks == SETTLE_TICKS)
-		s->behind |= known_settle(&s->known); /* they are gone from the files, too */
+		settle(s);
 	look_after_folder(s);
 	device_take_learned(s->device);
 	append_lines(s);
@@ -491,6 +502,14 @@ int state_open(struct state **out, uv_loop_t *loop, struct device *device, const
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	*out = s;
 	return 0;
+}
+
+void state_ask(struct state *s, bool (*may_come)(void *arg, const char *name), void *arg)
+{
+	if (!s)
+		return;
+	s->may_come = may_come;
+	s->may_come_arg = arg;
 }
 
 static void on_tick_closed(uv_handle_t *handle)

@@ -9,8 +9,9 @@
  * Only who has news is written: a tenant that is idle costs nothing.
  *
  * A revoked tenant's record goes but for the timestamp of its key (known.h). So do those
- * of tenants that have no file a minute after the start. One that has expired keeps what
- * was counted for as long as its file is there.
+ * of tenants that have no file a minute after the start, or later, when all files have been
+ * read (state_ask()). One that has expired keeps what was counted for as long as its file is
+ * there.
  *
  * A folder that cannot be used is one line in the log: the router goes on, and tries again.
  */
@@ -29,6 +30,14 @@ struct state;
  */
 must_check int state_open(struct state **out, uv_loop_t *loop, struct device *device,
 			  const char *folder);
+
+/*
+ * Has a tenant of whom something is known, and who has not come yet, no file? Only may_come
+ * can tell, and is asked once a minute for as long as there are some: until it says that one
+ * of that name may not come any more, or when it is NULL, all that is known of it is kept. s
+ * may be NULL.
+ */
+void state_ask(struct state *s, bool (*may_come)(void *arg, const char *name), void *arg);
 
 /* What is new is in the journal when this returns, if it can be written; NULL is fine. */
 void state_flush(struct state *s);

@@ -158,17 +158,64 @@ int statestore_sync(struct statestore *s)
 
 /* Everything */
 
+/* To the end of the old journal, whose last line may be torn: all of it, or nothing. */
+static int append_to_old(const struct statestore *s, const char *text, size_t len)
+{
+	int fd = openat(s->dirfd, old_name, O_WRONLY | O_APPEND | O_CLOEXEC), err;
+	size_t version_len = strlen(statefile_version);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (len >= version_len && !memcmp(text, statefile_version, version_len)) {
+		text += version_len;
+		len -= version_len;
+	}
+	err = fstat(fd, &st) ? -errno : write_all(fd, "\n", 1);
+	if (!err) {
+		err = write_all(fd, text, len);
+		if (err)
+			(void)!ftruncate(fd, st.st_size);
+	}
+	close(fd);
+	return err;
+}
+
+/*
+ * One that was put aside is still needed: the rewriting after it has failed. What was
+ * appended since is as old for the next one: as the journal it would be read after it.
+ */
+static int join_old(struct statestore *s)
+{
+	struct file_text text;
+	int err = file_read(&text, s->dirfd, journal_name, READ_MAX);
+
+	if (err == -ENOENT)
+		return 0;
+	if (!err)
+		err = append_to_old(s, text.data, text.len);
+	file_text_free(&text);
+	if (!err && unlinkat(s->dirfd, journal_name, 0))
+		err = -errno;
+	s->joined |= !err;
+	return err;
+}
+
 int statestore_rotate(struct statestore *s)
 {
 	struct stat old;
+	int err = 0;
 
-	/* One that was put aside is still needed: the rewriting after it has failed. */
 	if (!fstatat(s->dirfd, old_name, &old, AT_SYMLINK_NOFOLLOW))
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
-	if (renameat(s->dirfd, journal_name, s->dirfd, old_name) && errno != ENOENT)
-		return -errno;
+		err = join_old(s);
+	else if (errno != ENOENT)
+		err = -errno;
+	else if (renameat(s->dirfd, journal_name, s->dirfd, old_name) && errno != ENOENT)
+		err = -errno;
+	else
+		s->joined = false;
+	if (err)
+		return err;
 	if (s->journal >= 0)
 		close(s->journal);
 	s->journal = -1;
@@ -194,6 +241,18 @@ static int write_records(FILE *out, const struct statefile_record *records, size
 	return fflush(out) || fsync(fileno(out)) ? -errno : 0;
 }
 
+/* What is in it for the second time was on the disk before, perhaps. */
+static int sync_old(const struct statestore *s)
+{
+	int fd = openat(s->dirfd, old_name, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = fdatasync(fd) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 static int write_new(const struct statestore *s, const struct statefile_record *records, size_t n,
 		     size_t *len)
 {
@@ -216,8 +275,10 @@ static int write_new(const struct statestore *s, const struct statefile_record *
 int statestore_write(const struct statestore *s, const struct statefile_record *records, size_t n,
 		     size_t *len)
 {
-	int err = write_new(s, records, n, len);
+	int err = s->joined ? sync_old(s) : 0;
 
+	if (!err)
+		err = write_new(s, records, n, len);
 	if (!err && renameat(s->dirfd, new_name, s->dirfd, all_name))
 		err = -errno;
 	if (err) {

@@ -9,8 +9,9 @@
  *
  * Read in this order: tenants, the old journal, the journal. Whenever the process is
  * killed, that gives everything that was appended: the journal is put aside before the
- * moment at which everything is written down, and removed after that is in place.
- * Reading a line twice does no harm.
+ * moment at which everything is written down, and removed after that is in place. If it could
+ * not be written, the next journal is put behind the one that waits, as both are older than
+ * what is written then. Reading a line twice does no harm.
  *
  * The journal is left to the kernel, which has it on the disk within half a minute: it
  * survives the end of this process at once, and that of the machine by then. "tenants" is
@@ -26,6 +27,7 @@ struct statestore {
 	int journal;        /* -1: not open yet */
 	size_t journal_len; /* bytes appended, and those that were there */
 	bool torn;          /* the last line has no end */
+	bool joined;        /* the old journal is two, and may not be on the disk */
 	size_t all_len;     /* bytes of "tenants" when it was read, or written by its owner */
 };
 

@@ -6,7 +6,6 @@
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/log.h"
@@ -43,8 +42,6 @@ struct tunnel {
 	struct device *device;            /* NULL: it waits */
 	struct tunnel_link link;
 	struct tunnel_dns dns;
-	dev_t netns_dev;                  /* of the namespace it is in */
-	ino_t netns_ino;
 	struct nswatch_item *follow; /* NULL: it is on the host, or could not be followed */
 	struct netchange_item netchange; /* arg NULL: not added */
 	uint64_t way; /* to its peers, as it was: a hash */
@@ -212,17 +209,6 @@ static int make_in(struct tunnel *t, int netns, enum stage *stage,
 	return resolver_new(&t->resolver, t->ts->loop, t->device, t->conf, on_way, t);
 }
 
-/* Which namespace is it? Numbers that no other one has as long as it lives. */
-static void remember_namespace(struct tunnel *t, int netns)
-{
-	struct stat st = { 0 };
-
-	if (netns >= 0 && fstat(netns, &st))
-		st = (struct stat){ 0 };
-	t->netns_dev = st.st_dev;
-	t->netns_ino = st.st_ino;
-}
-
 static void read_endpoint(const struct device_peer *peer, void *arg)
 {
 	*(struct endpoint *)arg = peer->endpoint;
@@ -352,8 +338,6 @@ static void make(struct tunnel *t, bool again)
 	follow_network(t);
 	if (!err)
 		err = make_in(t, netns, &stage, &failure);
-	if (!err)
-		remember_namespace(t, netns);
 	if (netns >= 0)
 		close(netns);
 	if (err) {
@@ -376,13 +360,12 @@ static void make(struct tunnel *t, bool again)
  */
 static bool has_moved_on(const struct tunnel *t)
 {
-	struct stat st;
 	int err, netns = tunnel_link_namespace(t->conf->tunnel, &err);
 	bool other;
 
 	if (netns < 0)
 		return false;
-	other = !fstat(netns, &st) && (st.st_dev != t->netns_dev || st.st_ino != t->netns_ino);
+	other = !tunnel_link_is_in(&t->link, netns);
 	close(netns);
 	return other;
 }
@@ -542,7 +525,9 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 
 	tunnel_dns_update(&t->dns, new);
 	if (!t->device) {
-		/* It waits; perhaps the new one need not. */
+		/* It waits; perhaps the new one need not. What it fails at is said of the old one. */
+		if (what || old->tunnel->listen_port != new->tunnel->listen_port)
+			t->said_err = 0;
 		t->conf = new;
 		if (what & DIFF_LINK_PLACE && follow(t))
 			return false;

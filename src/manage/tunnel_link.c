@@ -128,6 +128,14 @@ static void identify(int netns, struct stat *st)
 		*st = (struct stat){ .st_ino = 0 };
 }
 
+bool tunnel_link_is_in(const struct tunnel_link *link, int netns)
+{
+	struct stat st;
+
+	identify(netns, &st);
+	return st.st_dev == link->netns_dev && st.st_ino == link->netns_ino;
+}
+
 int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
 		     const char *ifname, int netns, struct tunnel_link_failure *failure)
 {
@@ -157,7 +165,6 @@ int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
 void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *conf)
 {
 	struct netlink *nl = NULL;
-	struct stat st;
 	int netns, err;
 
 	if (!link->routes.n_rules) {
@@ -165,8 +172,7 @@ void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *co
 		return;
 	}
 	netns = tunnel_link_namespace(conf->tunnel, &err);
-	identify(netns, &st);
-	if (!err && st.st_dev == link->netns_dev && st.st_ino == link->netns_ino)
+	if (!err && tunnel_link_is_in(link, netns))
 		err = netlink_open(&nl, netns);
 	if (!err && nl)
 		tunnel_routes_clear(&link->routes, nl);

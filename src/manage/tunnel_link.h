@@ -49,6 +49,9 @@ must_check int tunnel_link_make(struct tunnel_link *link, const struct config_te
 				const char *ifname, int netns,
 				struct tunnel_link_failure *failure);
 
+/* Is it in that namespace (-1: ours), and not in one before of the same name? */
+bool tunnel_link_is_in(const struct tunnel_link *link, int netns);
+
 /* Takes back what does not go with the interface; it may be gone, and so may its namespace. */
 void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *conf);
 

@@ -9,9 +9,6 @@
 
 #include "uplink.h"
 
-/* A list is torn when an address changes while it is read; then once more. */
-enum { ADDRESS_LIST_TRIES = 5 };
-
 static void take_address(struct uplink_address *own, const struct netlink_addr *addr)
 {
 	if (own->known)
@@ -65,19 +62,23 @@ static int on_address(const struct netlink_addr *addr, void *arg)
 	return 0;
 }
 
+static int list_addresses(void *arg)
+{
+	struct uplink *uplink = arg;
+	int err;
+
+	uplink->link_local.known = false;
+	uplink->global.known = false;
+	uplink->n_own = 0;
+	err = netlink_addr_list(uplink->nl, AF_INET6, uplink->index, on_address, uplink);
+	/* Linux answers ARP on each link for the IPv4 addresses of all (arp_ignore 0). */
+	return err ? err : netlink_addr_list(uplink->nl, AF_INET, 0, on_address, uplink);
+}
+
 static int read_addresses(struct uplink *uplink)
 {
-	int tries, err = -EAGAIN;
+	int err = netlink_list_whole(list_addresses, uplink);
 
-	for (tries = 0; tries < ADDRESS_LIST_TRIES && err == -EAGAIN; tries++) {
-		uplink->link_local.known = false;
-		uplink->global.known = false;
-		uplink->n_own = 0;
-		err = netlink_addr_list(uplink->nl, AF_INET6, uplink->index, on_address, uplink);
-		/* Linux answers ARP on each link for the IPv4 addresses of all (arp_ignore 0). */
-		if (!err)
-			err = netlink_addr_list(uplink->nl, AF_INET, 0, on_address, uplink);
-	}
 	if (uplink->n_own)
 		qsort(uplink->own, uplink->n_own, sizeof(*uplink->own), compare_addresses);
 	return err;

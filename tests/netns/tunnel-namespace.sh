@@ -147,6 +147,8 @@ works "by process"
 lab_mark home
 box_file /nowhere
 check "nowhere: said" lab_wait_log home '/nowhere is not there yet'
+box_file /nowhere-else
+check "nowhere else: said as well" lab_wait_log home '/nowhere-else is not there yet'
 box_file /etc/passwd
 check "no namespace: said" lab_wait_log home '/etc/passwd is no network namespace'
 box_file

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -456,24 +457,28 @@ static int print_json(const struct adding *a)
 }
 
 /* Whatever goes to standard output is the home file, or for programs. */
-static int print(struct adding *a)
+static int print_home(struct adding *a)
 {
 	int err = 0;
 
-	/* No copy of the key stays in the buffer. */
-	(void)fflush(stdout);
-	(void)setvbuf(stdout, NULL, _IONBF, 0);
-	if (a->json)
-		return print_json(a);
 	print_summary(a, a->home_path && !a->qr ? stdout : stderr);
 	if (a->qr)
 		err = qr_print(a->home.text, stdout);
 	else if (!a->home_path)
 		(void)fputs(a->home.text, stdout);
-	if (err)
-		return complain("no QR code of the home file: %s", strerror(-err));
-	if (!ferror(stdout))
-		return EXIT_GOOD;
+	return err ? complain("no QR code of the home file: %s", strerror(-err)) : EXIT_GOOD;
+}
+
+static int print(struct adding *a)
+{
+	int status;
+
+	/* No copy of the key stays in the buffer. */
+	(void)fflush(stdout);
+	(void)setvbuf(stdout, NULL, _IONBF, 0);
+	status = a->json ? print_json(a) : print_home(a);
+	if (status || !ferror(stdout))
+		return status;
 	clearerr(stdout); /* it is said here */
 	return complain("cannot write the home file");
 }
@@ -497,6 +502,8 @@ static int add(const struct command *self, int argc, char **argv)
 
 	/* The tenant's private key passes through here. */
 	(void)setrlimit(RLIMIT_CORE, &none);
+	/* Who reads no more gets no key, and then there is something to be undone. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (!status)
 		status = prepare(&a);
 	if (!status)

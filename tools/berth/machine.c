@@ -8,9 +8,6 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 
-/* The kernel says when something changed while it was listing. */
-enum { LISTINGS_MAX = 5 };
-
 /* Room is a power of two. */
 static void *grow(void **v, size_t *n, size_t size)
 {
@@ -65,9 +62,17 @@ static int add_neigh(const struct netlink_neigh *neigh, void *arg)
 	return APPEND(m->neighs, m->n_neighs, neigh);
 }
 
-static int look(struct netlink *nl, struct machine *m)
+struct look {
+	struct netlink *nl;
+	struct machine *m;
+};
+
+static int look(void *arg)
 {
 	static const struct netlink_route_filter main_table = { .table = RT_TABLE_MAIN };
+	const struct look *l = arg;
+	struct netlink *nl = l->nl;
+	struct machine *m = l->m;
 	int err = netlink_link_list(nl, add_link, m);
 
 	if (!err)
@@ -83,17 +88,15 @@ static int look(struct netlink *nl, struct machine *m)
 
 int machine_look(struct machine *m)
 {
-	struct netlink *nl;
+	struct look l = { .m = m };
 	int err;
 
 	*m = (struct machine){ 0 };
-	err = netlink_open(&nl, -1);
+	err = netlink_open(&l.nl, -1);
 	if (err)
 		return err;
-	err = -EAGAIN;
-	for (int i = 0; err == -EAGAIN && i < LISTINGS_MAX; i++)
-		err = look(nl, m);
-	netlink_close(nl);
+	err = netlink_list_whole(look, &l);
+	netlink_close(l.nl);
 	return err;
 }
 

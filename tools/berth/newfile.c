@@ -57,13 +57,19 @@ static char *temporary(const char *path)
 /* Some file systems do not know how to rename without replacing: link() knows it. */
 static int rename_new(const char *from, const char *to)
 {
+	int err;
+
 	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
 	if (link(from, to))
 		return -errno;
-	return unlink(from) ? -errno : 0;
+	if (!unlink(from))
+		return 0;
+	err = -errno;
+	(void)unlink(to);
+	return err;
 }
 
 /*
@@ -109,10 +115,14 @@ static int make(const char *path, const char *data, size_t len, unsigned how)
 		err = rename(temp, path) ? -errno : 0;
 	else if (!err)
 		err = rename_new(temp, path);
-	if (err)
+	if (err) {
 		(void)unlink(temp);
-	else
-		err = sync_folder(path);
+		goto out;
+	}
+	err = sync_folder(path);
+	/* Whoever is told that there is no file takes back what belongs to it. */
+	if (err && !(how & MAKE_REPLACE))
+		(void)unlink(path);
 out:
 	free(temp);
 	return err;
