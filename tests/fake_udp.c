@@ -63,11 +63,13 @@ void udp_rx_free(struct udp_rx *rx)
 }
 
 /* Neighbours of one sender are one message, as GRO would make them. */
-unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge)
+unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
+			const struct udp_rx_judge *judge)
 {
 	struct received *r = (struct received *)(void *)rx->buffers;
 	unsigned messages = 0;
 
+	(void)behind;
 	(void)judge;
 	forget(r);
 	rx->owner = owner;

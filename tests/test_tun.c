@@ -339,6 +339,7 @@ START_TEST(write_errors)
 		ck_assert_msg(writes == cases[i].writes && res.writes == writes,
 			      "case %zu: %zu writes", i, writes);
 		ck_assert_msg(res.error == cases[i].error && off == cases[i].off, "case %zu", i);
+		ck_assert_int_eq(res.refused, off ? -cases[i].error_super : 0);
 		ck_assert_int_eq(q.gro, (GRO_TCP | GRO_UDP) & ~(off & TCP_OFF ? GRO_TCP : 0) &
 						~(off & UDP_OFF ? GRO_UDP : 0));
 		if (cases[i].result || !off || cases[i].failed)

@@ -369,7 +369,7 @@ static int write_one(struct tun_queue *q, struct span pkt, struct tun_write_resu
  * The kernel did not take a super-packet, and EINVAL or EIO is also how it says that the
  * device is down. Its packets taken one by one tell which it was.
  */
-static int write_apart(struct tun_queue *q, struct gro *gro, struct gro_super *s,
+static int write_apart(struct tun_queue *q, struct gro *gro, struct gro_super *s, int refused,
 		       struct tun_write_result *res)
 {
 	bool udp = s->vh.gso_type == VIRTIO_NET_HDR_GSO_UDP_L4;
@@ -387,9 +387,11 @@ static int write_apart(struct tun_queue *q, struct gro *gro, struct gro_super *s
 	if (taken && udp && q->gro & GRO_UDP) {
 		q->gro &= ~(unsigned int)GRO_UDP;
 		res->udp_off = true;
+		res->refused = refused;
 	} else if (taken && !udp && q->gro & GRO_TCP) {
 		q->gro &= ~(unsigned int)GRO_TCP;
 		res->tcp_off = true;
+		res->refused = refused;
 	}
 	return err;
 }
@@ -400,7 +402,7 @@ static int write_super(struct tun_queue *q, struct gro *gro, struct gro_super *s
 	int err = write_queue(q, &gro->iov[s->iov], s->iov_count, res);
 
 	if (gro_packets(s) > 1 && (err == -EINVAL || err == -EIO))
-		return write_apart(q, gro, s, res);
+		return write_apart(q, gro, s, err, res);
 	account(res, gro_packets(s), err);
 	return err;
 }

@@ -116,6 +116,7 @@ struct tun_write_result {
 	uint64_t failed;  /* packets that it did not */
 	uint64_t writes;  /* system calls */
 	int error;        /* the last reason for a failed packet, negative */
+	int refused;      /* why tcp_off or udp_off, negative */
 	bool tcp_off;     /* the kernel refused merged TCP: none of this queue from here on */
 	bool udp_off;     /* the same for UDP; each is set in the one call that found out */
 };

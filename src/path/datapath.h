@@ -102,6 +102,7 @@ struct queue {
 	unsigned number;
 	struct tun_queue tun;
 	_Atomic(struct udp_sockets *) udp; /* control replaces */
+	unsigned behind[2]; /* udp_recv_burst(), of its IPv4 and IPv6 sockets */
 	struct burst *burst;               /* the worker's, shared by its queues in turn */
 	struct tun_reader *reader;
 };

@@ -382,7 +382,7 @@ static void write_out(struct queue *q, unsigned n)
 	if (result.tcp_off || result.udp_off)
 		log_warning("%s: the kernel refuses merged %s packets (%s): switched off",
 			    q->dp->name, result.tcp_off ? "TCP" : "UDP",
-			    strerror(-result.error));
+			    strerror(-result.refused));
 }
 
 /*
@@ -523,8 +523,9 @@ static void count_lost(void *owner, const uint8_t *msg, size_t len, unsigned n)
 unsigned receive_burst(struct queue *q, int fd)
 {
 	static const struct udp_rx_judge judge = { .bucket = bucket_of, .lost = count_lost };
+	const struct udp_sockets *udp = rcu_read(&q->udp);
 	struct burst *b = q->burst;
-	unsigned n = udp_recv_burst(fd, &b->rx, q, &judge);
+	unsigned n = udp_recv_burst(fd, &q->behind[udp && fd == udp->fd6], &b->rx, q, &judge);
 	unsigned n_data;
 
 	q = b->rx.owner;

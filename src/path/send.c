@@ -126,6 +126,8 @@ static void queue_group(struct tally *t, struct group *g, const struct aead_op *
 {
 	struct burst *b = t->q->burst;
 
+	/* Another peer may be at the same place. */
+	udp_tx_part(&b->tx);
 	for (unsigned i = g->first; i != NO_NEXT; i = b->next[i], op++) {
 		unsigned run;
 

@@ -204,8 +204,8 @@ static void make_room(struct udp_rx *rx, const struct udp_rx_judge *judge)
 }
 
 /* Takes all that the socket holds, or as much as there are slots. */
-static void empty_socket(int fd, struct udp_rx *rx, void *owner, struct batch *b,
-			 const struct udp_rx_judge *judge)
+static void empty_socket(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
+			 struct batch *b, const struct udp_rx_judge *judge)
 {
 	unsigned rounds = 0;
 
@@ -217,10 +217,10 @@ static void empty_socket(int fd, struct udp_rx *rx, void *owner, struct batch *b
 	while (fairq_most(&rx->queue) > UDP_RX_FAT)
 		(void)lose_one(rx, judge);
 	if (b->all)
-		rx->behind /= 2;
-	else if (rx->behind < UDP_RX_PATIENCE)
-		rx->behind++;
-	if (rx->behind < UDP_RX_PATIENCE)
+		*behind /= 2;
+	else if (*behind < UDP_RX_PATIENCE)
+		++*behind;
+	if (*behind < UDP_RX_PATIENCE)
 		return;
 	while (!b->all && rounds++ < UDP_RX_ROUNDS) {
 		make_room(rx, judge);
@@ -263,7 +263,8 @@ static void serve(struct udp_rx *rx)
 	}
 }
 
-unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge)
+unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
+			const struct udp_rx_judge *judge)
 {
 	struct batch b = { .all = true };
 
@@ -276,13 +277,14 @@ unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp
 	if (fd >= 0)
 		receive(fd, rx, owner, &b);
 	if (b.all && b.bytes <= UDP_RX_BURST && fairq_is_empty(&rx->queue)) {
-		rx->behind /= 2;
+		if (fd >= 0)
+			*behind /= 2;
 		for (unsigned i = 0; i < b.n; i++)
 			hold(rx, b.slots[i]);
 		return rx->n_packets;
 	}
 	if (fd >= 0)
-		empty_socket(fd, rx, owner, &b, judge);
+		empty_socket(fd, behind, rx, owner, &b, judge);
 	serve(rx);
 	return rx->n_packets;
 }
@@ -313,7 +315,8 @@ unsigned udp_tx_add(struct udp_tx *tx, const struct endpoint *to, uint8_t ecn, v
 {
 	struct udp_run *run = tx->n_runs ? &tx->runs[tx->n_runs - 1] : NULL;
 
-	if (!run || !run_takes(tx, run, to, ecn, len)) {
+	if (!run || tx->apart || !run_takes(tx, run, to, ecn, len)) {
+		tx->apart = false;
 		run = &tx->runs[tx->n_runs++];
 		*run = (struct udp_run){
 			.to = *to, .ecn = ecn, .first = tx->n_pieces, .size = len
@@ -430,6 +433,7 @@ static bool refuses_segments(struct udp_sockets *s, int err)
 static void resend_run(struct udp_sockets *s, struct udp_tx *tx, unsigned i, int err)
 {
 	struct udp_run *run = &tx->runs[i];
+	bool without_src = false;
 
 	if (source_may_be_stale(&run->to, err)) {
 		struct endpoint with_src = run->to;
@@ -441,13 +445,17 @@ static void resend_run(struct udp_sockets *s, struct udp_tx *tx, unsigned i, int
 			tx->sent[i] = run->n;
 			return;
 		}
-		run->to = with_src; /* the error was about something else */
+		/* Or about something else, or about both. */
+		without_src = refuses_segments(s, err);
+		if (!without_src)
+			run->to = with_src;
 	}
 	if (run->n < 2 || !refuses_segments(s, err))
 		return;
 	for (unsigned k = 0; k < run->n; k++)
 		if (!send_pieces(s, tx, run, run->first + k, 1))
 			tx->sent[i]++;
+	tx->stale_src[i] = without_src && tx->sent[i];
 }
 
 /* Sends the longest stretch of runs of one family that begins at run i; returns its end. */

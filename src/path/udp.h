@@ -94,7 +94,6 @@ struct udp_rx {
 	unsigned n_packets;
 	unsigned n_oversized; /* datagrams dropped for that, of those in this burst */
 	void *owner;          /* of the burst */
-	unsigned behind;      /* bursts that left something in a socket; half when it was empty */
 	unsigned n_held;
 	uint16_t held[UDP_RX_MESSAGES]; /* slots of the burst */
 	struct endpoint from[UDP_RX_SLOTS];
@@ -115,6 +114,7 @@ struct udp_run {
 struct udp_tx {
 	unsigned n_runs, n_pieces;
 	unsigned segments; /* how many packets a run may have */
+	bool apart;        /* the next packet begins one, wherever it goes: udp_tx_part() */
 	struct udp_run runs[UDP_TX_RUNS];
 	struct iovec pieces[UDP_TX_PIECES];
 	bool stale_src[UDP_TX_RUNS]; /* result: the local address of that run is gone */
@@ -147,8 +147,11 @@ void udp_rx_free(struct udp_rx *rx);
  * whoever sends little is served first, and where there is no room, whoever sends most
  * loses. The burst may then be of another owner, in rx->owner, and udp_rx_waits() says
  * whether there is more. fd -1: nothing is received, only served.
+ *
+ * *behind is the socket's own: bursts that left something in it, half when it was empty.
  */
-unsigned udp_recv_burst(int fd, struct udp_rx *rx, void *owner, const struct udp_rx_judge *judge);
+unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
+			const struct udp_rx_judge *judge);
 
 static inline bool udp_rx_waits(const struct udp_rx *rx)
 {
@@ -163,7 +166,14 @@ static inline void udp_tx_reset(struct udp_tx *tx, const struct udp_sockets *s)
 {
 	tx->n_runs = 0;
 	tx->n_pieces = 0;
+	tx->apart = false;
 	tx->segments = atomic_load_explicit(&s->gso, memory_order_relaxed) ? UDP_GSO_SEGMENTS : 1;
+}
+
+/* What is added from here on is in other runs: somebody else's account. */
+static inline void udp_tx_part(struct udp_tx *tx)
+{
+	tx->apart = true;
 }
 
 /* Room for n more packets, each perhaps a run of its own? */

@@ -190,8 +190,11 @@ static int start_sockets(struct worker *w, struct port *port, struct udp_sockets
 	int err;
 
 	rcu_publish(&port->queue->udp, udp);
-	if (!udp)
+	if (!udp) {
+		/* What waits could not be answered. */
+		udp_rx_forget(&w->burst.rx, port->queue);
 		return 0;
+	}
 	err = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
 	return err ? err : start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
 }

@@ -100,10 +100,14 @@ bool limit_set(struct limit *l, const struct limits *limits)
 	uint64_t slow = limits->quota.bytes ? limits->quota.rate : 0;
 	bool up = set_lane(&l->lanes[LIMIT_UP], limits->rate_up, slow);
 	bool down = set_lane(&l->lanes[LIMIT_DOWN], limits->rate_down, slow);
+	bool over = meter_is_over(&l->meter);
 	struct timespec now;
 
 	clock_realtime(&now);
 	meter_set(&l->meter, &limits->quota, now.tv_sec);
+	/* A debt at the rate of a quota that was used up is none any more. */
+	if (over && !meter_is_over(&l->meter))
+		return limit_refresh(l);
 	return up || down;
 }
 

@@ -2,9 +2,9 @@
 /* Quotas as they are used up. */
 #include "meter.h"
 
-bool meter_spend_blocking(struct meter *m, uint64_t allowed, uint64_t bytes, bool one)
+bool meter_spend_blocking(struct meter *m, uint32_t epoch, uint64_t allowed, uint64_t bytes,
+			  bool one)
 {
-	uint32_t epoch = atomic_load_explicit(&m->epoch, memory_order_acquire);
 	uint64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
 
 	if (atomic_load_explicit(&m->over, memory_order_relaxed) == epoch)

@@ -57,7 +57,8 @@ static inline bool meter_is_shut(const struct meter *m)
 }
 
 /* meter_spend() where nothing passes that does not fit. */
-must_check bool meter_spend_blocking(struct meter *m, uint64_t allowed, uint64_t bytes, bool one);
+must_check bool meter_spend_blocking(struct meter *m, uint32_t epoch, uint64_t allowed,
+				     uint64_t bytes, bool one);
 
 /*
  * So many bytes of inner packets pass. False: they must not; if it is one packet, none does from
@@ -65,14 +66,14 @@ must_check bool meter_spend_blocking(struct meter *m, uint64_t allowed, uint64_t
  */
 must_check static inline bool meter_spend(struct meter *m, uint64_t bytes, bool one)
 {
+	/* First: whoever knows the new one knows what is allowed in it. */
+	uint32_t epoch = atomic_load_explicit(&m->epoch, memory_order_acquire);
 	uint64_t allowed = atomic_load_explicit(&m->allowed, memory_order_relaxed);
-	uint32_t epoch;
 
 	if (!allowed)
 		return true;
 	if (atomic_load_explicit(&m->blocks, memory_order_relaxed))
-		return meter_spend_blocking(m, allowed, bytes, one);
-	epoch = atomic_load_explicit(&m->epoch, memory_order_acquire);
+		return meter_spend_blocking(m, epoch, allowed, bytes, one);
 	if (atomic_fetch_add_explicit(&m->used, bytes, memory_order_relaxed) + bytes >= allowed)
 		atomic_store_explicit(&m->over, epoch, memory_order_relaxed);
 	return true;

@@ -152,8 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct udp_rx_judge judge = { .bucket = bucket, .lost = lost };
 	static struct udp_rx rx;
+	unsigned n, behind = 0;
 	size_t seen = 0;
-	unsigned n;
 
 	in = (struct input){ data, size };
 	n_truths = n_lost = 0;
@@ -161,13 +161,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&rx, 0, sizeof(rx));
 	must(!udp_rx_init(&rx));
 	while (in.size && n_truths + UDP_RX_SLOTS < ARRAY_SIZE(truths)) {
-		n = udp_recv_burst(FD, &rx, &in, &judge);
+		n = udp_recv_burst(FD, &behind, &rx, &in, &judge);
 		must(n == rx.n_packets);
 		seen += check_burst(&rx) + rx.n_oversized;
 	}
 	/* What waits has its turn, too. */
 	do {
-		n = udp_recv_burst(-1, &rx, &in, &judge);
+		n = udp_recv_burst(-1, &behind, &rx, &in, &judge);
 		seen += check_burst(&rx) + rx.n_oversized;
 	} while (n || rx.n_oversized);
 	must(overfull ? seen + n_lost <= n_truths : seen + n_lost == n_truths);
