@@ -256,6 +256,31 @@ START_TEST(recalled)
 }
 END_TEST
 
+/* Who sends to a tenant that is away does not use up what it may use when it is back. */
+START_TEST(away)
+{
+	uint8_t packet[SIZE];
+
+	allow(QUOTA, 0);
+	/* Home is off until its keys have expired. */
+	for (unsigned i = 0; i < 200; i++)
+		lab_wait(&lab, NSEC_PER_SEC);
+	(void)discard_sent(&lab.gate);
+	(void)discard_sent(&lab.home);
+	lab_packet(packet, "10.0.0.1", "10.0.0.2", SIZE);
+	for (unsigned round = 0; round < 5; round++) {
+		for (unsigned i = 0; i < QUOTA / SIZE - 2; i++)
+			lab_tun_in(&lab, &lab.gate, packet, SIZE);
+		for (unsigned i = 0; i < 120; i++)
+			lab_wait(&lab, NSEC_PER_SEC);
+	}
+	ck_assert_uint_eq(info().used, 0);
+	(void)discard_sent(&lab.gate);
+	lab_live(&lab, 10);
+	ck_assert_uint_eq(carry(true, 5), 5);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("quota_path");
@@ -266,6 +291,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, blocked);
+	tcase_add_test(tc, away);
 	tcase_add_test(tc, burst_is_cut);
 	tcase_add_loop_test(tc, lifted, 0, 4);
 	tcase_add_test(tc, period_goes_on);

@@ -22,6 +22,16 @@ bool meter_spend_blocking(struct meter *m, uint32_t epoch, uint64_t allowed, uin
 	return true;
 }
 
+void meter_give_back(struct meter *m, uint64_t bytes)
+{
+	uint64_t used = atomic_load_explicit(&m->used, memory_order_relaxed);
+
+	/* There may have been no quota when they came, or another period. */
+	while (!atomic_compare_exchange_weak_explicit(&m->used, &used, used - min(used, bytes),
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 void meter_init(struct meter *m)
 {
 	atomic_store_explicit(&m->epoch, 1, memory_order_relaxed);

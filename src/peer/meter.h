@@ -79,6 +79,12 @@ must_check static inline bool meter_spend(struct meter *m, uint64_t bytes, bool 
 	return true;
 }
 
+/*
+ * So many bytes did not pass after all. What was found to be used up stays so in this period,
+ * as others have been refused for it. Any thread.
+ */
+void meter_give_back(struct meter *m, uint64_t bytes);
+
 /* All below: control thread; now is seconds of UTC. */
 
 /* Zeroed before: no quota. */

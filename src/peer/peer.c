@@ -176,6 +176,19 @@ static struct staged *unstage(struct session *session, unsigned *n)
 	return staged;
 }
 
+/*
+ * Packets of so many bytes that were staged will not be sent. They were asked for when they
+ * came (limit.h), and count for the quota no more: else who sends to a tenant that is not there
+ * would use it up for him.
+ */
+static void give_back(const struct peer *peer, size_t bytes)
+{
+	struct limit *limit = rcu_read(&peer->limit);
+
+	if (limit && bytes)
+		meter_give_back(&limit->meter, bytes);
+}
+
 static void session_free(struct rcu_head *rcu)
 {
 	struct session *session = container_of(rcu, struct session, rcu);
@@ -213,6 +226,7 @@ static unsigned drop_session(struct peer *peer)
 	rcu_publish(&peer->session, NULL);
 	drop_handshake_index(session);
 	retire(retired, keypairs_clear(&session->keys, retired));
+	give_back(peer, session->staged_bytes);
 	call_rcu(&session->rcu, session_free);
 	return atomic_load_explicit(&session->n_staged, memory_order_relaxed);
 }
@@ -506,9 +520,11 @@ void peer_clear_endpoint_src(struct peer *peer)
 
 /* Staging */
 
-static void pop_staged(struct session *session)
+/* Returns how long it was. */
+static size_t pop_staged(struct session *session)
 {
 	struct staged *oldest = session->staged;
+	size_t len = oldest->len;
 
 	session->staged = oldest->next;
 	if (!session->staged)
@@ -518,6 +534,7 @@ static void pop_staged(struct session *session)
 				  memory_order_relaxed);
 	atomic_fetch_sub_explicit(&session->n_staged, 1, memory_order_relaxed);
 	free(oldest);
+	return len;
 }
 
 /* What one peer may have, when all of the device have so much. */
@@ -539,22 +556,19 @@ static bool staging_is_full(const struct session *session, size_t len, size_t to
 unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *data, size_t len)
 {
 	size_t total = atomic_load_explicit(&peer->group->staged_bytes, memory_order_relaxed);
-	struct staged *s;
+	struct staged *s = total + len > STAGED_TOTAL_BYTES_MAX ? NULL : staged_new(data, len);
 	unsigned dropped = 0;
+	size_t lost = 0;
 
-	if (total + len > STAGED_TOTAL_BYTES_MAX)
-		return 1;
-	s = staged_new(data, len);
-	if (!s)
-		return 1;
 	pthread_mutex_lock(&peer->lock);
-	if (!is_current(peer, session)) {
-		pthread_mutex_unlock(&peer->lock);
+	if (!s || !is_current(peer, session)) {
 		free(s);
-		return 1;
+		dropped = 1;
+		lost = len;
+		goto out;
 	}
 	while (session->staged && staging_is_full(session, len, total)) {
-		pop_staged(session);
+		lost += pop_staged(session);
 		dropped++;
 	}
 	if (session->staged_tail)
@@ -565,6 +579,8 @@ unsigned peer_stage(struct peer *peer, struct session *session, const uint8_t *d
 	session->staged_bytes += len;
 	atomic_fetch_add_explicit(&session->group->staged_bytes, len, memory_order_relaxed);
 	atomic_fetch_add_explicit(&session->n_staged, 1, memory_order_relaxed);
+out:
+	give_back(peer, lost);
 	pthread_mutex_unlock(&peer->lock);
 	return dropped;
 }
@@ -599,8 +615,10 @@ unsigned peer_drop_staged(struct peer *peer, struct session *session)
 	unsigned n = 0;
 
 	pthread_mutex_lock(&peer->lock);
-	if (is_current(peer, session))
+	if (is_current(peer, session)) {
+		give_back(peer, session->staged_bytes);
 		staged = unstage(session, &n);
+	}
 	pthread_mutex_unlock(&peer->lock);
 	staged_free(staged);
 	return n;
