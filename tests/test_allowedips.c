@@ -92,8 +92,9 @@ static void naive_remove_at(struct naive *list, size_t i)
 	list->of[i] = list->of[--list->n];
 }
 
-/* Is there one that overlaps? If so the value must be the owner of such a one. */
-static bool naive_overlap_is(const struct naive *list, const struct prefix *p, const void *value)
+/* Does one of others than `but` overlap? If so the value must be the owner of such a one. */
+static bool naive_overlap_is(const struct naive *list, const struct prefix *p, const void *but,
+			     const void *value)
 {
 	bool any = false, owned = false;
 	size_t i;
@@ -101,6 +102,8 @@ static bool naive_overlap_is(const struct naive *list, const struct prefix *p, c
 	for (i = 0; i < list->n; i++) {
 		if (!prefix_contains(&list->of[i].prefix, p) &&
 		    !prefix_contains(p, &list->of[i].prefix))
+			continue;
+		if (list->of[i].value == but)
 			continue;
 		any = true;
 		owned |= list->of[i].value == value;
@@ -153,7 +156,13 @@ static void check_queries(const struct allowedips *table, const struct naive *li
 		i = naive_find(list, &p);
 		require(allowedips_find_exact(table, &p) ==
 			(i < list->n ? list->of[i].value : NULL));
-		require(naive_overlap_is(list, &p, allowedips_overlap(table, &p)));
+		require(naive_overlap_is(list, &p, NULL, allowedips_overlap(table, &p, NULL)));
+		if (list->n) {
+			const void *but = list->of[rnd() % list->n].value;
+
+			require(naive_overlap_is(list, &p, but,
+						 allowedips_overlap(table, &p, but)));
+		}
 	}
 }
 
@@ -226,7 +235,7 @@ START_TEST(nested)
 	ck_assert_ptr_eq(lookup(&table, &other), &b);
 	ck_assert_ptr_eq(lookup(&table, &far), &c);
 	ck_assert_msg(!lookup(&table, &v4), "families are apart");
-	ck_assert_ptr_null(allowedips_overlap(&table, &all4));
+	ck_assert_ptr_null(allowedips_overlap(&table, &all4, NULL));
 	ck_assert_ptr_eq(allowedips_find_exact(&table, &net), &b);
 	ck_assert_ptr_null(allowedips_find_exact(&table, &other));
 	ck_assert_int_eq(allowedips_remove(&table, &net, &a), -ENOENT);
@@ -235,7 +244,7 @@ START_TEST(nested)
 	ck_assert_ptr_eq(lookup(&table, &host), &a);
 	ck_assert_int_eq(allowedips_remove(&table, &all, &c), 0);
 	ck_assert_ptr_null(lookup(&table, &other));
-	ck_assert_ptr_eq(allowedips_overlap(&table, &all), &a);
+	ck_assert_ptr_eq(allowedips_overlap(&table, &all, NULL), &a);
 	allowedips_free(&table);
 	ck_assert(allowedips_empty(&table));
 }
@@ -425,7 +434,7 @@ static void *read_all(void *arg)
 			found = lookup(&shared, &address);
 			/* Never somebody whose prefix is another; and ::/0 is always there. */
 			faults += !found || !prefix_contains(found, &address);
-			allowedips_overlap(&shared, &address);
+			allowedips_overlap(&shared, &address, NULL);
 			allowedips_find_exact(&shared, &address);
 		}
 		rcu_turn_end();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a device tells of itself and its peers, and the changes that move things between peers. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "../src/path/handshake.h"
@@ -185,6 +186,111 @@ START_TEST(address_moves)
 }
 END_TEST
 
+/* What wg(8) may ask a gateway for, of which no file knows. */
+
+/* As the UAPI makes them of its lines. */
+struct step {
+	unsigned peer, flags;
+	const char *ips[3];
+};
+
+static int apply_steps(const struct step *steps, size_t n, char why[DEVICE_WHY_STRLEN])
+{
+	struct change_list list = { 0 };
+	size_t failed = 0;
+	int err;
+
+	for (size_t i = 0; i < n; i++) {
+		struct change *c = change_add(&list, CHANGE_PEER);
+		struct prefix p;
+
+		c->flags = steps[i].flags;
+		key_of(steps[i].peer, c->key);
+		for (const char *const *ip = steps[i].ips; *ip; ip++) {
+			ck_assert_int_eq(prefix_parse(&p, *ip), 0);
+			ck_assert_int_eq(change_add_allowed_ip(c, &p), 0);
+		}
+	}
+	err = device_apply(lab.gate.dev, list.changes, n, &failed);
+	*why = '\0';
+	if (err)
+		ck_assert_int_eq(device_refuses(lab.gate.dev, list.changes, n, failed, why), err);
+	change_list_free(&list);
+	return err;
+}
+
+static const struct asked {
+	size_t n;
+	struct step steps[3];
+	int err;
+	const char *why;
+} asked[] = {
+	{ 1, { { 1, 0, { "10.1.0.9/32", "fd01::9/128" } } }, 0, "" },
+	{ 1, { { 1, 0, { "10.1.0.8/29" } } }, 0, "" },
+	/* Its own may lie within each other. */
+	{ 1, { { 0, 0, { "10.1.0.1/32", "10.1.0.0/30" } } }, 0, "" },
+	{ 1, { { 1, 0, { "0.0.0.0/0" } } }, -EADDRNOTAVAIL,
+	  "0.0.0.0/0 is in no Prefix of berth.conf" },
+	{ 1, { { 1, 0, { "10.1.0.9/32", "::/0" } } }, -EADDRNOTAVAIL,
+	  "::/0 is in no Prefix of berth.conf" },
+	{ 1, { { 1, 0, { "10.2.0.1/32" } } }, -EADDRNOTAVAIL,
+	  "10.2.0.1/32 is in no Prefix of berth.conf" },
+	{ 1, { { 1, 0, { "10.1.0.1/32" } } }, -EADDRINUSE,
+	  "10.1.0.1/32 belongs to tenant crowd-0 already" },
+	{ 1, { { 1, 0, { "10.1.0.0/28" } } }, -EADDRINUSE,
+	  "10.1.0.0/28 overlaps 10.1.0.1/32, which belongs to tenant crowd-0" },
+	{ 1, { { 1, 0, { "10.1.0.65/32" } } }, -EADDRINUSE,
+	  "10.1.0.65/32 overlaps 10.1.0.64/28, which belongs to tenant crowd-2" },
+	/* Beside one of its own in it. */
+	{ 1, { { 0, 0, { "10.1.0.0/26" } } }, -EADDRINUSE,
+	  "10.1.0.0/26 overlaps 10.1.0.6/32, which belongs to tenant crowd-1" },
+	{ 1, { { 1, 0, { "10.1.0.254/31" } } }, -EADDRINUSE,
+	  "10.1.0.254/31 holds an Address of the gateway itself in berth.conf" },
+	/* Whatever it says of one peer is done whole or not at all; */
+	{ 3, { { 1, PEER_REPLACE_ALLOWED_IPS, { "10.1.0.9/32" } },
+	    { 1, PEER_UPDATE_ONLY | PEER_DROP_ALLOWED_IPS, { "10.1.0.9/32" } },
+	    { 1, PEER_UPDATE_ONLY, { "10.1.0.1/32" } } }, -EADDRINUSE,
+	  "10.1.0.1/32 belongs to tenant crowd-0 already" },
+	/* but one after the other. */
+	{ 2, { { 0, PEER_REMOVE, { NULL } }, { 1, 0, { "10.1.0.1/32" } } }, 0, "" },
+	{ 2, { { 0, PEER_REPLACE_ALLOWED_IPS, { NULL } }, { 1, 0, { "10.1.0.0/28" } } }, 0, "" },
+	/* What is taken away, or said of nobody, may be anything. */
+	{ 1, { { 1, PEER_DROP_ALLOWED_IPS, { "0.0.0.0/0" } } }, 0, "" },
+	{ 1, { { 7, PEER_UPDATE_ONLY, { "0.0.0.0/0" } } }, 0, "" },
+	{ 1, { { 1, PEER_REMOVE, { "0.0.0.0/0" } } }, 0, "" },
+	/* Files have been looked at. */
+	{ 1, { { 1, PEER_MAY_TAKE, { "10.1.0.1/32" } } }, 0, "" },
+};
+
+START_TEST(rules)
+{
+	static struct config_range ranges[] = {
+		{ .prefix = { .family = AF_INET, .cidr = 24, .addr = { 10, 1, 0 } } },
+		{ .prefix = { .family = AF_INET6, .cidr = 64, .addr = { 0xfd, 1 } } },
+	};
+	static struct config_address own = { .family = AF_INET, .addr = { 10, 1, 0, 254 } };
+	static char file[] = "berth.conf";
+	static const struct config_router router = { .file = file,
+						     .prefixes = { .v = ranges, .n = 2 },
+						     .addresses = { .v = &own, .n = 1 } };
+	const struct asked *a = &asked[_i];
+	char why[DEVICE_WHY_STRLEN];
+
+	(void)add(0, "10.1.0.1", "fd01::1");
+	(void)add(1, "10.1.0.6", "fd01::2");
+	(void)add(2, "10.1.0.64/28", "fd01:0:0:0:1::/80");
+	lab.gate.dev->rules = &router;
+	ck_assert_int_eq(apply_steps(a->steps, a->n, why), a->err);
+	ck_assert_str_eq(why, a->why);
+	if (a->err) {
+		ck_assert_str_eq(owner("10.1.0.1"), "crowd-0");
+		ck_assert_str_eq(owner("fd01::2"), "crowd-1");
+		ck_assert_str_eq(owner("10.1.0.9"), "");
+		ck_assert_str_eq(owner("10.1.0.65"), "crowd-2");
+	}
+}
+END_TEST
+
 /* A peer of our own key is nobody: it goes when the key becomes ours. */
 START_TEST(our_own_key)
 {
@@ -232,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, its_peers);
 	tcase_add_test(tc, each_once);
 	tcase_add_test(tc, address_moves);
+	tcase_add_loop_test(tc, rules, 0, ARRAY_SIZE(asked));
 	tcase_add_test(tc, our_own_key);
 	tcase_add_test(tc, signs_of_life);
 	suite_add_tcase(s, tc);

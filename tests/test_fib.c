@@ -5,7 +5,10 @@
  * uplinks.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include "../src/base/log.h"
 #include "../src/manage/fib.h"
@@ -325,6 +328,64 @@ START_TEST(revoked_meanwhile)
 }
 END_TEST
 
+/* The socket by which the kernel is asked, among all that are open here. */
+static int fd_of_netlink(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_nl addr;
+		socklen_t len = sizeof(addr);
+
+		if (!getsockname(fd, (struct sockaddr *)&addr, &len) &&
+		    addr.nl_family == AF_NETLINK && addr.nl_pid == netlink_port(nl))
+			return fd;
+	}
+	ck_abort_msg("netlink has no socket");
+}
+
+/* While it is so, the kernel cannot be asked. Returns what give_back_kernel() wants. */
+static int take_away_kernel(void)
+{
+	int fd = fd_of_netlink(), kept = dup(fd), none = open("/dev/null", O_RDWR);
+
+	ck_assert_int_ge(kept, 0);
+	ck_assert_int_eq(dup2(none, fd), fd);
+	close(none);
+	return kept << 8 | fd;
+}
+
+static void give_back_kernel(int taken)
+{
+	ck_assert_int_eq(dup2(taken >> 8, taken & 0xff), taken & 0xff);
+	close(taken >> 8);
+}
+
+START_TEST(removed_later)
+{
+	int taken;
+
+	want("2001:db8:9::1/128");
+	want("203.0.113.1/32");
+	want("203.0.113.2/32");
+	settle(100);
+	taken = take_away_kernel();
+	unwant("2001:db8:9::1/128");
+	unwant("203.0.113.1/32");
+	/* One that is wanted again must not go for having gone once. */
+	unwant("203.0.113.2/32");
+	want("203.0.113.2/32");
+	ck_assert_uint_ge(said("cannot tell the kernel of"), 1);
+	/* And once more in vain. */
+	until(said("cannot look for routes that are to be removed"));
+	give_back_kernel(taken);
+	ck_assert_uint_eq(count(), 3);
+	until(count() == 1);
+	ck_assert(leads_to_us("203.0.113.2"));
+	settle(300);
+	ck_assert_uint_eq(count(), 1);
+	ck_assert_uint_eq(said("2 routes that could not be removed before are removed"), 1);
+}
+END_TEST
+
 START_TEST(down_and_up)
 {
 	want("2001:db8:9::1/128");
@@ -583,6 +644,7 @@ int main(void)
 	tcase_add_test(gone, more_than_are_counted);
 	tcase_add_test(gone, revoked_meanwhile);
 	tcase_add_test(gone, down_and_up);
+	tcase_add_test(gone, removed_later);
 	tcase_add_test(gone, ipv6_off_and_on);
 	tcase_add_loop_test(wins, winner, 0, ARRAY_SIZE(winners));
 	tcase_add_test(wins, losers_all);

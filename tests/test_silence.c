@@ -7,6 +7,8 @@
 
 #define TABLE "berth-test-up0"
 #define OTHER_OWN "2001:db8:dead:beef::2"
+#define CONTAINER "2001:db8:dead:beef::55"
+#define CONTAINER_LINK "\x02\x00\x00\x00\x00\x55"
 
 static struct config_range range = { .prefix = { .family = AF_INET6, .cidr = 64 } };
 static const struct config_ranges prefixes = { .v = &range, .n = 1 };
@@ -173,6 +175,50 @@ START_TEST(the_machines_own_addresses)
 }
 END_TEST
 
+static bool container_answers(struct lab *lab)
+{
+	struct frame_ns ns = { .link_destination = CONTAINER_LINK, .source = "fe80::a",
+			       .destination = CONTAINER, .target = CONTAINER,
+			       .link_address = true };
+	bool answered = false;
+	struct frame f;
+
+	frame_solicitation(&f, &ns);
+	ask(lab, &f);
+	frame_solicitation(&f, &multicast);
+	ask(lab, &f);
+	wait_until(lab, got_ours);
+	for (unsigned i = 0; i < lab->count; i++)
+		answered |= is_about(&lab->got[i], CONTAINER) &&
+			    !memcmp(lab->got[i].data + 6, CONTAINER_LINK, 6);
+	lab->count = 0;
+	return answered;
+}
+
+/* A container with a link address of its own: those who probe it do not ask us. */
+START_TEST(a_container_on_the_uplink)
+{
+	struct lab lab;
+
+	silence_open_lab(&lab);
+	sh("ip netns add container");
+	quiet_ipv6("ip netns exec container");
+	sh("ip link add mv0 link up0 netns container address 02:00:00:00:00:55 type macvlan");
+	sh("ip -n container link set mv0 up");
+	sh("ip -n container addr add " CONTAINER "/64 dev mv0 nodad");
+	sh("until ip -n container -6 route get " CONTAINER " | grep -q ^local; do sleep 0.01; done");
+	/* Whom it answers it knows; to be asked for it would be another frame. */
+	sh("ip -n container -6 route add fe80::/64 dev mv0");
+	sh("ip -n container neigh add fe80::a lladdr 02:00:00:00:00:0a nud permanent dev mv0");
+	ck_assert(container_answers(&lab));
+	neigh_silence_kernel(lab.neigh, TABLE, &prefixes);
+	ck_assert(is_installed());
+	ck_assert(container_answers(&lab));
+	ck_assert_uint_eq(probe(&lab, "fe80::a").errors, 0);
+	lab_close(&lab);
+}
+END_TEST
+
 /* The chain goes with its link; the one that takes its place gets a new one. */
 START_TEST(a_link_is_made_again)
 {
@@ -249,6 +295,7 @@ int main(void)
 	tcase_add_test(tc, the_kernel_speaks);
 	tcase_add_test(tc, the_kernel_is_silent);
 	tcase_add_test(tc, the_machines_own_addresses);
+	tcase_add_test(tc, a_container_on_the_uplink);
 	tcase_add_test(tc, a_link_is_made_again);
 	tcase_add_test(tc, what_a_crash_left_is_replaced);
 	tcase_add_test(tc, many_prefixes);

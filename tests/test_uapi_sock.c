@@ -26,6 +26,7 @@ struct device {
 	unsigned lists;
 	int error;
 	size_t failed;
+	const char *refused; /* why */
 	struct device_info info;
 	size_t n_peers;
 };
@@ -42,6 +43,16 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	}
 	dev->lists++;
 	*failed = dev->failed;
+	return dev->error;
+}
+
+int device_refuses(struct device *dev, const struct change *changes, size_t n, size_t at,
+		   char why[DEVICE_WHY_STRLEN])
+{
+	ck_assert(at < n && changes[at].kind == dev->applied.changes[at].kind);
+	if (!dev->refused)
+		return 0;
+	(void)snprintf(why, DEVICE_WHY_STRLEN, "%s", dev->refused);
 	return dev->error;
 }
 
@@ -241,6 +252,22 @@ START_TEST(set_fails)
 }
 END_TEST
 
+/* wg(8) shows the errno; which address of which peer it was, and why, is in the log. */
+START_TEST(set_refused)
+{
+	int fd = connect_client();
+
+	lab.dev.error = -EADDRNOTAVAIL;
+	lab.dev.refused = "0.0.0.0/0 is in no Prefix of berth.conf";
+	ask(fd, "set=1\npublic_key=" KEY_A "\nallowed_ip=0.0.0.0/0\n\n", "errno=-99\n\n");
+	ck_assert_str_eq(lab.logged,
+			 "wgtest0: UAPI request failed at peer "
+			 "oKGio6SlpqeoqaqrrK2ur7CxsrO0tba3uLm6u7y9vr8=: "
+			 "0.0.0.0/0 is in no Prefix of berth.conf");
+	close(fd);
+}
+END_TEST
+
 /* A fault in any line: nothing of the request is applied, and the connection goes on. */
 START_TEST(set_faulty)
 {
@@ -313,6 +340,7 @@ int main(void)
 	tcase_add_test(t, get_many);
 	tcase_add_test(t, set);
 	tcase_add_test(t, set_fails);
+	tcase_add_test(t, set_refused);
 	tcase_add_test(t, set_faulty);
 	tcase_add_test(t, not_the_protocol);
 	tcase_add_test(t, cut_off);

@@ -20,17 +20,10 @@ static void check_range(const struct config_router *router, const struct config_
 	if (!router_has_range(router, &range->prefix))
 		fault_add(faults, tenant->file, range->line,
 			  "AllowedIPs: %s is in no Prefix of %s", text, router->file);
-
-	for (uint32_t i = 0; i < router->addresses.n; i++) {
-		const struct config_address *own = &router->addresses.v[i];
-		struct prefix host = { .family = own->family, .cidr = prefix_bits(own->family) };
-
-		memcpy(host.addr, own->addr, sizeof(host.addr));
-		if (prefix_contains(&range->prefix, &host))
-			fault_add(faults, tenant->file, range->line,
-				  "AllowedIPs: %s holds an Address of the gateway itself in %s",
-				  text, router->file);
-	}
+	if (router_is_within(router, &range->prefix))
+		fault_add(faults, tenant->file, range->line,
+			  "AllowedIPs: %s holds an Address of the gateway itself in %s", text,
+			  router->file);
 }
 
 static void check_gateway_tenant(const struct config_router *router,

@@ -544,3 +544,15 @@ bool router_has_range(const struct config_router *router, const struct prefix *r
 	}
 	return false;
 }
+
+bool router_is_within(const struct config_router *router, const struct prefix *range)
+{
+	for (uint32_t i = 0; i < router->addresses.n; i++) {
+		const struct config_address *own = &router->addresses.v[i];
+		struct prefix host = prefix_host(own->family, own->addr);
+
+		if (prefix_contains(range, &host))
+			return true;
+	}
+	return false;
+}

@@ -82,4 +82,7 @@ void router_free(struct config_router *router);
 /* Does it lie inside one Prefix? */
 bool router_has_range(const struct config_router *router, const struct prefix *range);
 
+/* Does it hold an Address of the gateway itself? */
+bool router_is_within(const struct config_router *router, const struct prefix *range);
+
 #endif

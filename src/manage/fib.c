@@ -25,6 +25,9 @@ enum {
 	REST_TIMES = 20,
 	/* What the kernel did not take is offered again. */
 	RETRY_MS = 30000,
+	/* Routes that could not be removed: soon, and then from time to time. */
+	PRUNE_MS = 50,
+	PRUNE_RETRY_MS = 5000,
 	/* More than that at once: a round over all is cheaper than to keep count. */
 	WAITING_MAX = 4096,
 	/* Uplinks are looked for no more often than this, but before each round. */
@@ -45,7 +48,7 @@ struct fib {
 	struct waiting tried;    /* to be looked up once more: there was a route already */
 	bool some_went;          /* since then: perhaps those very routes */
 	bool all_missing;        /* too many for a list */
-	uv_timer_t verify, restore, round;
+	uv_timer_t verify, restore, round, prune;
 
 	uint64_t looked_around; /* ms of the loop; 0: never */
 	bool in_round;          /* everything is among the unproven */
@@ -163,13 +166,24 @@ static void on_told(void *arg, const struct prefix *p, int error)
 	}
 }
 
-/* Installs, and has it proven. */
+/* What was to be removed is not remembered, which needs memory: the kernel is asked what it has. */
+static void on_prune(uv_timer_t *timer)
+{
+	struct fib *fib = timer->data;
+
+	if (routes_prune(fib->routes, fib->ops->is_wanted, fib->arg))
+		uv_timer_start(timer, on_prune, PRUNE_RETRY_MS, 0);
+}
+
+/* Installs and removes, and has it proven. */
 static void flush(struct fib *fib)
 {
 	fib->n_gone = 0;
 	fib->some_went = false;
-	if (routes_flush(fib->routes))
+	if (routes_flush(fib->routes)) {
+		uv_timer_start(&fib->prune, on_prune, PRUNE_MS, 0);
 		want_round(fib);
+	}
 	if (waiting_count(&fib->tried))
 		begin_verifying(fib);
 }
@@ -440,7 +454,8 @@ int fib_open(struct fib **out, uv_loop_t *loop, struct netlink *nl, int ifindex,
 	uv_timer_init(loop, &fib->restore);
 	uv_timer_init(loop, &fib->verify);
 	uv_timer_init(loop, &fib->round);
-	fib->restore.data = fib->verify.data = fib->round.data = fib;
+	uv_timer_init(loop, &fib->prune);
+	fib->restore.data = fib->verify.data = fib->round.data = fib->prune.data = fib;
 	*out = fib;
 	return 0;
 }
@@ -464,8 +479,9 @@ void fib_close(struct fib *fib)
 		return;
 	losses_free(fib->losses);
 	fib->losses = NULL;
-	fib->closing = 3;
+	fib->closing = 4;
 	uv_close((uv_handle_t *)&fib->restore, on_closed);
 	uv_close((uv_handle_t *)&fib->verify, on_closed);
 	uv_close((uv_handle_t *)&fib->round, on_closed);
+	uv_close((uv_handle_t *)&fib->prune, on_closed);
 }

@@ -266,6 +266,7 @@ static int open_device(struct gateway *gw, struct workers *ws)
 		.offload = !r->no_offload,
 		.gateway = true,
 		.isolate = r->isolate == ISOLATE_YES,
+		.rules = r,
 		.observer = { .arg = gw,
 			      .address_added = on_address_added,
 			      .address_removed = on_address_removed,

@@ -24,6 +24,7 @@ struct routes {
 	uint32_t table;
 	struct wish *wishes;
 	size_t n, room;
+	bool lost; /* there was no memory for one of them */
 	int *verdicts; /* of the wishes, while they are carried out: 0 or -errno */
 	routes_fn *told;
 	void *arg;
@@ -69,6 +70,7 @@ static void wish(struct routes *r, enum netlink_op op, const struct prefix *p)
 		if (!grown) {
 			log_error("%s: no memory for the route to %s", r->name,
 				  prefix_format(p, text));
+			r->lost = true;
 			return;
 		}
 		r->wishes = grown;
@@ -222,7 +224,7 @@ static int carry_out(struct routes *r)
 	return min(netlink_batch_end(r->nl), 0);
 }
 
-int routes_flush(struct routes *r)
+static int flush(struct routes *r)
 {
 	int err = -ENOMEM;
 
@@ -244,6 +246,16 @@ int routes_flush(struct routes *r)
 	return err;
 }
 
+int routes_flush(struct routes *r)
+{
+	int err = flush(r);
+
+	if (!err && r->lost)
+		err = -ENOMEM;
+	r->lost = false;
+	return err;
+}
+
 static int sweep_one(const struct netlink_route *route, void *arg)
 {
 	struct prefix p = { .family = route->family, .cidr = route->dst_len };
@@ -253,12 +265,18 @@ static int sweep_one(const struct netlink_route *route, void *arg)
 	return 0;
 }
 
-void routes_sweep(struct routes *r)
+static int list_ours(struct routes *r, netlink_route_fn *fn, void *arg)
 {
 	struct netlink_route_filter filter = { .protocol = NETLINK_PROTO_BERTH,
 					       .table = r->table,
 					       .oif = r->ifindex };
-	int err = netlink_route_list(r->nl, &filter, sweep_one, r);
+
+	return netlink_route_list(r->nl, &filter, fn, arg);
+}
+
+void routes_sweep(struct routes *r)
+{
+	int err = list_ours(r, sweep_one, r);
 
 	if (err)
 		log_warning("%s: cannot look for routes of an earlier run: %s", r->name,
@@ -266,4 +284,36 @@ void routes_sweep(struct routes *r)
 	if (r->n)
 		log_info("%s: %zu routes of an earlier run are removed", r->name, r->n);
 	routes_flush(r);
+}
+
+struct pruning {
+	struct routes *routes;
+	bool (*is_wanted)(void *arg, const struct prefix *p);
+	void *arg;
+};
+
+static int prune_one(const struct netlink_route *route, void *arg)
+{
+	struct pruning *pruning = arg;
+	struct prefix p = { .family = route->family, .cidr = route->dst_len };
+
+	memcpy(p.addr, route->dst, sizeof(p.addr));
+	if (!pruning->is_wanted(pruning->arg, &p))
+		routes_remove(pruning->routes, &p);
+	return 0;
+}
+
+int routes_prune(struct routes *r, bool (*is_wanted)(void *arg, const struct prefix *p), void *arg)
+{
+	struct pruning pruning = { .routes = r, .is_wanted = is_wanted, .arg = arg };
+	int err = list_ours(r, prune_one, &pruning);
+
+	if (err)
+		log_warning("%s: cannot look for routes that are to be removed: %s", r->name,
+			    strerror(-err));
+	else if (r->n)
+		log_info("%s: %zu routes that could not be removed before are removed", r->name,
+			 r->n);
+	/* What was seen of a list that broke off is wanted no more, too. */
+	return min(routes_flush(r), err);
 }

@@ -29,6 +29,14 @@ void routes_free(struct routes *routes);
 void routes_sweep(struct routes *routes);
 
 /*
+ * Asks the kernel for all of our routes and removes those that are not wanted: after a
+ * flush that failed, whose removals nobody else remembers. 0, or -errno: the kernel could
+ * not be asked, which is logged, and some may still be there.
+ */
+must_check int routes_prune(struct routes *routes,
+			    bool (*is_wanted)(void *arg, const struct prefix *p), void *arg);
+
+/*
  * From here on fn is told of every addition what became of it, after the batch: 0, or
  * -EEXIST (there is a route to p already: ours or somebody else's), or why the kernel
  * refused it. These are then not logged. If the kernel could not be asked, fn is told
@@ -44,7 +52,8 @@ void routes_remove(struct routes *routes, const struct prefix *p);
 /*
  * Does everything that was asked for. A route that the kernel refuses is
  * logged with the reason; one that somebody else has is named with its owner
- * and left alone. 0, or -errno: the kernel could not be asked, which is logged too.
+ * and left alone. 0, or -errno, which is logged too: the kernel could not be asked, or
+ * there was no memory for one of them. What was not done then is forgotten.
  */
 int routes_flush(struct routes *routes);
 

@@ -41,7 +41,7 @@ static int set(struct uapi_sock *sock, const char *text, size_t len)
 {
 	struct change_list changes = { 0 };
 	struct uapi_fault fault;
-	char words[UAPI_FAULT_STRLEN];
+	char words[UAPI_FAULT_STRLEN], why[DEVICE_WHY_STRLEN];
 	size_t failed = 0;
 	int err = uapi_parse_set(&changes, text, len, sock->flags, &fault);
 
@@ -51,9 +51,12 @@ static int set(struct uapi_sock *sock, const char *text, size_t len)
 		return err;
 	}
 	err = device_apply(sock->dev, changes.changes, changes.n, &failed);
+	/* Nothing of it was done, so that the answer is still the same. */
+	if (err && !device_refuses(sock->dev, changes.changes, changes.n, failed, why))
+		(void)snprintf(why, sizeof(why), "%s", strerror(-err));
 	if (err)
 		log_warning("%s: UAPI request failed at %s: %s", device_name(sock->dev),
-			    uapi_change_format(&changes.changes[failed], words), strerror(-err));
+			    uapi_change_format(&changes.changes[failed], words), why);
 	change_list_free(&changes);
 	return err;
 }

@@ -40,15 +40,16 @@ static bool is_always(const struct uplinks *u, enum announce announce)
 	return (announce == ANNOUNCE_DEFAULT ? u->router->announce : announce) == ANNOUNCE_ALWAYS;
 }
 
+/* Outside of Prefix nobody is answered for, whatever a peer has been given there. */
 static enum neigh_owner owner_of(struct uplinks *u, int family, const uint8_t *addr)
 {
+	struct prefix p = prefix_host((uint8_t)family, addr);
 	struct device_owner owner;
 
-	if (!device_find_owner(u->device, family, addr, &owner)) {
-		struct prefix p = prefix_host((uint8_t)family, addr);
-
-		return router_has_range(u->router, &p) ? NEIGH_UNOWNED : NEIGH_FOREIGN;
-	}
+	if (!router_has_range(u->router, &p))
+		return NEIGH_FOREIGN;
+	if (!device_find_owner(u->device, family, addr, &owner))
+		return NEIGH_UNOWNED;
 	return is_always(u, owner.announce) || owner.connected ? NEIGH_HERE : NEIGH_AWAY;
 }
 

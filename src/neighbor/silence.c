@@ -10,6 +10,7 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/table.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stdlib.h>
@@ -83,31 +84,56 @@ static struct nftnl_expr *new_expr(struct batch *b, const char *kind)
 	return expr;
 }
 
-/* Register 1 must hold these bytes. */
-static void add_compare(struct batch *b, struct nftnl_rule *rule, const void *data, uint32_t len)
+/* Register 1 must hold these bytes, or (NFT_CMP_NEQ) must not. */
+static void add_test(struct batch *b, struct nftnl_rule *rule, enum nft_cmp_ops op,
+		     const void *data, uint32_t len)
 {
 	struct nftnl_expr *expr = new_expr(b, "cmp");
 
 	if (!expr)
 		return;
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_CMP_OP, op);
 	nftnl_expr_set(expr, NFTNL_EXPR_CMP_DATA, data, len);
+	add(b, rule, expr);
+}
+
+static void add_compare(struct batch *b, struct nftnl_rule *rule, const void *data, uint32_t len)
+{
+	add_test(b, rule, NFT_CMP_EQ, data, len);
+}
+
+/* What the kernel knows of the packet, into register 1. */
+static void add_meta(struct batch *b, struct nftnl_rule *rule, enum nft_meta_keys key)
+{
+	struct nftnl_expr *expr = new_expr(b, "meta");
+
+	if (!expr)
+		return;
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_KEY, key);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_DREG, NFT_REG_1);
 	add(b, rule, expr);
 }
 
 static void add_protocol(struct batch *b, struct nftnl_rule *rule, uint16_t protocol)
 {
-	struct nftnl_expr *expr = new_expr(b, "meta");
 	uint8_t type[2];
 
-	if (!expr)
-		return;
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_KEY, NFT_META_PROTOCOL);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_META_DREG, NFT_REG_1);
-	add(b, rule, expr);
+	add_meta(b, rule, NFT_META_PROTOCOL);
 	store_be16(type, protocol);
 	add_compare(b, rule, type, sizeof(type));
+}
+
+/*
+ * The link hears frames to other addresses as well when containers (macvlan) or a bridge
+ * have theirs on it, and the hook comes before them. We do not answer those (rawsock.c).
+ */
+static void add_is_for_us(struct batch *b, struct nftnl_rule *rule)
+{
+	static const uint8_t other = PACKET_OTHERHOST;
+
+	add_meta(b, rule, NFT_META_PKTTYPE);
+	add_test(b, rule, NFT_CMP_NEQ, &other, sizeof(other));
 }
 
 /* len bytes of the packet, at the offset in a header, into register 1. */
@@ -270,6 +296,7 @@ static void put_destination(struct batch *b, const uint8_t addr[NDP_ADDR_LEN], u
 
 	if (!rule)
 		return;
+	add_is_for_us(b, rule);
 	add_is_solicitation(b, rule);
 	add_load(b, rule, NFT_PAYLOAD_NETWORK_HEADER, IP6_DESTINATION_OFFSET, NDP_ADDR_LEN);
 	if (length < 8 * NDP_ADDR_LEN)

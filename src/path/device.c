@@ -149,6 +149,7 @@ int device_open(struct device **out, struct workers *ws, const struct device_opt
 		return -ENOMEM;
 	dev->ws = ws;
 	dev->observer = options->observer;
+	dev->rules = options->rules;
 	dev->offload = options->offload;
 	dev->steered_to = STEERED_BY_ADDRESS;
 	dev->dp.ops = &ops;

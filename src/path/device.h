@@ -10,6 +10,7 @@
 #define BERTH_PATH_DEVICE_H
 
 #include "../config/change.h"
+#include "../config/router.h"
 #include "../peer/events.h"
 #include "datapath.h"
 #include "worker.h"
@@ -46,6 +47,8 @@ struct device_options {
 	bool offload;
 	bool gateway;      /* its peers are tenants (border.h), */
 	bool isolate;      /* and kept apart unless they say otherwise */
+	/* What its peers may have (device_refuses()), for as long as it lives; NULL: anything. */
+	const struct config_router *rules;
 	struct device_observer observer; /* functions may be NULL */
 };
 
@@ -78,11 +81,23 @@ void device_set_mtu(struct device *dev, uint16_t mtu);
  * changes[*failed] is the one that failed, those before it stay, those behind it
  * were not applied. A peer that was to be added is then not there.
  * -EADDRINUSE (an address belongs to another peer; the port is taken),
- * -ENOMEM, -EINVAL (a public key of zeroes), -EPERM (mark).
+ * -EADDRNOTAVAIL (device_refuses()), -ENOMEM, -EINVAL (a public key of zeroes), -EPERM (mark).
  * An unknown peer with PEER_UPDATE_ONLY or PEER_REMOVE is no error.
  */
 must_check int device_apply(struct device *dev, const struct change *changes, size_t n,
 			    size_t *failed);
+
+/*
+ * Would changes[at], a peer, be refused for an address that no file could ask for? 0: no;
+ * -EADDRNOTAVAIL: it is in no Prefix; -EADDRINUSE: it overlaps one of another peer's, or is
+ * the gateway's own. Then why is half a sentence for the log. Where the list goes on with
+ * the same peer (PEER_UPDATE_ONLY), what it says there is looked at as well, and not a second
+ * time at its turn: all of it is refused, or nothing. 0 for what files have said
+ * (PEER_MAY_TAKE: claims have decided) and for a device without rules.
+ */
+enum { DEVICE_WHY_STRLEN = 384 };
+must_check int device_refuses(struct device *dev, const struct change *changes, size_t n,
+			      size_t at, char why[DEVICE_WHY_STRLEN]);
 
 /* What the device is now. */
 struct device_info {

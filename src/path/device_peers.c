@@ -58,8 +58,8 @@ static void remove_prefix(struct device *dev, struct peer *peer, struct prefix p
 }
 
 /*
- * Does somebody else hold it? A gateway is asked for any overlap; wg(8) allows
- * prefixes within each other and moves equal ones (PEER_MAY_TAKE).
+ * Does somebody else hold it? wg(8) allows prefixes within each other and moves equal
+ * ones (PEER_MAY_TAKE). Where there are rules, device_refuses() was asked before.
  */
 static int check_prefix(struct device *dev, const struct peer *peer, const struct prefix *p,
 			unsigned flags)
@@ -521,11 +521,14 @@ static void steer(struct device *dev)
 
 int device_apply(struct device *dev, const struct change *changes, size_t n, size_t *failed)
 {
+	char why[DEVICE_WHY_STRLEN];
 	bool removed = false;
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		err = apply_one(dev, &changes[i], &removed);
+		err = device_refuses(dev, changes, n, i, why);
+		if (!err)
+			err = apply_one(dev, &changes[i], &removed);
 		if (err)
 			*failed = i;
 	}

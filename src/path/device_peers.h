@@ -23,6 +23,7 @@ struct device {
 	int steered_to; /* the queue that all outbound packets take, or STEERED_BY_ADDRESS */
 	_Atomic bool gone;             /* the TUN device was deleted from outside */
 	struct device_observer observer;
+	const struct config_router *rules; /* NULL: peers may have anything */
 	struct device_memory memory;
 	struct inbox learned;          /* peers; each holds a reference */
 	uint32_t n_added;              /* peers, ever */

@@ -463,22 +463,52 @@ void *allowedips_find_exact(const struct allowedips *table, const struct prefix 
 	return r ? rcu_read(&r->value) : NULL;
 }
 
-void *allowedips_overlap(const struct allowedips *table, const struct prefix *p)
+/* The owner of some route at or below root who is not `but`; the stack is free_tree()'s. */
+static void *other_owner(struct allowedips_node *root, const void *but)
+{
+	struct allowedips_node *stack[130], *node;
+	size_t n = 0;
+
+	if (root)
+		stack[n++] = root;
+	while (n) {
+		struct route *r;
+		void *owner;
+
+		node = stack[--n];
+		r = is_branch(node) ? rcu_read(&branch_of(node)->route) : route_of(node);
+		owner = r ? rcu_read(&r->value) : NULL;
+		if (owner && owner != but)
+			return owner;
+		for (size_t i = 0; is_branch(node) && i < 2; i++) {
+			struct allowedips_node *child = rcu_read(&branch_of(node)->child[i]);
+
+			if (child)
+				stack[n++] = child;
+		}
+	}
+	return NULL;
+}
+
+void *allowedips_overlap(const struct allowedips *table, const struct prefix *p, const void *but)
 {
 	struct allowedips_node *node = rcu_read(root_of(table, p->family));
 	struct key k = key_of(p);
 	struct route *r;
 
 	while (node && is_branch(node) && node->bit < p->cidr) {
+		void *owner;
+
 		r = rcu_read(&branch_of(node)->route);
-		if (r && route_covers(r, &k))
-			return rcu_read(&r->value);
+		owner = r && route_covers(r, &k) ? rcu_read(&r->value) : NULL;
+		if (owner && owner != but)
+			return owner;
 		node = rcu_read(&branch_of(node)->child[key_bit(k.w, node->bit)]);
 	}
 	/* All below agree in as many bits as the prefix has, or it is one route. */
 	r = some_route(node);
 	if (r && shared_bits(r, &k, p->cidr) == min((unsigned)p->cidr, (unsigned)r->cidr))
-		return rcu_read(&r->value);
+		return other_owner(node, but);
 	return NULL;
 }
 

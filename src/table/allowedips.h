@@ -61,10 +61,12 @@ int allowedips_remove(struct allowedips *table, const struct prefix *prefix, con
 void *allowedips_find_exact(const struct allowedips *table, const struct prefix *prefix);
 
 /*
- * Reader or writer. The owner of some prefix that contains this one, equals it
- * or lies within it, or NULL when there is none.
+ * Reader or writer. The owner, other than `but` (NULL: whoever), of some prefix that
+ * contains this one, equals it or lies within it, or NULL when there is none. Looks at
+ * all of but's own that lie within it.
  */
-void *allowedips_overlap(const struct allowedips *table, const struct prefix *prefix);
+void *allowedips_overlap(const struct allowedips *table, const struct prefix *prefix,
+			 const void *but);
 
 /* Reader or writer. Is there no prefix at all? */
 bool allowedips_empty(const struct allowedips *table);
