@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "../tun/netns.h"
 #include "in_netns.h"
@@ -219,7 +220,7 @@ static void follow_process(struct follower *f, int how, pid_t pid, char ref[64])
 		snprintf(ref, 64, "/proc/%d/ns/net", (int)pid);
 	else
 		strcpy(ref, "/run/box");
-	if (how == 2)
+	if (how == 2 && access("/run/box", F_OK))
 		sh("ln -s /proc/%d/ns/net /run/box", (int)pid);
 	follow(f, ref);
 }
@@ -264,6 +265,59 @@ START_TEST(process_was_never_there)
 }
 END_TEST
 
+/* No descriptor beyond those that are open. */
+static void allow_fds(bool any)
+{
+	static struct rlimit usual;
+	struct rlimit none;
+	int lowest;
+
+	if (any) {
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+		return;
+	}
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	lowest = dup(0);
+	ck_assert_int_ge(lowest, 0);
+	close(lowest);
+	none = (struct rlimit){ .rlim_cur = (rlim_t)lowest, .rlim_max = usual.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+/* A shortage is no end: it is not for good, and meanwhile the end is known all the same. */
+START_TEST(process_without_descriptors)
+{
+	pid_t pid = spawn(), next = spawn();
+	struct follower f, g;
+	char ref[64], ref2[64];
+
+	if (_i == 2)
+		sh("ln -s /proc/%d/ns/net /run/box", (int)pid); /* it takes descriptors */
+	allow_fds(false);
+	follow_process(&f, _i, pid, ref);
+	follow_process(&g, 0, next, ref2);
+	ck_assert_int_eq(f.err, -EMFILE);
+	ck_assert(!nswatch_ended(f.item));
+	ck_assert(!nswatch_ended(g.item));
+	end(next);
+	ck_assert(nswatch_ended(g.item));
+	ck_assert(!nswatch_ended(f.item));
+	allow_fds(true);
+	/* Without an event: it is looked for. */
+	loop_wait(&loop, f.calls && g.calls, NULL);
+	ck_assert_int_eq(f.err, 0);
+	ck_assert(!nswatch_ended(f.item));
+	ck_assert(nswatch_ended(g.item));
+	/* From here on it is followed. */
+	f.calls = 0;
+	end(pid);
+	loop_wait(&loop, f.calls, NULL);
+	ck_assert(nswatch_ended(f.item));
+	nswatch_remove(g.item);
+	nswatch_remove(f.item);
+}
+END_TEST
+
 /* A link is made anew when the container starts: that is somebody's word for it. */
 START_TEST(link_to_the_next_process)
 {
@@ -300,6 +354,7 @@ int main(void)
 	tcase_add_test(kernel, link_leads_elsewhere);
 	tcase_add_loop_test(kernel, process_ends, 0, 3);
 	tcase_add_loop_test(kernel, process_was_never_there, 0, 3);
+	tcase_add_loop_test(kernel, process_without_descriptors, 0, 3);
 	tcase_add_test(kernel, link_to_the_next_process);
 	tcase_set_timeout(kernel, 60);
 	suite_add_tcase(suite, kernel);

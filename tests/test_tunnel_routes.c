@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 
 #include "../src/base/log.h"
 #include "../src/manage/link.h"
 #include "../src/manage/tunnel_routes.h"
+#include "../tun/nlmon.h"
 #include "config_values.h"
 #include "netlink_fixture.h"
 
@@ -349,6 +351,50 @@ START_TEST(sweep)
 }
 END_TEST
 
+static void expect_restored(const struct tunnel_routes *routes, const struct config_tenant *t,
+			    size_t n_routes, size_t n_rules)
+{
+	size_t got_routes, got_rules;
+
+	ck_assert_int_eq(tunnel_routes_restore(routes, nl, tun, t, &got_routes, &got_rules), 0);
+	ck_assert_uint_eq(got_routes, n_routes);
+	ck_assert_uint_eq(got_rules, n_rules);
+}
+
+START_TEST(restored)
+{
+	struct config_tenant *t = tunnel_with("tun", "0.0.0.0/0,::/0,10.0.0.0/8", 0);
+	struct pollfd fd = { .events = POLLIN };
+	struct tunnel_routes routes = { 0 };
+	struct nlmon *mon;
+
+	ck_assert_int_eq(tunnel_routes_update(&routes, nl, tun, NULL, t), 0);
+	expect_restored(&routes, t, 0, 0);
+	sh("ip link set tun down && ip link set tun up");
+	ck_assert_str_eq(way(FAR4, NULL, 0), "wan");
+	expect_restored(&routes, t, 3, 0);
+	sh("ip rule del pref 32680 && ip -6 rule del pref 32600 && ip route del 10.0.0.0/8");
+	expect_restored(&routes, t, 1, 2);
+	/* Without an event: whoever looks at every one would look for ever. */
+	ck_assert_int_eq(nlmon_open(&mon, -1, NLMON_ROUTE | NLMON_RULE), 0);
+	expect_restored(&routes, t, 0, 0);
+	fd.fd = nlmon_fd(mon);
+	ck_assert_int_eq(poll(&fd, 1, 100), 0);
+	nlmon_close(mon);
+	expect_rules(RULES(0, 51820));
+	ck_assert_str_eq(way(FAR4, NULL, 0), "tun");
+	ck_assert_str_eq(way(FAR6, NULL, 0), "tun");
+	ck_assert_str_eq(way("10.1.1.1", NULL, 0), "tun");
+	/* Somebody's own stays, and is not complained of at every look. */
+	sh("ip route replace 10.0.0.0/8 dev wan");
+	expect_restored(&routes, t, 0, 0);
+	ck_assert_str_eq(way("10.1.1.1", NULL, 0), "wan");
+	ck_assert_str_eq(said, "");
+	tunnel_routes_clear(&routes, nl);
+	tenant_free(t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tunnel_routes");
@@ -368,6 +414,7 @@ int main(void)
 	tcase_add_test(kernel, quiet_source);
 	tcase_add_loop_test(kernel, updates, 0, 25);
 	tcase_add_test(kernel, sweep);
+	tcase_add_test(kernel, restored);
 	suite_add_tcase(suite, kernel);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_ENV);

@@ -25,7 +25,7 @@ struct nswatch {
 	uv_poll_t inotify_poll, mounts_poll;
 	uv_timer_t settle, slow;
 	struct cds_list_head items;
-	bool said_full;
+	bool said_full, said_unfollowed;
 	unsigned closing;
 };
 
@@ -33,7 +33,7 @@ struct nswatch {
 struct process {
 	uv_poll_t poll;
 	struct nswatch_item *item; /* NULL: nobody's any more */
-	int fd;                    /* -1: it had ended before */
+	int fd;                    /* -1: there was none such any more */
 	pid_t pid;
 };
 
@@ -45,12 +45,41 @@ struct nswatch_item {
 	int wd;     /* of the folder that is watched for the path; -1: none */
 	const char *awaited; /* in path: what is awaited there, of awaited_len bytes */
 	size_t awaited_len;
-	struct process *process; /* NULL: named otherwise */
+	struct process *process; /* NULL: named otherwise, or it could not be followed */
 	bool dirty;
 	bool anew; /* somebody has made the name anew: what was known of its process is void */
 	void (*changed)(void *arg);
 	void *arg;
 };
+
+/* Blindness */
+
+static void look_often(struct nswatch *w)
+{
+	uv_timer_set_repeat(&w->slow, NSWATCH_BLIND_MS);
+	uv_timer_again(&w->slow);
+}
+
+static void go_blind(struct nswatch *w, int err)
+{
+	if (!w->said_full)
+		log_warning("cannot watch for network namespaces: %s: looking every %d s instead; "
+			    "raise fs.inotify.max_user_watches and max_user_instances by sysctl",
+			    strerror(-err), NSWATCH_BLIND_MS / 1000);
+	w->said_full = true;
+	look_often(w);
+}
+
+/* For want of descriptors or memory, or the kernel has no pidfds. */
+static void go_blind_for_process(struct nswatch *w, pid_t pid, int err)
+{
+	if (!w->said_unfollowed)
+		log_warning("cannot follow process %d, whose network namespace a tunnel is in: %s: "
+			    "looking every %d s instead", (int)pid, strerror(-err),
+			    NSWATCH_BLIND_MS / 1000);
+	w->said_unfollowed = true;
+	look_often(w);
+}
 
 /* Processes */
 
@@ -104,23 +133,38 @@ static void on_process_ended(uv_poll_t *poll, int status, int events)
 		touch(p->item);
 }
 
-/* Without a pidfd (one that has ended, or no more descriptors) it counts as ended. */
+/* 0, also of a process that is not there: p->fd tells. Otherwise -errno. */
+static int open_process(uv_loop_t *loop, struct process *p)
+{
+	int err;
+
+	p->fd = pidfd_open(p->pid, 0);
+	if (p->fd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	err = uv_poll_init(loop, &p->poll, p->fd);
+	if (err) {
+		close(p->fd);
+		return err;
+	}
+	p->poll.data = p;
+	uv_poll_start(&p->poll, UV_READABLE, on_process_ended);
+	return 0;
+}
+
+/* One that cannot be followed has not ended by that: the next look tries again. */
 static void follow_process(struct nswatch_item *item, pid_t pid)
 {
 	struct process *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
 
-	if (!p)
-		return; /* the next look tries again */
-	p->pid = pid;
-	p->item = item;
-	p->fd = pidfd_open(pid, 0);
-	if (p->fd >= 0 && uv_poll_init(item->w->loop, &p->poll, p->fd)) {
-		close(p->fd);
-		p->fd = -1;
+	if (p) {
+		*p = (struct process){ .item = item, .pid = pid };
+		err = open_process(item->w->loop, p);
 	}
-	if (p->fd >= 0) {
-		p->poll.data = p;
-		uv_poll_start(&p->poll, UV_READABLE, on_process_ended);
+	if (err) {
+		free(p);
+		go_blind_for_process(item->w, pid, err);
+		return;
 	}
 	item->process = p;
 }
@@ -167,12 +211,27 @@ static void look_at_process(struct nswatch_item *item)
 		follow_process(item, pid);
 }
 
+/*
+ * Of one that is not followed, the number is all there is to ask by; and kill(2) is not for
+ * us (base/confine_calls.c).
+ */
+static bool is_pid_free(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return access(path, F_OK) && errno == ENOENT;
+}
+
 bool nswatch_ended(const struct nswatch_item *item)
 {
 	struct pollfd fd = { .events = POLLIN };
+	pid_t pid;
 
-	if (!item->process)
-		return false;
+	if (!item->process) {
+		pid = pid_of(item);
+		return pid && is_pid_free(pid);
+	}
 	fd.fd = item->process->fd;
 	return fd.fd < 0 || poll(&fd, 1, 0) != 0;
 }
@@ -196,23 +255,6 @@ static void set_folder(struct nswatch_item *item, int wd)
 	item->wd = wd;
 	if (old >= 0 && old != wd && !is_watched(item->w, old))
 		inotify_rm_watch(item->w->inotify, old);
-}
-
-static void complain_full(struct nswatch *w, int err)
-{
-	if (w->said_full)
-		return;
-	w->said_full = true;
-	log_warning("cannot watch for network namespaces: %s: looking every %d s instead; raise "
-		    "fs.inotify.max_user_watches and max_user_instances by sysctl", strerror(-err),
-		    NSWATCH_BLIND_MS / 1000);
-}
-
-static void go_blind(struct nswatch *w, int err)
-{
-	complain_full(w, err);
-	uv_timer_set_repeat(&w->slow, NSWATCH_BLIND_MS);
-	uv_timer_again(&w->slow);
 }
 
 /*
@@ -296,7 +338,14 @@ static void on_settled(uv_timer_t *timer)
 
 static void on_slow(uv_timer_t *timer)
 {
-	touch_all(timer->data);
+	struct nswatch *w = timer->data;
+
+	/* What was short may be there again; who still lacks it, says so at its look. */
+	if (w->inotify >= 0 && w->mounts >= 0) {
+		uv_timer_set_repeat(timer, NSWATCH_SLOW_MS);
+		uv_timer_again(timer);
+	}
+	touch_all(w);
 }
 
 static bool is_awaited(const struct nswatch_item *item, const struct inotify_event *event)

@@ -19,7 +19,7 @@
 enum {
 	NSWATCH_SETTLE_MS = 10,  /* from an event to its telling: they come in bunches */
 	NSWATCH_SLOW_MS = 30000, /* all are told of, whatever happens */
-	NSWATCH_BLIND_MS = 2000  /* the same when there is no inotify to be had */
+	NSWATCH_BLIND_MS = 2000  /* the same when there is no inotify or pidfd to be had */
 };
 
 struct nswatch;
@@ -51,7 +51,9 @@ void nswatch_remove(struct nswatch_item *item);
 /*
  * Is the namespace named by a process, and has that process ended? Its number may be
  * somebody else's by now, whose namespace is none of ours. To be asked after the
- * namespace was opened: if this is then false, it was the right one.
+ * namespace was opened: if this is then false, it was the right one. As long as the process
+ * cannot be followed (no descriptors, or a kernel without pidfds), somebody who has got its
+ * number in between is taken for it.
  */
 bool nswatch_ended(const struct nswatch_item *item);
 

@@ -18,6 +18,7 @@
 #include "tunnel_dns.h"
 #include "tunnel_link.h"
 #include "tunnel_mtu.h"
+#include "tunnel_repair.h"
 
 enum {
 	/* For what nobody tells us of: a port, a name or memory that is free again. */
@@ -41,6 +42,7 @@ struct tunnel {
 	const struct config_tenant *conf; /* borrowed */
 	struct device *device;            /* NULL: it waits */
 	struct tunnel_link link;
+	struct tunnel_repair repair;
 	struct tunnel_dns dns;
 	struct nswatch_item *follow; /* NULL: it is on the host, or could not be followed */
 	struct netchange_item netchange; /* arg NULL: not added */
@@ -128,6 +130,7 @@ static void unmake(struct tunnel *t)
 	if (t->device)
 		device_close(t->device);
 	t->device = NULL;
+	t->repair = (struct tunnel_repair){ .at = 0 };
 	atomic_store(&t->is_gone, false);
 	atomic_store(&t->is_unanswered, false);
 }
@@ -245,7 +248,12 @@ static void say_hello(struct tunnel *t)
 		device_hello(t->device, t->conf->peers[i].public_key, false);
 }
 
-/* The network around us may be another one. */
+static void repair(struct tunnel *t)
+{
+	tunnel_repair(&t->repair, &t->link, t->conf, uv_now(t->ts->loop));
+}
+
+/* The network around us may be another one, without what is ours in it. */
 static void on_network(void *arg)
 {
 	struct tunnel *t = arg;
@@ -253,6 +261,9 @@ static void on_network(void *arg)
 
 	if (!t->device)
 		return;
+	/* In a namespace this tells nothing of it. */
+	if (t->conf->tunnel->netns_kind == TUNNEL_NETNS_HOST)
+		repair(t);
 	on_way(t);
 	resolver_retry(t->resolver);
 	way = way_of(t);
@@ -383,10 +394,13 @@ static void on_followed(void *arg)
 			  t->conf->tunnel->netns);
 		unmake(t);
 	}
-	if (!t->device)
+	if (!t->device) {
 		make(t, false);
-	else
-		tunnel_link_follow_mtu(&t->link, t->conf, t->device);
+		return;
+	}
+	/* Nothing tells us of links and routes in there (tunnel_link.h): it is looked now and then. */
+	repair(t);
+	tunnel_link_follow_mtu(&t->link, t->conf, t->device);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -539,6 +553,7 @@ bool tunnel_update(struct tunnel *t, const struct config_tenant *new)
 	t->conf = new;
 	if (update_link(t, old, what) || apply(t, old, new))
 		return false;
+	repair(t);
 	tunnel_link_follow_mtu(&t->link, new, t->device);
 	if (!same_endpoints(old, new)) {
 		resolver_free(t->resolver);

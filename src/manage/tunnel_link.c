@@ -68,13 +68,19 @@ static bool is_quiet(const struct config_tunnel *conf)
 	return conf->table_kind == TUNNEL_TABLE_NUMBER && conf->table != RT_TABLE_MAIN;
 }
 
+static int add_address(struct netlink *nl, int index, const struct config_tunnel *conf,
+		       const struct config_address *a)
+{
+	return is_quiet(conf) ? link_add_quiet_address(nl, index, a)
+			      : link_add_address(nl, index, a);
+}
+
 static int add_addresses(struct netlink *nl, int index, const struct config_tunnel *conf,
 			 const struct config_address **failed)
 {
 	for (uint32_t i = 0; i < conf->addresses.n; i++) {
 		const struct config_address *a = &conf->addresses.v[i];
-		int err = is_quiet(conf) ? link_add_quiet_address(nl, index, a)
-					 : link_add_address(nl, index, a);
+		int err = add_address(nl, index, conf, a);
 
 		if (err) {
 			*failed = a;
@@ -156,6 +162,7 @@ int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
 		failure->what = TUNNEL_LINK_NAME;
 	if (!err) {
 		index = netlink_link_index(nl, conf->tunnel->ifname);
+		link->index = max(index, 0);
 		err = index < 0 ? index : set_up(link, conf, nl, index, netns >= 0, failure);
 	}
 	netlink_close(nl);
@@ -212,6 +219,79 @@ void tunnel_link_follow_mtu(struct tunnel_link *link, const struct config_tenant
 	log_event(LOG_LEVEL_INFO, conf->name, "mtu", NULL,
 		  "tunnel %s: MTU %u", conf->name, mtu);
 }
+
+/* Restoring */
+
+static int is_it(const struct netlink_addr *addr, void *arg)
+{
+	const struct config_address *a = arg;
+
+	return addr->family == a->family && addr->prefixlen == a->length &&
+	       memcmp(addr->addr, a->addr, sizeof(addr->addr)) == 0;
+}
+
+/* Looked for first: one that is added again makes an event, also if it was there. */
+static int restore_addresses(struct netlink *nl, int index, const struct config_tunnel *conf,
+			     size_t *n)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < conf->addresses.n; i++) {
+		struct config_address a = conf->addresses.v[i];
+		int err = netlink_addr_list(nl, a.family, index, is_it, &a);
+
+		if (err > 0)
+			continue;
+		if (!err)
+			err = add_address(nl, index, conf, &a);
+		if (!err)
+			(*n)++;
+		/* Torn by somebody's change, which is an event again. */
+		else if (err != -EAGAIN)
+			ret = ret ? ret : err;
+	}
+	return ret;
+}
+
+static int restore(const struct tunnel_link *link, const struct config_tenant *conf,
+		   struct netlink *nl, struct tunnel_link_back *back)
+{
+	struct netlink_link now;
+	int err = netlink_link_get(nl, link->index, &now), err2;
+
+	if (err)
+		return err;
+	back->down = !(now.flags & IFF_UP);
+	if (back->down)
+		return 0;
+	err = restore_addresses(nl, link->index, conf->tunnel, &back->addresses);
+	err2 = tunnel_routes_restore(&link->routes, nl, link->index, conf, &back->routes,
+				     &back->rules);
+	return err ? err : err2;
+}
+
+int tunnel_link_restore(const struct tunnel_link *link, const struct config_tenant *conf,
+			struct tunnel_link_back *back)
+{
+	struct netlink *nl;
+	int err, netns = tunnel_link_namespace(conf->tunnel, &err);
+
+	*back = (struct tunnel_link_back){ .down = false };
+	/* Another one of that name may have another interface of that index. */
+	if (!err && !tunnel_link_is_in(link, netns))
+		err = -ENODEV;
+	if (!err)
+		err = netlink_open(&nl, netns);
+	if (!err) {
+		err = restore(link, conf, nl, back);
+		netlink_close(nl);
+	}
+	if (netns >= 0)
+		close(netns);
+	return err;
+}
+
+/* Changing */
 
 static bool has_address(const struct config_tunnel *conf, const struct config_address *a)
 {

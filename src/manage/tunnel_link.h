@@ -17,6 +17,7 @@
 /* What there is of it. All zero: nothing. */
 struct tunnel_link {
 	struct tunnel_routes routes;
+	int index; /* in its namespace */
 	uint16_t mtu;
 	dev_t netns_dev; /* of the namespace it is in; 0: ours */
 	ino_t netns_ino;
@@ -62,6 +63,19 @@ void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *co
  */
 must_check int tunnel_link_update(struct tunnel_link *link, const struct config_tenant *old,
 				  const struct config_tenant *new, int netns, unsigned what);
+
+/* What tunnel_link_restore() has found. */
+struct tunnel_link_back {
+	bool down;                       /* the interface: nothing can be put back */
+	size_t addresses, routes, rules; /* that had gone, and are there again */
+};
+
+/*
+ * Adds again what somebody has removed; what is there is not touched. 0 or the first -errno,
+ * with the rest done all the same; -ENODEV: the interface is gone.
+ */
+must_check int tunnel_link_restore(const struct tunnel_link *link, const struct config_tenant *conf,
+				   struct tunnel_link_back *back);
 
 /*
  * Gives interface and device the MTU that the file says, or, where it leaves that to us,

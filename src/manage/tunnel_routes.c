@@ -324,6 +324,45 @@ int tunnel_routes_update(struct tunnel_routes *routes, struct netlink *nl, int i
 	return err;
 }
 
+struct tally {
+	size_t n;
+	int err; /* the first one */
+};
+
+static void count_told(void *arg, const struct prefix *p, int err)
+{
+	struct tally *tally = arg;
+
+	(void)p;
+	if (!err)
+		tally->n++;
+	else if (err != -EEXIST && !tally->err)
+		tally->err = err;
+}
+
+/* Adding is asking: the kernel says of each what it has, and of that makes no event. */
+int tunnel_routes_restore(const struct tunnel_routes *routes, struct netlink *nl, int index,
+			  const struct config_tenant *conf, size_t *n_routes, size_t *n_rules)
+{
+	struct tally of_routes = { .n = 0 }, of_rules = { .n = 0 };
+	struct routes *way = routes_new(nl, index, conf->name);
+	struct plan plan = { .n = 0 };
+	int err = way ? plan_routes(&plan, conf, routes->table) : -ENOMEM;
+
+	if (!err) {
+		routes_tell(way, count_told, &of_routes);
+		carry_out(way, &plan, NULL, routes_add);
+		for (size_t i = 0; i < routes->n_rules; i++)
+			count_told(&of_rules, NULL, netlink_rule_add(nl, &routes->rules[i]));
+		err = of_routes.err ? of_routes.err : of_rules.err;
+	}
+	free(plan.v);
+	routes_free(way);
+	*n_routes = of_routes.n;
+	*n_rules = of_rules.n;
+	return err;
+}
+
 void tunnel_routes_forget(struct tunnel_routes *routes)
 {
 	free(routes->rules);

@@ -47,6 +47,15 @@ must_check int tunnel_routes_update(struct tunnel_routes *routes, struct netlink
 				    const struct config_tenant *old,
 				    const struct config_tenant *new);
 
+/*
+ * Adds again what of conf, to which *routes was led, is not there any more; the interface is
+ * up. *n_routes and *n_rules: so many were not. Where somebody else has put a route in the
+ * place of ours, it is left alone. Logs nothing of single ones. 0, or the first -errno.
+ */
+must_check int tunnel_routes_restore(const struct tunnel_routes *routes, struct netlink *nl,
+				     int index, const struct config_tenant *conf,
+				     size_t *n_routes, size_t *n_rules);
+
 /* Removes the rules; the routes go with the interface. *routes is all zero again. */
 void tunnel_routes_clear(struct tunnel_routes *routes, struct netlink *nl);
 

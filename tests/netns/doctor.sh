@@ -424,3 +424,25 @@ mends "a default route by a mark" default-by-mark '^sysctl -w net.ipv4.conf.all.
 lab_sysctl house net/ipv4/conf/eth0/rp_filter=1
 turns "strict" default-by-mark=warn default-by-mark 'strict reverse path filter'
 mends "strict" default-by-mark '^sysctl -w net.ipv4.conf.all.rp_filter=2$'
+lab_sysctl house net/ipv4/conf/eth0/rp_filter=0
+LAB_START_CAPS=
+lab_router home house "$LAB_DIR/home.control"
+leads()
+{
+	examine house home || :
+	is "$(jq -r '[.checks[] | select(.check == "tunnel-routes")][0].finding' "$OUT")" "$1"
+}
+check "all that leads into a tunnel is there" lab_wait 5 "the routes" leads ok
+lab_ip house link set "$TUN" down
+check "somebody has set it down" lab_wait 5 "the fault" leads fail
+check "somebody has set it down: said" has "$(row tunnel-routes why)" "has set $TUN down"
+lab_ip house link set "$TUN" up
+check "up again" lab_wait 5 "the routes" leads ok
+lab_start remover house sh -c 'while sleep 0.02; do ip rule del pref 32680 2>/dev/null; done'
+check "somebody removes its rule" lab_wait 5 "the fault" leads fail
+check "somebody removes its rule: said" has "$(row tunnel-routes why)" 'the rule .* is not there'
+lab_stop remover
+check "nobody does any more" lab_wait 5 "the routes" leads ok
+lab_ip house route replace default dev lo table 51820
+check "somebody's own route" lab_wait 5 "the fault" leads fail
+check "somebody's own route: said" has "$(row tunnel-routes why)" '1 of 1 routes .* are not there'

@@ -159,6 +159,50 @@ check "src_valid_mark is set" is "$(lab_in home cat /proc/sys/net/ipv4/conf/all/
 check "src_valid_mark: said" lab_logged home 'src_valid_mark is set to 1'
 check "DNS on the host: said, with the command" lab_logged home 'DNS: .*resolvectl dns wg0 9.9.9.9'
 check "inbound" lab_reaches internet $A4
+
+# ---- what others take away comes back ------------------------------------------------------
+
+# All that leads into wg0 is there.
+whole()
+{
+	ours "$AUTO" && [ "$(lab_ip home route show table 51820 | wc -l)" = 1 ] &&
+		[ "$(lab_ip home -6 route show table 51820 | wc -l)" = 1 ] &&
+		has "$(lab_ip home address show dev wg0)" "inet6 $A6/" &&
+		has "$(lab_ip home address show dev wg0)" "inet $A4/"
+}
+
+back()
+{
+	check "$1: comes back" lab_wait 5 "all of wg0's" whole
+	check "$1: IPv4 by the tunnel" is "$(seen home $WORLD4)" $A4
+	check "$1: IPv6 by the tunnel" is "$(seen home $WORLD6)" $A6
+}
+
+lab_mark home
+lab_ip home link set wg0 down
+check "down: said" lab_wait_log home 'somebody has set wg0 down'
+lab_ip home link set wg0 up
+back "down and up"
+check "down and up: said" lab_wait_log home \
+	'wg0 had gone and is put back: addresses: 1, routes: 2, routing rules: 0$'
+for f in -4 -6; do
+	lab_ip home $f rule del pref 32600
+	lab_ip home $f rule del pref 32680
+done
+back "rules removed"
+check "rules removed: who does that is named" lab_wait_log home 'ManageForeignRoutingPolicyRules=no'
+lab_ip home route flush table 51820
+back "routes removed"
+lab_ip home address flush dev wg0
+back "addresses removed"
+# Again and again: put back once a second at most, and said no more.
+lab_mark home
+for i in 1 2 3 4 5; do
+	lab_ip home rule del pref 32680 2>/dev/null || :
+	lab_wait 1 "a while to pass" false || :
+done
+back "removed again and again"
+check "removed again and again: not said each time" not lab_logged home 'put back'
 rm "$LAB_DIR/home.d/wg0.conf"
 gone "revoked"
 
@@ -304,6 +348,26 @@ box_has_rule()
 file box "$C4/32, $C6/128" "::/0" "Table = 77"
 check "in the container: a rule" lab_wait 5 "the rule" box_has_rule
 check "in the container: reached" lab_reaches internet $C6
+
+box_is_whole()
+{
+	box_has_rule && has "$(lab_ip box -6 route show table 77)" 'default dev wg0' &&
+		has "$(lab_ip box address show dev wg0)" "inet6 $C6/"
+}
+
+lab_ip box link set wg0 down
+lab_ip box link set wg0 up
+lab_ip box -6 rule del pref 32500
+touch "$LAB_DIR/home.d/box.conf"
+check "in the container: down and up, and the file touched" \
+	lab_wait 5 "it to come back" box_is_whole
+check "in the container: reached again" lab_reaches internet $C6
+# Nobody tells of it there; it is looked every 30 s, and when something is mounted.
+lab_ip box link set wg0 down
+lab_ip box link set wg0 up
+ip netns add "$BOX-other"
+check "in the container: when it is looked" lab_wait 5 "it to come back" box_is_whole
+ip netns delete "$BOX-other"
 lab_stop home
 check "stopped: no rule in the container" not box_has_rule
 gone "stopped"

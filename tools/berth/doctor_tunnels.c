@@ -181,6 +181,99 @@ static void check_valid_mark(struct doctor *d)
 	}
 }
 
+/* What leads into a tunnel of the host; berthd puts it back, but where it cannot */
+
+static int count_route(const struct netlink_route *route, void *arg)
+{
+	(void)route;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* Routes of ours into the interface; family, table 0: all. */
+static size_t count_routes(struct doctor *d, int ifindex, uint8_t family, uint32_t table)
+{
+	struct netlink_route_filter filter = { .family = family,
+					       .protocol = NETLINK_PROTO_BERTH,
+					       .table = table,
+					       .oif = ifindex };
+	size_t n = 0;
+
+	return netlink_route_list(d->nl, &filter, count_route, &n) ? 0 : n;
+}
+
+enum { TABLES_MAX = 80 }; /* tunnels with a default route: TUNNEL_ROUTES_SLOTS of berthd */
+
+/* Others with the same mark have tables of their own. */
+struct by_mark {
+	uint32_t mark, tables[TABLES_MAX];
+	size_t n;
+};
+
+static int note_table(const struct netlink_rule *rule, void *arg)
+{
+	struct by_mark *found = arg;
+
+	if (rule->invert && rule->fwmark == found->mark && found->n < TABLES_MAX)
+		found->tables[found->n++] = rule->table;
+	return 0;
+}
+
+static bool lacks_rule(struct doctor *d, const struct config_tenant *tenant, int ifindex,
+		       uint8_t family)
+{
+	struct by_mark found = { .mark = tunnel_mark(tenant) };
+
+	if (!tunnel_takes_host(tenant, family) ||
+	    netlink_rule_list(d->nl, family, 0, note_table, &found))
+		return false;
+	for (size_t i = 0; i < found.n; i++)
+		if (count_routes(d, ifindex, family, found.tables[i]))
+			return false;
+	return true;
+}
+
+static void check_lead(struct doctor *d, const struct config_tenant *tenant,
+		       const struct netlink_link *link)
+{
+	size_t n = 0, there = count_routes(d, link->index, 0, 0);
+	struct doctor_row *row;
+
+	for (size_t i = 0; i < tenant->n_peers; i++)
+		n += tenant->peers[i].allowed_ips.n;
+	if (!(link->flags & IFF_UP)) {
+		row = doctor_say(d, FINDING_FAIL, "%s: somebody has set %s down: what should go through it "
+				 "goes elsewhere", tenant->name, link->name);
+		doctor_mend(row, "ip link set %s up", link->name);
+	} else if (tenant->tunnel->table_kind != TUNNEL_TABLE_OFF && there < n) {
+		row = doctor_say(d, FINDING_FAIL, "%s: %zu of %zu routes into %s are not there; berthd's "
+				 "log says why", tenant->name, n - there, n, link->name);
+		doctor_mend(row, "ip route show table all; ip -6 route show table all");
+	} else if (lacks_rule(d, tenant, link->index, AF_INET) ||
+		   lacks_rule(d, tenant, link->index, AF_INET6)) {
+		row = doctor_say(d, FINDING_FAIL, "%s: the rule that leads the default route into %s is "
+				 "not there: somebody removes it", tenant->name, link->name);
+		doctor_mend(row, "ip rule show; ip -6 rule show");
+	} else {
+		doctor_say(d, FINDING_OK, "%s: the routes into %s are there", tenant->name, link->name);
+	}
+}
+
+/* Without an interface it is not up, which is said of its session. */
+static void check_leads(struct doctor *d)
+{
+	struct netlink_link link;
+
+	for (size_t i = 0; d->running && i < d->n_tunnels; i++) {
+		const struct config_tunnel *t = d->tunnels[i]->tunnel;
+		int ifindex = t->netns_kind == TUNNEL_NETNS_HOST
+				      ? netlink_link_index(d->nl, t->ifname) : 0;
+
+		if (ifindex > 0 && !netlink_link_get(d->nl, ifindex, &link))
+			check_lead(d, d->tunnels[i], &link);
+	}
+}
+
 static void check_sessions(struct doctor *d)
 {
 	const json_t *running;
@@ -214,6 +307,7 @@ const struct doctor_check doctor_tunnels[] = {
 	{ "namespace", check_netns },
 	{ "endpoint", check_endpoints },
 	{ "default-by-mark", check_valid_mark },
+	{ "tunnel-routes", check_leads },
 	{ "session", check_sessions },
 	{ 0 },
 };
