@@ -94,7 +94,8 @@ must_check int netlink_link_set_down(struct netlink *nl, int index);
 must_check int netlink_link_set_mtu(struct netlink *nl, int index, uint32_t mtu);
 /*
  * The link, not up yet, gets no link-local address of IPv6 by itself, as the kernel's WireGuard:
- * it would ask for routers and report groups, from an address that no peer may have.
+ * it would ask for routers and report groups, from an address that no peer may have. (A gateway's
+ * may: what the kernel says there goes to no tenant, and tells us when IPv6 is on again.)
  */
 must_check int netlink_link_set_no_link_local(struct netlink *nl, int index);
 /* Also of a link that is up, since Linux 6.2; -EBUSY before. */

@@ -305,9 +305,6 @@ static int open_link(struct gateway *gw)
 	err = netlink_link_set_mtu(gw->nl, index, r->mtu);
 	if (err)
 		goto out;
-	err = netlink_link_set_no_link_local(gw->nl, index);
-	if (err)
-		goto out;
 	err = add_addresses(gw);
 	if (err)
 		return err; /* said already */
