@@ -9,8 +9,6 @@
 #include "nomem_try.h"
 #include "path_lab.h"
 
-RCU_PROGRAM
-
 enum { N_IPS = 9 };
 
 static struct lab lab;
