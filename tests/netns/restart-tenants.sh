@@ -65,7 +65,10 @@ has_sunk()
 
 	n=$(sunk)
 	echo "$n of $1"
-	[ "$n" -ge "$1" ]
+	[ "$n" -ge "$1" ] || {
+		lab_control "$LAB_DIR/gw.control" '{"do":"status"}'
+		return 1
+	}
 }
 
 lab_world
