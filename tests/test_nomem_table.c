@@ -15,8 +15,6 @@
 #include "nomem_try.h"
 #include "rcu_fixture.h"
 
-RCU_PROGRAM
-
 /* allowedips: a naive list beside it says what must be found. */
 
 enum { N_ROUTES = 24 };
