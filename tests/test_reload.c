@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "../src/manage/watch.h"
+#include "no_lease.h"
 #include "reload_lab.h"
 #include "require.h"
 
@@ -230,6 +231,30 @@ START_TEST(a_slow_writer_revokes_nobody)
 	close(fd);
 	expect("a 0001 2001:db8::1/128;");
 	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
+/* Told of by no close, and what may be half is what it is when somebody asks for everything. */
+START_TEST(truncated_by_its_path)
+{
+	char text[512];
+
+	put("a", 1, "2001:db8::1");
+	strcpy(text, tenant_text(2, "2001:db8::2"));
+	strcat(text, "AllowedIPs = 2001:db8::3\n");
+	files_put("config.d/b.conf", 0600, text);
+	fence();
+	ck_assert_int_eq(truncate("config.d/a.conf", 0), 0);
+	wait_for(!fake_peer("a"));
+	if (!no_lease("config.d/b.conf")) {
+		printf("test_reload: skipped the file of somebody else: run it as root\n");
+		return;
+	}
+	expect("b 0002 2001:db8::2/128 2001:db8::3/128;");
+	ck_assert_int_eq(truncate("config.d/b.conf", (off_t)strlen(text) - 25), 0);
+	expect("b 0002 2001:db8::2/128 2001:db8::3/128;");
+	reload_all(reload);
+	expect("b 0002 2001:db8::2/128;");
 }
 END_TEST
 
@@ -716,6 +741,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_public_key_file_is_the_key, 0, ARRAY_SIZE(key_revocations));
 	tcase_add_test(tc, a_public_key_file_changes);
 	tcase_add_test(tc, a_slow_writer_revokes_nobody);
+	tcase_add_test(tc, truncated_by_its_path);
 	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));
 	tcase_add_test(tc, two_files_with_one_key);
 	tcase_add_test(tc, overlapping_addresses);

@@ -5,8 +5,8 @@
  *
  * inotify, since libuv's uv_fs_event has no close-write event: a file seen in
  * the middle of a write looks empty, and an empty file means *revoked*. So a
- * tenant is told of when nobody has a file of its open for writing, and a moment
- * after its last event: an editor's rename dance (away, and made anew) is
+ * tenant is told of when nobody has a file of its open for writing (see writer.h), and a
+ * moment after its last event: an editor's rename dance (away, and made anew) is
  * one change, and so is a `mv` of one tenant's file to another's name.
  */
 #ifndef BERTH_MANAGE_WATCH_H
@@ -74,5 +74,8 @@ void watch_again(struct watch *w, const char *tenant);
  * Whoever reads its files now may see half of them.
  */
 bool watch_pending(struct watch *w, const char *tenant);
+
+/* The same, but only while it is certain that somebody is writing. */
+bool watch_writing(struct watch *w, const char *tenant);
 
 #endif

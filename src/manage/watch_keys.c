@@ -8,7 +8,6 @@
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/log.h"
@@ -20,7 +19,7 @@ enum { LINKS_MAX = 8 };
 struct spot {
 	int wd;
 	char *base;
-	bool writing;
+	struct writer writer;
 	struct cds_list_head users; /* struct watch_file by user */
 	struct spot *next_lost;
 };
@@ -58,22 +57,6 @@ static void *find(void *const *tree, const void *key, int (*compare)(const void 
 	void *const *found = tfind(key, tree, compare);
 
 	return found ? *found : NULL;
-}
-
-/* Has somebody just made it, and will write to it? Links are made too, and never closed. */
-static bool is_being_made(const char *path)
-{
-	struct stat st;
-
-	return !lstat(path, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1 && !st.st_size;
-}
-
-void watch_keys_note(bool *writing, uint32_t mask, const char *path)
-{
-	if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
-		*writing = false;
-	else if (mask & IN_MODIFY || (mask & IN_CREATE && is_being_made(path)))
-		*writing = true;
 }
 
 /* Folders */
@@ -262,18 +245,38 @@ void watch_keys_release(struct watch_keys *k, struct watch_file **list)
 	}
 }
 
-bool watch_keys_writing(const struct watch_file *list)
+bool watch_keys_writing(const struct watch_file *list, uint64_t *ask)
+{
+	bool writing = false;
+
+	*ask = 0;
+	for (; list; list = list->next)
+		if (list->spot && list->spot->writer.writing) {
+			writing = true;
+			*ask = max(*ask, list->spot->writer.ask);
+		}
+	return writing;
+}
+
+void watch_keys_ask(struct watch_file *list, uint64_t now)
 {
 	for (; list; list = list->next)
-		if (list->spot && list->spot->writing)
+		if (list->spot)
+			writer_ask(&list->spot->writer, list->path, now);
+}
+
+bool watch_keys_certain(const struct watch_file *list)
+{
+	for (; list; list = list->next)
+		if (list->spot && writer_is_certain(&list->spot->writer, list->path))
 			return true;
 	return false;
 }
 
 /* Events */
 
-void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, watch_keys_fn *fn,
-		      void *arg)
+void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, uint64_t now,
+		      watch_keys_fn *fn, void *arg)
 {
 	struct spot key = { .wd = event->wd, .base = (char *)(uintptr_t)event->name };
 	struct spot *s = find(&k->spots, &key, compare_spots);
@@ -282,7 +285,7 @@ void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, w
 	if (!s)
 		return;
 	f = cds_list_first_entry(&s->users, struct watch_file, user);
-	watch_keys_note(&s->writing, event->mask, f->path);
+	writer_note(&s->writer, event->mask, f->path, now);
 	cds_list_for_each_entry(f, &s->users, user)
 		fn(f->owner, arg);
 }
@@ -291,7 +294,7 @@ static void forget_writing(const void *node, VISIT visit, void *closure)
 {
 	(void)closure;
 	if (visit == postorder || visit == leaf)
-		(*(struct spot *const *)node)->writing = false;
+		(*(struct spot *const *)node)->writer.writing = false;
 }
 
 void watch_keys_forget_writing(struct watch_keys *k)
