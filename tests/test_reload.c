@@ -168,6 +168,8 @@ static const struct {
 	{ "mv keys old", "mv old keys" },
 	{ "rm -r keys", "mkdir keys; echo $KEY >keys/a.pub" },
 	{ "rm real/a.pub", "echo $KEY >real/a.pub" },
+	{ "ln -sfn swapped keys", "ln -sfn first keys" },
+	{ "ln -sfn swapped keys", "echo $KEY >swapped/a.pub" },
 };
 
 START_TEST(a_public_key_file_is_the_key)
@@ -176,6 +178,8 @@ START_TEST(a_public_key_file_is_the_key)
 	run("mkdir keys real; echo $KEY >keys/a.pub");
 	if (strstr(key_revocations[_i].how, "real"))
 		run("mv keys/a.pub real/a.pub; ln -s ../real/a.pub keys/a.pub");
+	if (strstr(key_revocations[_i].how, "swapped"))
+		run("mv keys first; mkdir swapped; ln -s first keys");
 	files_put("config.d/a.conf", 0600,
 		  "[Peer]\nPublicKeyFile = ../keys/a.pub\nAllowedIPs = 2001:db8::1\n");
 	wait_for(fake_peer("a"));
@@ -204,6 +208,20 @@ START_TEST(a_public_key_file_changes)
 	run("echo $KEY2 >a.pub");
 	wait_for(fake_peer("a") && fake_peer("a")->key[1] == 2);
 	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+START_TEST(a_link_leads_to_a_faulty_key_file)
+{
+	setenv("KEY", key_text(1), 1);
+	run("mkdir one two; echo $KEY >one/a.pub; echo junk >two/a.pub; ln -s one keys");
+	files_put("config.d/a.conf", 0600, "[Peer]\nPublicKeyFile = ../keys/a.pub\n");
+	wait_for(fake_peer("a"));
+	run("ln -sfn two keys");
+	wait_for(counts().refused == 1);
+	ck_assert_ptr_nonnull(fake_peer("a"));
+	run(": >two/a.pub");
+	wait_for(!fake_peer("a"));
 }
 END_TEST
 
@@ -740,6 +758,7 @@ int main(void)
 	tcase_add_loop_test(tc, revoked_in_every_way, 0, ARRAY_SIZE(revocations));
 	tcase_add_loop_test(tc, a_public_key_file_is_the_key, 0, ARRAY_SIZE(key_revocations));
 	tcase_add_test(tc, a_public_key_file_changes);
+	tcase_add_test(tc, a_link_leads_to_a_faulty_key_file);
 	tcase_add_test(tc, a_slow_writer_revokes_nobody);
 	tcase_add_test(tc, truncated_by_its_path);
 	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));

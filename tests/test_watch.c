@@ -552,6 +552,38 @@ START_TEST(links_are_followed)
 }
 END_TEST
 
+START_TEST(links_to_folders_are_followed)
+{
+	run("mkdir -p one two x/three; echo k >one/k; echo k >two/k; echo k >x/three/k; "
+	    "ln -s one keys; ln -s x y; ln -s $PWD/keys whole");
+	name_keys("a", "keys/k", NULL);
+	name_keys("b", "whole/../keys/k", NULL);
+	run("ln -sfn two keys");
+	wait_for(times("a") == 1 && times("b") == 1);
+	fence();
+	name_keys("a", "keys/k", NULL); /* as who reads it does */
+	run("echo x >two/k");
+	wait_for(times("a") == 2);
+	run("ln -sfn y/three keys");
+	wait_for(times("a") == 3);
+	fence();
+	/* A link on the way that a link leads. */
+	name_keys("a", "keys/k", NULL);
+	run("mkdir -p z/three; echo k >z/three/k; ln -sfn z y");
+	wait_for(times("a") == 4);
+	fence();
+	/* One that leads nowhere yet, and a ring. */
+	run("ln -sfn later keys");
+	wait_for(times("a") == 5);
+	name_keys("a", "keys/k", NULL);
+	run("mkdir later");
+	wait_for(times("a") > 5);
+	run("ln -sfn keys keys");
+	fence();
+	name_keys("a", "keys/k", NULL);
+}
+END_TEST
+
 /* Every tenant names the same file, and each other one of his own. */
 START_TEST(many_key_files)
 {
@@ -653,6 +685,7 @@ int main(void)
 	tcase_add_test(tc, a_key_file_is_written_slowly);
 	tcase_add_test(tc, the_folder_of_key_files_comes_and_goes);
 	tcase_add_test(tc, links_are_followed);
+	tcase_add_test(tc, links_to_folders_are_followed);
 	tcase_add_test(tc, many_key_files);
 	tcase_add_loop_test(tc, without_inotify_it_scans, 0, ARRAY_SIZE(limits));
 	tcase_add_test(tc, closed_in_the_middle);

@@ -48,8 +48,9 @@ void watch_close(struct watch *w);
 
 /*
  * The tenant's files outside of the folder (key files; its own path if that is
- * a symbolic link), in place of those named before: a change of one, or of what
- * it is a link to, is a change of the tenant. n = 0 forgets them. 0 or -ENOMEM.
+ * a symbolic link), in place of those named before: a change of one, of what it
+ * is a link to, or of a link on the way there, is a change of the tenant. n = 0
+ * forgets them. 0 or -ENOMEM.
  */
 must_check int watch_key_files(struct watch *w, const char *tenant, char *const *paths, size_t n);
 

@@ -12,8 +12,8 @@
 
 #include "../base/log.h"
 
-/* Links that point to links; more is a loop or a joke. */
-enum { LINKS_MAX = 8 };
+/* On the way to one file; more is a loop or a joke. */
+enum { LINKS_MAX = 16 };
 
 /* One name in one watched folder. */
 struct spot {
@@ -199,7 +199,7 @@ static int add_one(struct watch_keys *k, struct watch_file **list, void *owner, 
 }
 
 /* Where the symbolic link at path leads to. False: it is none. */
-static bool follow(const char *path, char target[PATH_MAX])
+static bool read_link(const char *path, char target[PATH_MAX])
 {
 	char text[PATH_MAX], dir[PATH_MAX];
 	ssize_t len = readlink(path, text, sizeof(text) - 1);
@@ -214,20 +214,42 @@ static bool follow(const char *path, char target[PATH_MAX])
 	return split(path, dir) && snprintf(target, PATH_MAX, "%s/%s", dir, text) < PATH_MAX;
 }
 
+/*
+ * The first symbolic link on the way, be it a folder or the file itself, and the way in
+ * path from where it leads to. False: there is none.
+ */
+static bool follow(char path[PATH_MAX], char link[PATH_MAX])
+{
+	char target[PATH_MAX], rest[PATH_MAX];
+	size_t len = 0;
+
+	while (path[len]) {
+		len += strspn(&path[len], "/");
+		len += strcspn(&path[len], "/");
+		*(char *)mempcpy(link, path, len) = '\0';
+		if (!read_link(link, target))
+			continue;
+		strcpy(rest, &path[len]);
+		return snprintf(path, PATH_MAX, "%s%s", target, rest) < PATH_MAX;
+	}
+	return false;
+}
+
 int watch_keys_add(struct watch_keys *k, struct watch_file **list, void *owner, const char *path)
 {
-	char at[PATH_MAX], target[PATH_MAX];
+	char at[PATH_MAX], link[PATH_MAX];
+	int err;
 
 	if (snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
 		return 0; /* no file can be there */
-	for (int i = 0; i < LINKS_MAX; i++) {
-		int err = add_one(k, list, owner, at);
-
-		if (err || !follow(at, target))
-			return err;
-		strcpy(at, target);
-	}
-	return 0;
+	/* As it is named, too: its folder may come by links that are not there yet. */
+	err = add_one(k, list, owner, at);
+	for (int i = 0; !err && i < LINKS_MAX && follow(at, link); i++)
+		if (strcmp(link, path) != 0)
+			err = add_one(k, list, owner, link);
+	if (!err && strcmp(at, path) != 0)
+		err = add_one(k, list, owner, at);
+	return err;
 }
 
 void watch_keys_release(struct watch_keys *k, struct watch_file **list)

@@ -40,9 +40,9 @@ struct watch_file;
 void watch_keys_init(struct watch_keys *k, int fd);
 
 /*
- * Adds the file at path to the owner's list, and whatever it is a symbolic
- * link to. 0 or -ENOMEM. A folder that cannot be watched is no error, see
- * watch_keys_retry().
+ * Adds the file at path to the owner's list, and whatever symbolic links lead to: it
+ * itself, or a folder on the way to it. 0 or -ENOMEM. A folder that cannot be watched is no
+ * error, see watch_keys_retry().
  */
 must_check int watch_keys_add(struct watch_keys *k, struct watch_file **list, void *owner,
 			      const char *path);
