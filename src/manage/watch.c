@@ -248,6 +248,8 @@ void watch_again(struct watch *w, const char *tenant)
 	}
 	touch(w, t);
 	t->last -= WATCH_SETTLE_MS - WATCH_BATCH_MS;
+	writer_suspect(&t->writer);
+	watch_keys_suspect(t->files);
 }
 
 bool watch_pending(struct watch *w, const char *tenant)

@@ -65,7 +65,8 @@ void watch_find_folder(struct watch *w);
 
 /*
  * Tells of the tenant again after WATCH_BATCH_MS: what was read is doubtful. An event
- * that comes meanwhile is waited for as ever. Only from within ops.
+ * that comes meanwhile is waited for as ever, and so is who has a file open, though none
+ * has told of him. Only from within ops.
  */
 void watch_again(struct watch *w, const char *tenant);
 

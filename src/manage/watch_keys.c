@@ -280,6 +280,13 @@ bool watch_keys_writing(const struct watch_file *list, uint64_t *ask)
 	return writing;
 }
 
+void watch_keys_suspect(struct watch_file *list)
+{
+	for (; list; list = list->next)
+		if (list->spot)
+			writer_suspect(&list->spot->writer);
+}
+
 void watch_keys_ask(struct watch_file *list, uint64_t now)
 {
 	for (; list; list = list->next)

@@ -53,7 +53,8 @@ void watch_keys_release(struct watch_keys *k, struct watch_file **list);
 /* Is somebody in the middle of writing one of them? If so, *ask is when to ask the last of them. */
 bool watch_keys_writing(const struct watch_file *list, uint64_t *ask);
 
-/* writer_ask() and writer_is_certain() of each of them. */
+/* writer_suspect(), writer_ask() and writer_is_certain() of each of them. */
+void watch_keys_suspect(struct watch_file *list);
 void watch_keys_ask(struct watch_file *list, uint64_t now);
 bool watch_keys_certain(const struct watch_file *list);
 

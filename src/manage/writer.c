@@ -22,11 +22,18 @@ void writer_note(struct writer *w, uint32_t mask, const char *path, uint64_t now
 	w->last = now;
 	if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)) {
 		*w = (struct writer){ 0 };
-	} else if (!w->writing &&
+	} else if ((!w->writing || w->perhaps) &&
 		   (mask & IN_MODIFY || (mask & IN_CREATE && is_being_made(path)))) {
 		w->writing = true;
+		w->perhaps = false;
 		w->ask = 0;
 	}
+}
+
+void writer_suspect(struct writer *w)
+{
+	if (!w->writing)
+		*w = (struct writer){ .writing = true, .perhaps = true };
 }
 
 /*
@@ -56,7 +63,7 @@ void writer_ask(struct writer *w, const char *path, uint64_t now)
 	answer = ask(path);
 	if (answer > 0)
 		w->ask = now + WRITER_ASK_MS;
-	else if (answer < 0 && now < w->last + WRITER_HOLD_MS)
+	else if (answer < 0 && !w->perhaps && now < w->last + WRITER_HOLD_MS)
 		w->ask = w->last + WRITER_HOLD_MS;
 	else
 		w->writing = false;

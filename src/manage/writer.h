@@ -21,6 +21,7 @@ enum {
 /* Of one file; all zero: nobody is known to write to it. Times are in ms of the loop. */
 struct writer {
 	bool writing;
+	bool perhaps;  /* no event has said so */
 	uint64_t last; /* event */
 	uint64_t ask;  /* not before */
 };
@@ -30,6 +31,9 @@ struct writer {
  * first write, or from its making, until it is closed, moved or deleted.
  */
 void writer_note(struct writer *w, uint32_t mask, const char *path, uint64_t now);
+
+/* Somebody may be writing of whom no event has told yet: to be asked for. */
+void writer_suspect(struct writer *w);
 
 /* Is somebody still writing to the file at path? Asks, if it is time to. */
 void writer_ask(struct writer *w, const char *path, uint64_t now);
