@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "../src/manage/watch.h"
+#include "no_lease.h"
 #include "reload_lab.h"
 #include "require.h"
 
@@ -167,6 +168,8 @@ static const struct {
 	{ "mv keys old", "mv old keys" },
 	{ "rm -r keys", "mkdir keys; echo $KEY >keys/a.pub" },
 	{ "rm real/a.pub", "echo $KEY >real/a.pub" },
+	{ "ln -sfn swapped keys", "ln -sfn first keys" },
+	{ "ln -sfn swapped keys", "echo $KEY >swapped/a.pub" },
 };
 
 START_TEST(a_public_key_file_is_the_key)
@@ -175,6 +178,8 @@ START_TEST(a_public_key_file_is_the_key)
 	run("mkdir keys real; echo $KEY >keys/a.pub");
 	if (strstr(key_revocations[_i].how, "real"))
 		run("mv keys/a.pub real/a.pub; ln -s ../real/a.pub keys/a.pub");
+	if (strstr(key_revocations[_i].how, "swapped"))
+		run("mv keys first; mkdir swapped; ln -s first keys");
 	files_put("config.d/a.conf", 0600,
 		  "[Peer]\nPublicKeyFile = ../keys/a.pub\nAllowedIPs = 2001:db8::1\n");
 	wait_for(fake_peer("a"));
@@ -206,6 +211,20 @@ START_TEST(a_public_key_file_changes)
 }
 END_TEST
 
+START_TEST(a_link_leads_to_a_faulty_key_file)
+{
+	setenv("KEY", key_text(1), 1);
+	run("mkdir one two; echo $KEY >one/a.pub; echo junk >two/a.pub; ln -s one keys");
+	files_put("config.d/a.conf", 0600, "[Peer]\nPublicKeyFile = ../keys/a.pub\n");
+	wait_for(fake_peer("a"));
+	run("ln -sfn two keys");
+	wait_for(counts().refused == 1);
+	ck_assert_ptr_nonnull(fake_peer("a"));
+	run(": >two/a.pub");
+	wait_for(!fake_peer("a"));
+}
+END_TEST
+
 START_TEST(a_slow_writer_revokes_nobody)
 {
 	char text[256];
@@ -230,6 +249,30 @@ START_TEST(a_slow_writer_revokes_nobody)
 	close(fd);
 	expect("a 0001 2001:db8::1/128;");
 	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
+/* Told of by no close, and what may be half is what it is when somebody asks for everything. */
+START_TEST(truncated_by_its_path)
+{
+	char text[512];
+
+	put("a", 1, "2001:db8::1");
+	strcpy(text, tenant_text(2, "2001:db8::2"));
+	strcat(text, "AllowedIPs = 2001:db8::3\n");
+	files_put("config.d/b.conf", 0600, text);
+	fence();
+	ck_assert_int_eq(truncate("config.d/a.conf", 0), 0);
+	wait_for(!fake_peer("a"));
+	if (!no_lease("config.d/b.conf")) {
+		printf("test_reload: skipped the file of somebody else: run it as root\n");
+		return;
+	}
+	expect("b 0002 2001:db8::2/128 2001:db8::3/128;");
+	ck_assert_int_eq(truncate("config.d/b.conf", (off_t)strlen(text) - 25), 0);
+	expect("b 0002 2001:db8::2/128 2001:db8::3/128;");
+	reload_all(reload);
+	expect("b 0002 2001:db8::2/128;");
 }
 END_TEST
 
@@ -715,7 +758,9 @@ int main(void)
 	tcase_add_loop_test(tc, revoked_in_every_way, 0, ARRAY_SIZE(revocations));
 	tcase_add_loop_test(tc, a_public_key_file_is_the_key, 0, ARRAY_SIZE(key_revocations));
 	tcase_add_test(tc, a_public_key_file_changes);
+	tcase_add_test(tc, a_link_leads_to_a_faulty_key_file);
 	tcase_add_test(tc, a_slow_writer_revokes_nobody);
+	tcase_add_test(tc, truncated_by_its_path);
 	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));
 	tcase_add_test(tc, two_files_with_one_key);
 	tcase_add_test(tc, overlapping_addresses);

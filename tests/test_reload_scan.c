@@ -146,6 +146,29 @@ START_TEST(a_scan_believes_an_empty_file_the_second_time)
 }
 END_TEST
 
+/* One of whom no event tells, by another name or since it is late, has it open all the same. */
+START_TEST(an_unseen_writer_revokes_nobody)
+{
+	char text[256];
+	unsigned made;
+	int fd;
+
+	strcpy(text, tenant_text(1, "2001:db8::2"));
+	put("a", 1, "2001:db8::1");
+	run("ln config.d/a.conf other");
+	fence();
+	made = session("a");
+	fd = open("other", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	ck_assert_int_eq(chmod("config.d/a.conf", 0640), 0);
+	fence_emptied();
+	ck_assert_uint_eq(session("a"), made);
+	ck_assert_int_gt(write(fd, text, strlen(text)), 0);
+	close(fd);
+	wait_for(strstr(state(), "2001:db8::2/128"));
+	ck_assert_uint_eq(session("a"), made);
+}
+END_TEST
+
 /* What is wrong with the file of one that is revoked is said once, too, until somebody asks. */
 START_TEST(faults_of_the_revoked_are_said_once)
 {
@@ -317,6 +340,7 @@ int main(void)
 	tcase_add_test(tc, a_folder_is_mounted_over);
 	tcase_add_test(tc, a_scan_finds_what_events_missed);
 	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
+	tcase_add_test(tc, an_unseen_writer_revokes_nobody);
 	tcase_add_test(tc, faults_of_the_revoked_are_said_once);
 	tcase_add_test(tc, no_memory_in_the_device);
 	suite_add_tcase(suite, tc);

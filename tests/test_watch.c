@@ -14,6 +14,7 @@
 #include "../src/manage/watch.h"
 #include "config_files.h"
 #include "loop_wait.h"
+#include "no_lease.h"
 
 enum { MANY = 10000 };
 
@@ -85,6 +86,13 @@ static void fence(void)
 static void run(const char *command)
 {
 	ck_assert_msg(!system(command), "failed: %s", command);
+}
+
+static void name_keys(const char *tenant, const char *a, const char *b)
+{
+	char *paths[2] = { (char *)(uintptr_t)a, (char *)(uintptr_t)b };
+
+	ck_assert_int_eq(watch_key_files(watch, tenant, paths, !!a + !!b), 0);
 }
 
 static void forget_told(void)
@@ -206,6 +214,56 @@ START_TEST(nothing_is_told_while_somebody_writes)
 	ck_assert(watch_pending(watch, "a"));
 	wait_for(times("a") == 1);
 	ck_assert(!watch_pending(watch, "a"));
+}
+END_TEST
+
+/* What no close follows: the kernel is asked whether somebody is there. */
+START_TEST(truncated_by_its_path)
+{
+	run("mkdir keys; echo x >config.d/a.conf; echo k >keys/k");
+	name_keys("b", "keys/k", NULL);
+	fence();
+	forget_told();
+	ck_assert_int_eq(truncate("config.d/a.conf", 0), 0);
+	ck_assert_int_eq(truncate("keys/k", 0), 0);
+	ck_assert_int_eq(mknod("config.d/c.conf", S_IFREG | 0600, 0), 0);
+	fence();
+	wait_for(times("a") && times("b") && times("c"));
+	ck_assert(!watch_pending(watch, "a"));
+	ck_assert_uint_eq(n_told, 4);
+}
+END_TEST
+
+/* Where it does not answer, silence does; where it does, none is long enough. */
+START_TEST(truncated_by_its_path_and_not_ours)
+{
+	int ours, theirs;
+
+	run("echo x >config.d/a.conf; echo x >config.d/b.conf; echo x >config.d/c.conf");
+	if (!no_lease("config.d/b.conf") || !no_lease("config.d/c.conf")) {
+		printf("test_watch: skipped the files of somebody else: run it as root\n");
+		return;
+	}
+	fence();
+	forget_told();
+	ours = open("config.d/a.conf", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	ck_assert_int_eq(truncate("config.d/b.conf", 0), 0);
+	theirs = open("config.d/c.conf", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	fence();
+	ck_assert_uint_eq(times("b"), 0);
+	ck_assert(watch_pending(watch, "b"));
+	ck_assert(!watch_writing(watch, "b"));
+	ck_assert(watch_writing(watch, "a"));
+	ck_assert_int_eq(write(theirs, "y", 1), 1);
+	wait_for(times("b"));
+	ck_assert_uint_eq(times("a"), 0);
+	ck_assert(watch_writing(watch, "a"));
+	wait_for(times("c"));
+	ck_assert_uint_eq(times("a"), 0);
+	/* Others are told as soon as ever meanwhile, and he who closes is. */
+	close(ours);
+	wait_for(times("a") == 1);
+	close(theirs);
 }
 END_TEST
 
@@ -385,13 +443,6 @@ END_TEST
 
 /* Key files */
 
-static void name_keys(const char *tenant, const char *a, const char *b)
-{
-	char *paths[2] = { (char *)(uintptr_t)a, (char *)(uintptr_t)b };
-
-	ck_assert_int_eq(watch_key_files(watch, tenant, paths, !!a + !!b), 0);
-}
-
 static const char *const key_actions[] = {
 	"echo x >keys/k",
 	"rm keys/k",
@@ -501,6 +552,38 @@ START_TEST(links_are_followed)
 }
 END_TEST
 
+START_TEST(links_to_folders_are_followed)
+{
+	run("mkdir -p one two x/three; echo k >one/k; echo k >two/k; echo k >x/three/k; "
+	    "ln -s one keys; ln -s x y; ln -s $PWD/keys whole");
+	name_keys("a", "keys/k", NULL);
+	name_keys("b", "whole/../keys/k", NULL);
+	run("ln -sfn two keys");
+	wait_for(times("a") == 1 && times("b") == 1);
+	fence();
+	name_keys("a", "keys/k", NULL); /* as who reads it does */
+	run("echo x >two/k");
+	wait_for(times("a") == 2);
+	run("ln -sfn y/three keys");
+	wait_for(times("a") == 3);
+	fence();
+	/* A link on the way that a link leads. */
+	name_keys("a", "keys/k", NULL);
+	run("mkdir -p z/three; echo k >z/three/k; ln -sfn z y");
+	wait_for(times("a") == 4);
+	fence();
+	/* One that leads nowhere yet, and a ring. */
+	run("ln -sfn later keys");
+	wait_for(times("a") == 5);
+	name_keys("a", "keys/k", NULL);
+	run("mkdir later");
+	wait_for(times("a") > 5);
+	run("ln -sfn keys keys");
+	fence();
+	name_keys("a", "keys/k", NULL);
+}
+END_TEST
+
 /* Every tenant names the same file, and each other one of his own. */
 START_TEST(many_key_files)
 {
@@ -586,6 +669,8 @@ int main(void)
 	tcase_add_loop_test(tc, one_action_one_telling, 0, ARRAY_SIZE(actions));
 	tcase_add_test(tc, bad_names_are_for_the_scan);
 	tcase_add_test(tc, nothing_is_told_while_somebody_writes);
+	tcase_add_test(tc, truncated_by_its_path);
+	tcase_add_test(tc, truncated_by_its_path_and_not_ours);
 	tcase_add_test(tc, a_new_file_is_told_when_it_is_closed);
 	tcase_add_test(tc, a_file_that_is_linked_when_it_is_whole);
 	tcase_add_test(tc, moved_away_while_it_is_written);
@@ -600,6 +685,7 @@ int main(void)
 	tcase_add_test(tc, a_key_file_is_written_slowly);
 	tcase_add_test(tc, the_folder_of_key_files_comes_and_goes);
 	tcase_add_test(tc, links_are_followed);
+	tcase_add_test(tc, links_to_folders_are_followed);
 	tcase_add_test(tc, many_key_files);
 	tcase_add_loop_test(tc, without_inotify_it_scans, 0, ARRAY_SIZE(limits));
 	tcase_add_test(tc, closed_in_the_middle);

@@ -8,7 +8,8 @@
  *	{"do":"quota-reset","name":"alice"}  {"tenant":{…}}, its quota as after the reset
  *	{"do":"names"}                  {"names":["alice",…]}
  *	{"do":"owner","address":"2001:db8::1"}
- *	                                {"owner":{"tenant":{…} or null,"asked":[
+ *	                                {"owner":{"tenant":{…} or null,"answered":whether
+ *	                                  neighbours who ask are,"asked":[
  *	                                  {"uplink":"eth0","ago":seconds or null},…]}}
  *	{"do":"status"}                 {"status":{…}}
  *	{"do":"wait","name":"alice","public_key":"…"}

@@ -132,6 +132,9 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		in->starved |= err == -ENOMEM;
 		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
+		/* By a link that was swapped, perhaps: where it leads now is where it is mended. */
+		if (e->conf)
+			(void)watch_others(in, e->conf, stamp.link);
 	}
 	if (err)
 		goto out;

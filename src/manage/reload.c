@@ -53,8 +53,10 @@ static bool on_look(void *arg, const char *name, int dirfd)
 	const struct config_tenant *conf = e ? latest(e) : NULL;
 	struct stamp stamp;
 
-	if (conf && watch_pending(r->in.watch, name))
-		return false; /* it will be told of, when it is whole */
+	/* It will be told of, when it is whole. Who asks for everything waits for no perhaps. */
+	if (conf && (r->everything ? watch_writing(r->in.watch, name)
+				   : watch_pending(r->in.watch, name)))
+		return false;
 	if (r->everything || !conf || !e->stamp)
 		return true;
 	stamp = stamp_take(dirfd, name, conf->key_files, conf->n_key_files);

@@ -181,7 +181,11 @@ static int on_owner(void *arg, const struct prefix *address, json_t *owner)
 	struct showing s = { .out = json_object() };
 	json_t *asked = json_array();
 	struct running *r = arg;
+	bool answered = false;
 
+	if (r->gateway)
+		answered = uplinks_answer(gateway_uplinks(r->gateway), address->family,
+					  address->addr);
 	if (r->gateway && s.out)
 		(void)device_get_owner(gateway_device(r->gateway), address->family, address->addr,
 				       show_owner, &s);
@@ -195,6 +199,8 @@ static int on_owner(void *arg, const struct prefix *address, json_t *owner)
 	if (json_object_set_new(owner, "tenant", s.out))
 		s.err = -ENOMEM;
 	if (json_object_set_new(owner, "asked", asked))
+		s.err = -ENOMEM;
+	if (json_object_set_new(owner, "answered", json_boolean(answered)))
 		s.err = -ENOMEM;
 	return s.err;
 }

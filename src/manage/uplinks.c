@@ -60,6 +60,11 @@ static enum neigh_owner on_asked(void *arg, int family, const uint8_t *addr)
 	return owner_of(port->uplinks, family, addr);
 }
 
+bool uplinks_answer(struct uplinks *u, int family, const uint8_t *addr)
+{
+	return owner_of(u, family, addr) == NEIGH_HERE;
+}
+
 /* Announcing */
 
 static void on_tick(uv_timer_t *timer)

@@ -39,6 +39,9 @@ void uplinks_addr_changed(struct uplinks *u, const struct netlink_addr *addr);
 /* Events were lost. */
 void uplinks_refresh(struct uplinks *u);
 
+/* Is whoever asks for the address answered? As if one had: who comes then is announced. */
+bool uplinks_answer(struct uplinks *u, int family, const uint8_t *addr);
+
 /* Calls fn for each uplink. */
 void uplinks_each(struct uplinks *u,
 		  void (*fn)(const char *name, const struct neigh_stats *stats, void *arg),

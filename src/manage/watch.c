@@ -24,7 +24,7 @@ struct watched {
 	struct watch_file *files;
 	struct cds_list_head changed; /* in watch.changed; empty: nothing to tell */
 	uint64_t first, last;         /* of the events not told; ms of the loop, 0: none */
-	bool writing;                 /* somebody has NAME.conf open */
+	struct writer writer;         /* of NAME.conf */
 };
 
 struct watch {
@@ -103,15 +103,36 @@ static void forget(struct watch *w, struct watched *t)
 
 static bool is_writing(const struct watched *t)
 {
-	return t->writing || watch_keys_writing(t->files);
+	uint64_t ask;
+
+	return t->writer.writing || watch_keys_writing(t->files, &ask);
 }
 
-/* When it is to be told. */
+/* When it is to be told, or whoever is writing to be asked for. */
 static uint64_t due(const struct watched *t)
 {
-	if (is_writing(t))
-		return UINT64_MAX;
-	return min(t->last + WATCH_SETTLE_MS, t->first + WATCH_DELAY_MS);
+	uint64_t at = min(t->last + WATCH_SETTLE_MS, t->first + WATCH_DELAY_MS), ask;
+
+	if (watch_keys_writing(t->files, &ask))
+		at = max(at, ask);
+	return t->writer.writing ? max(at, t->writer.ask) : at;
+}
+
+static const char *path_of(const struct watch *w, const struct watched *t, char path[PATH_MAX])
+{
+	(void)!snprintf(path, PATH_MAX, "%s/%s.conf", w->path, t->name);
+	return path;
+}
+
+static bool is_still_writing(const struct watch *w, struct watched *t, uint64_t now)
+{
+	char path[PATH_MAX];
+
+	if (!is_writing(t))
+		return false;
+	writer_ask(&t->writer, path_of(w, t, path), now);
+	watch_keys_ask(t->files, now);
+	return is_writing(t);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -129,7 +150,7 @@ static size_t gather_due(struct watch *w, uint64_t now, char **names)
 		struct watched *t = cds_list_entry(at, struct watched, changed);
 
 		next = at->next;
-		if (due(t) > now)
+		if (due(t) > now || is_still_writing(w, t, now))
 			continue;
 		names[n] = strdup(t->name);
 		if (!names[n])
@@ -178,7 +199,8 @@ static void on_settled(uv_timer_t *timer)
 
 static void arm(struct watch *w)
 {
-	if (!uv_is_active((uv_handle_t *)&w->settle))
+	if (!uv_is_active((uv_handle_t *)&w->settle) ||
+	    uv_timer_get_due_in(&w->settle) > WATCH_SETTLE_MS)
 		uv_timer_start(&w->settle, on_settled, WATCH_SETTLE_MS, 0);
 }
 
@@ -198,8 +220,7 @@ static void touch(struct watch *w, struct watched *t)
 	}
 	if (!t->first)
 		t->first = t->last;
-	if (!is_writing(t))
-		arm(w);
+	arm(w);
 }
 
 static void touch_owner(void *owner, void *arg)
@@ -227,6 +248,8 @@ void watch_again(struct watch *w, const char *tenant)
 	}
 	touch(w, t);
 	t->last -= WATCH_SETTLE_MS - WATCH_BATCH_MS;
+	writer_suspect(&t->writer);
+	watch_keys_suspect(t->files);
 }
 
 bool watch_pending(struct watch *w, const char *tenant)
@@ -235,6 +258,16 @@ bool watch_pending(struct watch *w, const char *tenant)
 
 	return t && is_changed(t) &&
 	       (!is_writing(t) || uv_now(w->loop) - t->last < WATCH_RESCAN_MS);
+}
+
+bool watch_writing(struct watch *w, const char *tenant)
+{
+	struct watched *t = find(w, tenant);
+	char path[PATH_MAX];
+
+	return t && watch_pending(w, tenant) &&
+	       (writer_is_certain(&t->writer, path_of(w, t, path)) ||
+		watch_keys_certain(t->files));
 }
 
 /* The folder */
@@ -356,7 +389,7 @@ static void on_entry(struct watch *w, const struct inotify_event *event)
 		return;
 	}
 	(void)!snprintf(path, sizeof(path), "%s/%s", w->path, event->name);
-	watch_keys_note(&t->writing, event->mask, path);
+	writer_note(&t->writer, event->mask, path, uv_now(w->loop));
 	touch(w, t);
 }
 
@@ -364,7 +397,7 @@ static void forget_writing(const void *node, VISIT visit, void *closure)
 {
 	(void)closure;
 	if (visit == postorder || visit == leaf)
-		(*(struct watched *const *)node)->writing = false;
+		(*(struct watched *const *)node)->writer.writing = false;
 }
 
 static void on_overflow(struct watch *w)
@@ -395,7 +428,7 @@ static void on_event(struct watch *w, const struct inotify_event *event)
 	}
 	if (!event->len)
 		return;
-	watch_keys_event(&w->keys, event, touch_owner, w);
+	watch_keys_event(&w->keys, event, uv_now(w->loop), touch_owner, w);
 	if (event->wd == w->folder_wd)
 		on_entry(w, event);
 }

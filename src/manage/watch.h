@@ -5,8 +5,8 @@
  *
  * inotify, since libuv's uv_fs_event has no close-write event: a file seen in
  * the middle of a write looks empty, and an empty file means *revoked*. So a
- * tenant is told of when nobody has a file of its open for writing, and a moment
- * after its last event: an editor's rename dance (away, and made anew) is
+ * tenant is told of when nobody has a file of its open for writing (see writer.h), and a
+ * moment after its last event: an editor's rename dance (away, and made anew) is
  * one change, and so is a `mv` of one tenant's file to another's name.
  */
 #ifndef BERTH_MANAGE_WATCH_H
@@ -48,8 +48,9 @@ void watch_close(struct watch *w);
 
 /*
  * The tenant's files outside of the folder (key files; its own path if that is
- * a symbolic link), in place of those named before: a change of one, or of what
- * it is a link to, is a change of the tenant. n = 0 forgets them. 0 or -ENOMEM.
+ * a symbolic link), in place of those named before: a change of one, of what it
+ * is a link to, or of a link on the way there, is a change of the tenant. n = 0
+ * forgets them. 0 or -ENOMEM.
  */
 must_check int watch_key_files(struct watch *w, const char *tenant, char *const *paths, size_t n);
 
@@ -64,7 +65,8 @@ void watch_find_folder(struct watch *w);
 
 /*
  * Tells of the tenant again after WATCH_BATCH_MS: what was read is doubtful. An event
- * that comes meanwhile is waited for as ever. Only from within ops.
+ * that comes meanwhile is waited for as ever, and so is who has a file open, though none
+ * has told of him. Only from within ops.
  */
 void watch_again(struct watch *w, const char *tenant);
 
@@ -74,5 +76,8 @@ void watch_again(struct watch *w, const char *tenant);
  * Whoever reads its files now may see half of them.
  */
 bool watch_pending(struct watch *w, const char *tenant);
+
+/* The same, but only while it is certain that somebody is writing. */
+bool watch_writing(struct watch *w, const char *tenant);
 
 #endif

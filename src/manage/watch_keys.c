@@ -8,19 +8,18 @@
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/log.h"
 
-/* Links that point to links; more is a loop or a joke. */
-enum { LINKS_MAX = 8 };
+/* On the way to one file; more is a loop or a joke. */
+enum { LINKS_MAX = 16 };
 
 /* One name in one watched folder. */
 struct spot {
 	int wd;
 	char *base;
-	bool writing;
+	struct writer writer;
 	struct cds_list_head users; /* struct watch_file by user */
 	struct spot *next_lost;
 };
@@ -58,22 +57,6 @@ static void *find(void *const *tree, const void *key, int (*compare)(const void 
 	void *const *found = tfind(key, tree, compare);
 
 	return found ? *found : NULL;
-}
-
-/* Has somebody just made it, and will write to it? Links are made too, and never closed. */
-static bool is_being_made(const char *path)
-{
-	struct stat st;
-
-	return !lstat(path, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1 && !st.st_size;
-}
-
-void watch_keys_note(bool *writing, uint32_t mask, const char *path)
-{
-	if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
-		*writing = false;
-	else if (mask & IN_MODIFY || (mask & IN_CREATE && is_being_made(path)))
-		*writing = true;
 }
 
 /* Folders */
@@ -216,7 +199,7 @@ static int add_one(struct watch_keys *k, struct watch_file **list, void *owner, 
 }
 
 /* Where the symbolic link at path leads to. False: it is none. */
-static bool follow(const char *path, char target[PATH_MAX])
+static bool read_link(const char *path, char target[PATH_MAX])
 {
 	char text[PATH_MAX], dir[PATH_MAX];
 	ssize_t len = readlink(path, text, sizeof(text) - 1);
@@ -231,20 +214,42 @@ static bool follow(const char *path, char target[PATH_MAX])
 	return split(path, dir) && snprintf(target, PATH_MAX, "%s/%s", dir, text) < PATH_MAX;
 }
 
+/*
+ * The first symbolic link on the way, be it a folder or the file itself, and the way in
+ * path from where it leads to. False: there is none.
+ */
+static bool follow(char path[PATH_MAX], char link[PATH_MAX])
+{
+	char target[PATH_MAX], rest[PATH_MAX];
+	size_t len = 0;
+
+	while (path[len]) {
+		len += strspn(&path[len], "/");
+		len += strcspn(&path[len], "/");
+		*(char *)mempcpy(link, path, len) = '\0';
+		if (!read_link(link, target))
+			continue;
+		strcpy(rest, &path[len]);
+		return snprintf(path, PATH_MAX, "%s%s", target, rest) < PATH_MAX;
+	}
+	return false;
+}
+
 int watch_keys_add(struct watch_keys *k, struct watch_file **list, void *owner, const char *path)
 {
-	char at[PATH_MAX], target[PATH_MAX];
+	char at[PATH_MAX], link[PATH_MAX];
+	int err;
 
 	if (snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
 		return 0; /* no file can be there */
-	for (int i = 0; i < LINKS_MAX; i++) {
-		int err = add_one(k, list, owner, at);
-
-		if (err || !follow(at, target))
-			return err;
-		strcpy(at, target);
-	}
-	return 0;
+	/* As it is named, too: its folder may come by links that are not there yet. */
+	err = add_one(k, list, owner, at);
+	for (int i = 0; !err && i < LINKS_MAX && follow(at, link); i++)
+		if (strcmp(link, path) != 0)
+			err = add_one(k, list, owner, link);
+	if (!err && strcmp(at, path) != 0)
+		err = add_one(k, list, owner, at);
+	return err;
 }
 
 void watch_keys_release(struct watch_keys *k, struct watch_file **list)
@@ -262,18 +267,45 @@ void watch_keys_release(struct watch_keys *k, struct watch_file **list)
 	}
 }
 
-bool watch_keys_writing(const struct watch_file *list)
+bool watch_keys_writing(const struct watch_file *list, uint64_t *ask)
+{
+	bool writing = false;
+
+	*ask = 0;
+	for (; list; list = list->next)
+		if (list->spot && list->spot->writer.writing) {
+			writing = true;
+			*ask = max(*ask, list->spot->writer.ask);
+		}
+	return writing;
+}
+
+void watch_keys_suspect(struct watch_file *list)
 {
 	for (; list; list = list->next)
-		if (list->spot && list->spot->writing)
+		if (list->spot)
+			writer_suspect(&list->spot->writer);
+}
+
+void watch_keys_ask(struct watch_file *list, uint64_t now)
+{
+	for (; list; list = list->next)
+		if (list->spot)
+			writer_ask(&list->spot->writer, list->path, now);
+}
+
+bool watch_keys_certain(const struct watch_file *list)
+{
+	for (; list; list = list->next)
+		if (list->spot && writer_is_certain(&list->spot->writer, list->path))
 			return true;
 	return false;
 }
 
 /* Events */
 
-void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, watch_keys_fn *fn,
-		      void *arg)
+void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, uint64_t now,
+		      watch_keys_fn *fn, void *arg)
 {
 	struct spot key = { .wd = event->wd, .base = (char *)(uintptr_t)event->name };
 	struct spot *s = find(&k->spots, &key, compare_spots);
@@ -282,7 +314,7 @@ void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, w
 	if (!s)
 		return;
 	f = cds_list_first_entry(&s->users, struct watch_file, user);
-	watch_keys_note(&s->writing, event->mask, f->path);
+	writer_note(&s->writer, event->mask, f->path, now);
 	cds_list_for_each_entry(f, &s->users, user)
 		fn(f->owner, arg);
 }
@@ -291,7 +323,7 @@ static void forget_writing(const void *node, VISIT visit, void *closure)
 {
 	(void)closure;
 	if (visit == postorder || visit == leaf)
-		(*(struct spot *const *)node)->writing = false;
+		(*(struct spot *const *)node)->writer.writing = false;
 }
 
 void watch_keys_forget_writing(struct watch_keys *k)

@@ -14,6 +14,7 @@
 #include <urcu/list.h>
 
 #include "../base.h"
+#include "writer.h"
 
 /*
  * What we want to hear of a folder. IN_MODIFY says that somebody has a file
@@ -39,9 +40,9 @@ struct watch_file;
 void watch_keys_init(struct watch_keys *k, int fd);
 
 /*
- * Adds the file at path to the owner's list, and whatever it is a symbolic
- * link to. 0 or -ENOMEM. A folder that cannot be watched is no error, see
- * watch_keys_retry().
+ * Adds the file at path to the owner's list, and whatever symbolic links lead to: it
+ * itself, or a folder on the way to it. 0 or -ENOMEM. A folder that cannot be watched is no
+ * error, see watch_keys_retry().
  */
 must_check int watch_keys_add(struct watch_keys *k, struct watch_file **list, void *owner,
 			      const char *path);
@@ -49,8 +50,13 @@ must_check int watch_keys_add(struct watch_keys *k, struct watch_file **list, vo
 /* Forgets the owner's files; *list is NULL again. */
 void watch_keys_release(struct watch_keys *k, struct watch_file **list);
 
-/* Is somebody in the middle of writing one of them? */
-bool watch_keys_writing(const struct watch_file *list);
+/* Is somebody in the middle of writing one of them? If so, *ask is when to ask the last of them. */
+bool watch_keys_writing(const struct watch_file *list, uint64_t *ask);
+
+/* writer_suspect(), writer_ask() and writer_is_certain() of each of them. */
+void watch_keys_suspect(struct watch_file *list);
+void watch_keys_ask(struct watch_file *list, uint64_t now);
+bool watch_keys_certain(const struct watch_file *list);
 
 /* Nobody is known to be writing any more: events were lost. */
 void watch_keys_forget_writing(struct watch_keys *k);
@@ -58,11 +64,11 @@ void watch_keys_forget_writing(struct watch_keys *k);
 typedef void watch_keys_fn(void *owner, void *arg);
 
 /*
- * Something happened in a folder: calls fn for each owner of the file. fn must
- * not add or release.
+ * Something happened in a folder, at now (ms of the loop): calls fn for each owner of the
+ * file. fn must not add or release.
  */
-void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, watch_keys_fn *fn,
-		      void *arg);
+void watch_keys_event(struct watch_keys *k, const struct inotify_event *event, uint64_t now,
+		      watch_keys_fn *fn, void *arg);
 
 /* Watch wd is no more: calls fn for the owners of all files there. The same rule. */
 void watch_keys_lost(struct watch_keys *k, int wd, watch_keys_fn *fn, void *arg);
@@ -72,11 +78,5 @@ void watch_keys_lost(struct watch_keys *k, int wd, watch_keys_fn *fn, void *arg)
  * those that are now. The same rule. False when none is missing any more.
  */
 bool watch_keys_retry(struct watch_keys *k, watch_keys_fn *fn, void *arg);
-
-/*
- * What an event says about the file at path being written to: so it is from the
- * first write, or from its making, until it is closed, moved or deleted.
- */
-void watch_keys_note(bool *writing, uint32_t mask, const char *path);
 
 #endif

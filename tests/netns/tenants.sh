@@ -242,6 +242,13 @@ lab_file "$D/alice.conf" <"$LAB_DIR/alice.orig"
 here "file filled"
 
 t0=$(lab_us)
+"$PYTHON" -c 'import os, sys; os.truncate(sys.argv[1], 0)' "$D/alice.conf"
+gone "file truncated by its path, and never closed"
+t0=$(lab_us)
+lab_file "$D/alice.conf" <"$LAB_DIR/alice.orig"
+here "file filled again"
+
+t0=$(lab_us)
 mv "$D/alice.conf" "$D/.alice.conf"
 gone "renamed away"
 t0=$(lab_us)

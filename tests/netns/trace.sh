@@ -75,6 +75,30 @@ check "in 80 columns" is "$(awk 'length > 80' "$LAB_DIR/table")" ''
 check "in the end" has "$(tail -n 1 "$LAB_DIR/table")" 'nothing on this machine stops it'
 
 stops "who was never there" $B session 'bob has never been connected'
+lab_tenant gw bob "$B/128" '[Tenant]' 'Announce = connected'
+away()
+{
+	trace $B || [ "$(jq -r .stops "$OUT")" = neighbour ]
+}
+need "Announce = connected is read" lab_wait 5 "it" away
+stops "who is announced when he is there" $B neighbour 'no answer while bob is not connected'
+check "and is not" not lab_in internet ping -n -c 1 -W 1 $B
+lab_tenant gw alice "$A/128, $C/32" '[Tenant]' 'Announce = connected' 'Quota = 1KB/month' 'Blocked = yes'
+its_quota()
+{
+	trace $A || :
+	[ "$(jq -r .stops "$OUT")" = quota ] || ! lab_in internet ping -q -i 0.1 -c 10 -W 1 $A >/dev/null
+}
+need "alice uses up her quota" lab_wait 20 "it" its_quota
+stops "a quota that is used up" $A quota 'alice has used up its quota, and is blocked until 2' "berth quota alice"
+lab_tenant gw alice "$A/128, $C/32"
+lab_tenant gw bob "$B/128"
+its_way()
+{
+	trace $A && { trace $B || [ "$(jq -r .stops "$OUT")" = session ]; }
+}
+need "all is as it was" lab_wait 5 "it" its_way
+
 stops "nobody's" $N tenant "nobody's: a file in .*gw.d that has AllowedIPs = $N/128" "berth add NAME --address $N"
 check "nobody's: neighbours" has "$(hop neighbour what)" 'gets no answer'
 stops "elsewhere" 2001:db8:1::1 prefix 'in no Prefix'
@@ -125,11 +149,23 @@ need "alice is revoked" lab_wait_no_peer "$GW" "${PUB[alice]}"
 stops "revoked" $A tenant "alice's, who is revoked: .*alice.conf has no public key" "berth check -c $LAB_DIR/gw.conf"
 sed -i 's/^PublicKey =.*/PublicKey = x/' "$D/alice.conf"
 stops "a fault in her file" $A tenant "alice's by a file that is not in force: .*alice.conf:2: "
-lab_tenant gw carol "$B/128"
+lab_tenant gw carol "$B/128" '[Tenant]' 'OnSharedKey = quarantine'
 rm "$D/bob.conf"
 lab_stop gw
 stops "no berthd" $B tenant "carol's, and berthd does not run" 'systemctl start berthd'
+# What is remembered of her: that her key was in use from two places.
+"$PYTHON" - "key=${PUB[carol]} name=carol held=1" >>"$LAB_DIR/gw.state/tenants.journal" <<-'END'
+	import functools, sys
+	line = sys.argv[1]
+	print("%s sum=%016x" % (line, functools.reduce(
+	    lambda h, c: (h ^ c) * 0x100000001b3 % 2**64, line.encode(), 0xcbf29ce484222325)))
+END
 need "it starts again" lab_gateway gw vps "$GW"
+need "carol is read" lab_wait_peer "$GW" "${PUB[carol]}"
+stops "quarantined" $B neighbour 'carol is quarantined' 'berth release carol'
+check "quarantined: her session" has "$(hop session what)" 'carol is quarantined'
+check "and is released so" "$BERTH" release carol --control "$LAB_DIR/gw.control"
+stops "no more" $B session 'carol has never been connected'
 
 # ---- at home ---------------------------------------------------------------------------------------
 

@@ -229,8 +229,8 @@ const struct command command_trace = {
 	.arguments = "ADDRESS [--json] [-c FILE]",
 	.summary = "where a packet to a tenant goes, and where it ends",
 	.help = "Follows a packet to ADDRESS over this machine: who has it, whether neighbours\n"
-		"are answered, forwarding, firewall, route, session, the way to the tenant, and\n"
-		"what was dropped. The first `stop` says what to do.\n\n"
+		"are answered, forwarding, firewall, route, quota, session, the way to the\n"
+		"tenant, and what was dropped. The first `stop` says what to do.\n\n"
 		"  --json   for programs\n"
 		"  -c FILE  another berth.conf than " DEFAULT_CONFIG "\n\n"
 		"Exit status 1 if it stops anywhere.\n",

@@ -146,6 +146,19 @@ static void hop_isolated(struct trace *t)
 		trace_pass(t, "isolated", "from the world; packets of other tenants are dropped (Isolate)");
 }
 
+static bool is_held(const struct trace *t)
+{
+	return !strcmp(answer_text(t->tenant, "state"), "quarantined");
+}
+
+static void stop_held(struct trace *t, const char *hop)
+{
+	const char *name = answer_text(t->tenant, "name");
+
+	trace_mend(trace_stop(t, hop, "%s is quarantined: its key was in use from two places; give it "
+			      "another, or release it", name), "berth release %s", name);
+}
+
 /* On this side of us */
 
 static void hop_uplink(struct trace *t)
@@ -171,6 +184,17 @@ static void hop_uplink(struct trace *t)
 		trace_pass(t, "uplink", "there is none: the prefix is to be routed to this machine");
 }
 
+/* Who is not answered for, of those who have a tenant. */
+static void hop_away(struct trace *t)
+{
+	if (is_held(t))
+		stop_held(t, "neighbour");
+	else
+		trace_mend(trace_stop(t, "neighbour", "whoever asks for it gets no answer while %s is not "
+				      "connected (Announce)", answer_text(t->tenant, "name")),
+			   "berth doctor   # there, at the tenant's");
+}
+
 /* What berthd remembers of who asked; the provider's router asks before it sends. */
 static void hop_neighbor(struct trace *t)
 {
@@ -181,6 +205,10 @@ static void hop_neighbor(struct trace *t)
 		return;
 	if (!t->tenant) {
 		trace_stop(t, "neighbour", "whoever asks for it gets no answer");
+		return;
+	}
+	if (json_is_false(json_object_get(t->owner, "answered"))) {
+		hop_away(t);
 		return;
 	}
 	json_array_foreach(json_object_get(t->owner, "asked"), i, asked) {
@@ -196,8 +224,7 @@ static void hop_neighbor(struct trace *t)
 	if (t->address.family == AF_INET)
 		trace_pass(t, "neighbour", "whoever asks for it is answered");
 	else
-		trace_pass(t, "neighbour", "nobody has asked for it of late; whoever does is answered, "
-			   "unless Announce says otherwise");
+		trace_pass(t, "neighbour", "nobody has asked for it of late; whoever does is answered");
 }
 
 static void hop_forwarding(struct trace *t)
@@ -271,6 +298,16 @@ static void hop_route(struct trace *t)
 
 /* Behind us */
 
+static void hop_quota(struct trace *t)
+{
+	const json_t *quota = json_object_get(t->tenant, "quota");
+	const char *name = answer_text(t->tenant, "name"), *date = answer_text(quota, "resets_at");
+
+	if (!strcmp(answer_text(quota, "state"), "blocked"))
+		trace_mend(trace_stop(t, "quota", "%s has used up its quota, and is blocked%s%s", name,
+				      *date ? " until " : "", date), "berth quota %s", name);
+}
+
 static void hop_session(struct trace *t)
 {
 	const char *name = answer_text(t->tenant, "name");
@@ -279,6 +316,10 @@ static void hop_session(struct trace *t)
 	char age[PEOPLE_STRLEN];
 	struct trace_hop *hop;
 
+	if (is_held(t)) {
+		stop_held(t, "session");
+		return;
+	}
 	people_age(when, time(NULL), age);
 	if (connected) {
 		trace_pass(t, "session", "%s is connected, the last handshake was %s ago", name, age);
@@ -358,6 +399,7 @@ void trace_gateway(struct trace *t)
 	if (!t->tenant)
 		return;
 	hop_route(t);
+	hop_quota(t);
 	hop_session(t);
 	hop_endpoint(t);
 	hop_drops(t);
