@@ -58,7 +58,7 @@ lab_ip here link set "$D" down
 lab_ip here link set "$D" mtu 1280 up
 check "down and up again is no reason" wg show "$D"
 lab_stop d KILL
-check "killed, its socket lies there" test -S "$(lab_uapi "$D")"
+# Its socket lies there, unless somebody has called `wg`, which removes what does not answer.
 lab_start d here "$BERTHD" -f "$D"
 check "the next one takes its place" lab_wait_log d ready
 check "and answers" wg show "$D"
