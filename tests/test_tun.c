@@ -402,12 +402,10 @@ static void open_device(struct tun_queue *q, unsigned int queues, bool offload)
 
 	ck_assert_int_eq(tun_open("berth-t%d", queues, 1, offload, q, ifname), 0);
 	ck_assert_str_eq(ifname, "berth-t0");
-	sh("ip address add 10.9.0.1/24 dev berth-t0");
-	sh("ip -6 address add fd09::1/64 dev berth-t0 nodad");
-	wait_for_addresses();
-	sh("sysctl -qw net.ipv6.conf.berth-t0.router_solicitations=0 "
-	   "net.ipv6.conf.berth-t0.addr_gen_mode=1");
+	sh("ip addr add 10.9.0.1/24 dev berth-t0 && ip addr add fd09::1/64 dev berth-t0 nodad");
+	sh("cd /proc/sys/net/ipv6/conf/berth-t0; echo 0 >router_solicitations; echo 1 >addr_gen_mode");
 	sh("ip link set berth-t0 mtu 1420 up");
+	wait_for_addresses();
 }
 
 START_TEST(open_errors)

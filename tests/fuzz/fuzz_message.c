@@ -11,35 +11,11 @@
  *
  * Length: 600
  */
-#include <stdio.h>
-
 #include "../../crypto/cookie.h"
 #include "../../crypto/tai64n.h"
-#include "../../src/base/log.h"
-#include "../path_lab.h"
-#include "fuzz.h"
+#include "fuzz_lab.h"
 
 enum { DEEDS_MAX = 16, KEPT = 64, MESSAGE_MAX = 2048, INNER_MAX = 1500 };
-
-/* In place of Check, which wants a runner. */
-void _ck_assert_failed(const char *file, int line, const char *expr, const char *msg, ...)
-{
-	(void)fprintf(stderr, "%s:%d: %s %s\n", file, line, expr, msg ? msg : "");
-	abort();
-}
-
-void _mark_point(const char *file, int line)
-{
-	(void)file;
-	(void)line;
-}
-
-static void ignore(enum log_level level, const char *text, void *arg)
-{
-	(void)level;
-	(void)text;
-	(void)arg;
-}
 
 struct datagram {
 	size_t len;
@@ -410,10 +386,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const deeds[])(void) = { say_anything, send_packet, seal_anything, pass_time, replay,
 					       initiate, answer_with_cookie };
-	static const struct log_hook unheard = { .line = ignore };
 	uint8_t first;
 
-	log_set_hook(&unheard);
+	be_silent();
 	in = (struct input){ data, size };
 	n_sent = n_old = n_used = 0;
 	memset(sent, 0, sizeof(sent));

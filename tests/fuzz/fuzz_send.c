@@ -9,34 +9,10 @@
  *
  * Length: 300
  */
-#include <stdio.h>
-
-#include "../../src/base/log.h"
 #include "../../tun/checksum.h"
-#include "../path_lab.h"
-#include "fuzz.h"
+#include "fuzz_lab.h"
 
 enum { DEEDS_MAX = 24, PACKET_MAX = 1420, AT_ONCE_MAX = 64 };
-
-/* In place of Check, which wants a runner. */
-void _ck_assert_failed(const char *file, int line, const char *expr, const char *msg, ...)
-{
-	(void)fprintf(stderr, "%s:%d: %s %s\n", file, line, expr, msg ? msg : "");
-	abort();
-}
-
-void _mark_point(const char *file, int line)
-{
-	(void)file;
-	(void)line;
-}
-
-static void ignore(enum log_level level, const char *text, void *arg)
-{
-	(void)level;
-	(void)text;
-	(void)arg;
-}
 
 static struct lab lab;
 static struct input in;
@@ -179,11 +155,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const deeds[])(void) = { send_some, set_mtu, set_limits, pass_time, send_some,
 					       forget };
-	static const struct log_hook unheard = { .line = ignore };
 	static const uint8_t other[32] = { 9 };
 	struct endpoint nowhere;
 
-	log_set_hook(&unheard);
+	be_silent();
 	in = (struct input){ data, size };
 	n_sent = 0;
 	memset(&next4, 0, sizeof(next4));
