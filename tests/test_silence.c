@@ -84,27 +84,37 @@ static bool got_ours(struct lab *lab)
 	return lab->count && is_about(&lab->got[lab->count - 1], TENANT);
 }
 
-/*
- * Does the kernel answer for an address of its own, asked in unicast? Its answer
- * has no option then, and ours, which the lab gives for nearly everything, has.
- */
-static bool kernel_answers(struct lab *lab, const char *own)
+/* Asks; is one of the answers, of which there may be several, as is_it says? */
+static bool answers(struct lab *lab, const struct frame_ns *ns, bool (*is_it)(const struct frame *f))
 {
-	struct frame_ns ns = { .link_destination = FRAME_US, .source = "fe80::a",
-			       .destination = own, .target = own, .link_address = true };
 	bool answered = false;
 	struct frame f;
 
-	frame_solicitation(&f, &ns);
+	frame_solicitation(&f, ns);
 	ask(lab, &f);
 	/* Frames keep their order: the answer to this one is the last. */
 	frame_solicitation(&f, &multicast);
 	ask(lab, &f);
 	wait_until(lab, got_ours);
 	for (unsigned i = 0; i < lab->count; i++)
-		answered |= is_about(&lab->got[i], own) && lab->got[i].len == 78;
+		answered |= is_about(&lab->got[i], ns->target) && is_it(&lab->got[i]);
 	lab->count = 0;
 	return answered;
+}
+
+/* Its answer has no option, and ours, which the lab gives for nearly everything, has. */
+static bool is_the_kernels(const struct frame *f)
+{
+	return f->len == 78;
+}
+
+/* Does the kernel answer for an address of its own, asked in unicast? */
+static bool kernel_answers(struct lab *lab, const char *own)
+{
+	struct frame_ns ns = { .link_destination = FRAME_US, .source = "fe80::a",
+			       .destination = own, .target = own, .link_address = true };
+
+	return answers(lab, &ns, is_the_kernels);
 }
 
 /* What the kernel does by itself, or else the rest would show nothing. */
@@ -175,24 +185,18 @@ START_TEST(the_machines_own_addresses)
 }
 END_TEST
 
+static bool is_the_containers(const struct frame *f)
+{
+	return !memcmp(f->data + 6, CONTAINER_LINK, 6);
+}
+
 static bool container_answers(struct lab *lab)
 {
 	struct frame_ns ns = { .link_destination = CONTAINER_LINK, .source = "fe80::a",
 			       .destination = CONTAINER, .target = CONTAINER,
 			       .link_address = true };
-	bool answered = false;
-	struct frame f;
 
-	frame_solicitation(&f, &ns);
-	ask(lab, &f);
-	frame_solicitation(&f, &multicast);
-	ask(lab, &f);
-	wait_until(lab, got_ours);
-	for (unsigned i = 0; i < lab->count; i++)
-		answered |= is_about(&lab->got[i], CONTAINER) &&
-			    !memcmp(lab->got[i].data + 6, CONTAINER_LINK, 6);
-	lab->count = 0;
-	return answered;
+	return answers(lab, &ns, is_the_containers);
 }
 
 /* A container with a link address of its own: those who probe it do not ask us. */
