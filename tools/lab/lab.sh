@@ -420,11 +420,17 @@ lab_uapi()
 }
 
 # lab_wait_uapi NS IF: until anybody's program listens for `wg`. Its file may be there before
-# that, and `wg` would remove it for that of a dead process. Flag 0x10000: it listens.
+# that, and `wg` would remove it for that of a dead process.
 lab_wait_uapi()
 {
-	lab_wait 5 "$2 to listen for wg" \
-		lab_in "$1" grep -E "^([^ ]+ ){3}00010000 .* $(lab_uapi "$2")\$" /proc/net/unix
+	lab_wait 5 "$2 to listen for wg" lab_uapi_listens "$1" "$(lab_uapi "$2")"
+}
+
+# Flag 0x10000: it listens. The kernel shows the name that was bound, and ours is renamed after.
+lab_uapi_listens()
+{
+	[ -S "$2" ] &&
+		lab_in "$1" grep -qE "^([^ ]+ ){3}00010000 .* ($2|$UAPI_DIR/\.berth\.new)\$" /proc/net/unix
 }
 
 # ---- WireGuard -----------------------------------------------------------
