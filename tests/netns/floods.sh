@@ -22,7 +22,7 @@ need "the gateway starts" floods_world
 need "alice is there" lab_reaches alice $WORLD4
 lab_start world internet iperf3 -s -1 -B $WORLD4 --forceflush
 lab_wait_log world 'Server listening'
-lab_start upload alice iperf3 -c $WORLD4 -t 100
+lab_start upload alice iperf3 -c $WORLD4 -C cubic -t 100
 carries()
 {
 	at_least "$(floods_carried rx)" 20000000
