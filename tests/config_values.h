@@ -49,9 +49,7 @@ static inline struct config_tenant *make_tunnel(const char *name, const char *ne
 {
 	struct config_tenant *tenant = make_tenant(name);
 
-	tenant->kind = TENANT_TUNNEL;
-	tenant->tunnel = calloc(1, sizeof(*tenant->tunnel));
-	ck_assert_ptr_nonnull(tenant->tunnel);
+	ck_assert_int_eq(tenant_make_tunnel(tenant), 0);
 	tenant->tunnel->private_key[0] = 9;
 	tenant->tunnel->mtu = 1420;
 	tenant->tunnel->netns_kind = netns ? TUNNEL_NETNS_NAME : TUNNEL_NETNS_HOST;

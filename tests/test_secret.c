@@ -10,14 +10,8 @@
 #include <unistd.h>
 
 #include "../src/base/secret.h"
+#include "page_flags.h"
 #include "require.h"
-
-/* Sanitizers turn mlock() into nothing. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MLOCK_WORKS 0
-#else
-#define MLOCK_WORKS 1
-#endif
 
 enum { OBJECTS = 3000, THREADS = 4 };
 
@@ -106,30 +100,15 @@ END_TEST
 /* What the kernel says of the pages: "lo" locked, "dd" not dumped, "wf" wiped on fork. */
 START_TEST(page_flags)
 {
-	bool here = false, found = false;
-	char line[512];
+	char flags[PAGE_FLAGS_LINE];
 	struct secret_pool pool;
-	unsigned long from, to;
-	uintptr_t object;
-	FILE *f;
 
 	ck_assert_int_eq(secret_pool_init(&pool, 100), 0);
-	object = (uintptr_t)secret_pool_alloc(&pool);
-	f = fopen("/proc/self/smaps", "r");
-	ck_assert_ptr_nonnull(f);
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-			here = from <= object && object < to;
-		if (!here || strncmp(line, "VmFlags:", 8))
-			continue;
-		found = true;
-		ck_assert_ptr_nonnull(strstr(line, " dd"));
-		ck_assert_ptr_nonnull(strstr(line, " wf"));
-		if (MLOCK_WORKS)
-			ck_assert(!strstr(line, " lo") == !secret_pool_locked(&pool));
-	}
-	ck_assert(found);
-	fclose(f);
+	page_flags_of(secret_pool_alloc(&pool), flags);
+	ck_assert_ptr_nonnull(strstr(flags, " dd"));
+	ck_assert_ptr_nonnull(strstr(flags, " wf"));
+	if (MLOCK_WORKS)
+		ck_assert(!strstr(flags, " lo") == !secret_pool_locked(&pool));
 	secret_pool_destroy(&pool);
 }
 END_TEST

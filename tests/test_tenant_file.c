@@ -7,6 +7,7 @@
 #include "../src/config/tunnel.h"
 #include "../src/config/tunnel_value.h"
 #include "config_files.h"
+#include "page_flags.h"
 
 static int dirfd_of_tenants(void)
 {
@@ -137,6 +138,28 @@ START_TEST(test_key_files)
 END_TEST
 
 #define KEYS "[Interface]\nPrivateKey = " KEY("b") "\n"
+
+/* Neither swap nor a core dump gets to see a key of a file. */
+START_TEST(test_keys_are_locked)
+{
+	struct config_tenant *t = read_good(KEYS "Address = 2001:db8::1234/128\n"
+					    "[Peer]\n"
+					    "PublicKey = " KEY("d") "\n"
+					    "PresharedKey = " KEY("c") "\n"
+					    "AllowedIPs = ::/0\n", "");
+	const void *keys[] = { t->tunnel->private_key, t->peers[0].preshared_key };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		char flags[PAGE_FLAGS_LINE];
+
+		page_flags_of(keys[i], flags);
+		ck_assert_ptr_nonnull(strstr(flags, " dd"));
+		if (MLOCK_WORKS)
+			ck_assert_ptr_nonnull(strstr(flags, " lo"));
+	}
+	tenant_free(t);
+}
+END_TEST
 
 START_TEST(test_tunnel)
 {
@@ -696,6 +719,7 @@ int main(void)
 	tcase_add_test(tcase, test_tenant);
 	tcase_add_loop_test(tcase, test_rates, 0, ARRAY_SIZE(rates));
 	tcase_add_test(tcase, test_key_files);
+	tcase_add_test(tcase, test_keys_are_locked);
 	tcase_add_test(tcase, test_tunnel);
 	tcase_add_test(tcase, test_wg_quick);
 	tcase_add_loop_test(tcase, test_host_routes, 0, ARRAY_SIZE(host_routes));

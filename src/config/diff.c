@@ -80,7 +80,7 @@ static int put_ranges(struct change *c, const struct config_ranges *a,
 static void put_preshared_key(struct change *c, const struct config_peer *peer)
 {
 	c->flags |= PEER_HAS_PRESHARED_KEY;
-	memcpy(c->preshared_key, peer->preshared_key, sizeof(c->preshared_key));
+	memcpy(c->preshared_key, tenant_peer_preshared_key(peer), sizeof(c->preshared_key));
 }
 
 static void put_keepalive(struct change *c, const struct config_peer *peer)
@@ -184,7 +184,8 @@ static bool is_endpoint_update(const struct config_peer *old, const struct confi
 static int update_peer(const struct writing *w, const struct config_peer *old,
 		       const struct config_peer *new)
 {
-	bool key = sodium_memcmp(old->preshared_key, new->preshared_key, VALUE_KEY_LEN) != 0;
+	bool key = sodium_memcmp(tenant_peer_preshared_key(old), tenant_peer_preshared_key(new),
+				 VALUE_KEY_LEN) != 0;
 	bool keepalive = old->keepalive != new->keepalive;
 	bool ranges = is_ranges_update(w, old, new);
 	bool endpoint = is_endpoint_update(old, new);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Tenants and tunnels as values, and the rule for their names. */
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../base/secret.h"
 #include "file.h"
 #include "tenant.h"
 
@@ -62,11 +64,43 @@ struct config_tenant *tenant_new(const char *dir, const char *name)
 	return tenant;
 }
 
+static struct secret_pool pool;
+
+static void make_pool(void)
+{
+	if (secret_pool_init(&pool, VALUE_KEY_LEN))
+		abort(); /* not with this length */
+}
+
+/* Preshared keys of all tenants: few have one, and each is too small for pages of its own. */
+static struct secret_pool *preshared_keys(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_pool);
+	return &pool;
+}
+
+uint8_t *tenant_preshared_key(struct config_peer *peer)
+{
+	if (!peer->preshared_key)
+		peer->preshared_key = secret_pool_alloc(preshared_keys());
+	return peer->preshared_key;
+}
+
+const uint8_t *tenant_peer_preshared_key(const struct config_peer *peer)
+{
+	static const uint8_t none[VALUE_KEY_LEN];
+
+	return peer->preshared_key ? peer->preshared_key : none;
+}
+
 static void release_peer(struct config_peer *peer)
 {
 	free(peer->allowed_ips.v);
 	free(peer->endpoint);
-	sodium_memzero(peer, sizeof(*peer));
+	secret_pool_free(preshared_keys(), peer->preshared_key);
+	memset(peer, 0, sizeof(*peer));
 }
 
 static void free_tunnel(struct config_tunnel *tunnel)
@@ -75,8 +109,7 @@ static void free_tunnel(struct config_tunnel *tunnel)
 	free(tunnel->addresses.v);
 	free(tunnel->dns_servers);
 	free(tunnel->dns_search);
-	sodium_memzero(tunnel, sizeof(*tunnel));
-	free(tunnel);
+	sodium_free(tunnel); /* wipes it */
 }
 
 void tenant_free(struct config_tenant *tenant)
@@ -96,21 +129,30 @@ void tenant_free(struct config_tenant *tenant)
 	free(tenant);
 }
 
-/* Peers hold keys: they move by copy and wipe. Room is a power of two. */
+int tenant_make_tunnel(struct config_tenant *tenant)
+{
+	/* Safe to repeat; without it sodium_malloc() aborts. */
+	if (sodium_init() < 0)
+		return -ENOMEM;
+	tenant->tunnel = sodium_malloc(sizeof(*tenant->tunnel));
+	if (!tenant->tunnel)
+		return -ENOMEM;
+	memset(tenant->tunnel, 0, sizeof(*tenant->tunnel));
+	tenant->kind = TENANT_TUNNEL;
+	return 0;
+}
+
+/* Room is a power of two. */
 struct config_peer *tenant_add_peer(struct config_tenant *tenant)
 {
 	size_t n = tenant->n_peers;
 
 	if ((n & (n - 1)) == 0) {
-		struct config_peer *grown = calloc(n ? 2 * n : 1, sizeof(*grown));
+		struct config_peer *grown = reallocarray(tenant->peers, n ? 2 * n : 1,
+							 sizeof(*grown));
 
 		if (!grown)
 			return NULL;
-		if (n) {
-			memcpy(grown, tenant->peers, n * sizeof(*grown));
-			sodium_memzero(tenant->peers, n * sizeof(*grown));
-		}
-		free(tenant->peers);
 		tenant->peers = grown;
 	}
 	tenant->n_peers++;
@@ -123,54 +165,25 @@ void tenant_drop_peer(struct config_tenant *tenant, size_t i)
 	size_t last = tenant->n_peers - 1;
 
 	release_peer(&tenant->peers[i]);
-	if (i != last) {
+	if (i != last)
 		tenant->peers[i] = tenant->peers[last];
-		sodium_memzero(&tenant->peers[last], sizeof(tenant->peers[last]));
-	}
 	tenant->n_peers = last;
 }
 
 static int compare_peers(const void *x, const void *y)
 {
-	const struct config_peer *const *a = x, *const *b = y;
-	int order = memcmp((*a)->public_key, (*b)->public_key, VALUE_KEY_LEN);
+	const struct config_peer *a = x, *b = y;
+	int order = memcmp(a->public_key, b->public_key, VALUE_KEY_LEN);
 
-	return order ? order : ((*a)->line > (*b)->line) - ((*a)->line < (*b)->line);
+	return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
-/* Pointers are sorted, as qsort() would leave copies of preshared keys behind. */
-static int sort_peers(struct config_tenant *tenant)
-{
-	size_t n = tenant->n_peers, room = 1;
-	const struct config_peer **order;
-	struct config_peer *sorted;
-
-	while (room < n)
-		room *= 2;
-	order = reallocarray(NULL, n, sizeof(*order));
-	sorted = calloc(room, sizeof(*sorted));
-	if (!order || !sorted) {
-		free(order);
-		free(sorted);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < n; i++)
-		order[i] = &tenant->peers[i];
-	qsort(order, n, sizeof(*order), compare_peers);
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = *order[i];
-	free(order);
-	sodium_memzero(tenant->peers, n * sizeof(*sorted));
-	free(tenant->peers);
-	tenant->peers = sorted;
-	return 0;
-}
-
-int tenant_sort(struct config_tenant *tenant)
+void tenant_sort(struct config_tenant *tenant)
 {
 	for (size_t i = 0; i < tenant->n_peers; i++)
 		value_sort_ranges(&tenant->peers[i].allowed_ips);
-	return tenant->n_peers > 1 ? sort_peers(tenant) : 0;
+	if (tenant->n_peers)
+		qsort(tenant->peers, tenant->n_peers, sizeof(*tenant->peers), compare_peers);
 }
 
 bool tenant_peer_endpoint(const struct config_peer *peer, struct endpoint *out)

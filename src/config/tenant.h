@@ -25,10 +25,10 @@ enum tenant_state {
 
 struct config_peer {
 	uint8_t public_key[VALUE_KEY_LEN];
-	uint8_t preshared_key[VALUE_KEY_LEN]; /* secret; all zero: none */
-	struct config_ranges allowed_ips;     /* sorted, without duplicates */
-	char *endpoint;                       /* "host:port" as written, or NULL */
-	unsigned line;                        /* of the public key */
+	uint8_t *preshared_key; /* secret, in locked memory; NULL or all zero: none */
+	struct config_ranges allowed_ips; /* sorted, without duplicates */
+	char *endpoint;                   /* "host:port" as written, or NULL */
+	unsigned line;                    /* of the public key */
 	unsigned endpoint_line;
 	uint16_t keepalive; /* seconds, 0: off */
 };
@@ -46,7 +46,7 @@ enum tunnel_table {
 	TUNNEL_TABLE_NUMBER /* one of its own, for packets from our addresses */
 };
 
-/* What only a tunnel of our own has. */
+/* What only a tunnel of our own has. Between guard pages, locked. */
 struct config_tunnel {
 	uint8_t private_key[VALUE_KEY_LEN]; /* secret */
 	char ifname[IFNAMSIZ];              /* inside its namespace */
@@ -107,20 +107,29 @@ struct config_tenant *tenant_new(const char *dir, const char *name);
 /* Wipes and frees; NULL is fine. */
 void tenant_free(struct config_tenant *tenant);
 
+/* Makes it a tunnel, with all of that zeroed. 0 or -ENOMEM. Not twice. */
+must_check int tenant_make_tunnel(struct config_tenant *tenant);
+
 /* Appends a zeroed peer. NULL: no memory. Valid until the next call. */
 struct config_peer *tenant_add_peer(struct config_tenant *tenant);
+
+/* Where the peer's preshared key is to be written, zeroed if it had none. NULL: no memory. */
+must_check uint8_t *tenant_preshared_key(struct config_peer *peer);
 
 /* Removes peer number i. */
 void tenant_drop_peer(struct config_tenant *tenant, size_t i);
 
-/* Canonical order of peers and ranges, so that equal configurations are equal values. -ENOMEM. */
-must_check int tenant_sort(struct config_tenant *tenant);
+/* Canonical order of peers and ranges, so that equal configurations are equal values. */
+void tenant_sort(struct config_tenant *tenant);
 
 /* Is its time over? now: seconds of UTC. */
 static inline bool tenant_is_past(const struct config_tenant *tenant, int64_t now)
 {
 	return tenant->expires && tenant->expires <= now;
 }
+
+/* The peer's preshared key; all zero: none. */
+const uint8_t *tenant_peer_preshared_key(const struct config_peer *peer);
 
 /* Is the peer's endpoint a number, no name to look up? If so, *out is it. */
 bool tenant_peer_endpoint(const struct config_peer *peer, struct endpoint *out);

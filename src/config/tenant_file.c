@@ -194,13 +194,6 @@ static bool has_section(const struct inifile *ini, enum tenant_keys_section whic
 	return false;
 }
 
-static int make_tunnel(struct config_tenant *tenant)
-{
-	tenant->kind = TENANT_TUNNEL;
-	tenant->tunnel = calloc(1, sizeof(*tenant->tunnel));
-	return tenant->tunnel ? 0 : -ENOMEM;
-}
-
 /* Its date has passed: an error that all may read, and it is revoked. */
 static void check_expiry(struct tenant_reading *r)
 {
@@ -246,13 +239,12 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 	int err = 0;
 
 	if (has_section(ini, TENANT_KEYS_INTERFACE))
-		err = make_tunnel(r->tenant);
+		err = tenant_make_tunnel(r->tenant);
 	for (unsigned i = 0; !err && i < ini->n_sections; i++)
 		err = read_section(r, ini, i);
-	if (!err)
-		err = tenant_sort(r->tenant);
 	if (err)
 		return err;
+	tenant_sort(r->tenant);
 
 	if (is_revoked(r, ini, r->faults->n_errors != errors))
 		return 0;

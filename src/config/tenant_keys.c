@@ -104,20 +104,24 @@ static int set_public_key_file(void *target, const struct rules_where *where, co
 static int set_preshared_key(void *target, const struct rules_where *where, const char *value)
 {
 	struct tenant_reading *r = target;
+	uint8_t *key;
 
 	if (note_key(where, &r->preshared_key_line) || check_mode(r, where))
 		return -EINVAL;
-	return value_key(where, value, true, r->peer->preshared_key);
+	key = tenant_preshared_key(r->peer);
+	return key ? value_key(where, value, true, key) : -ENOMEM;
 }
 
 static int set_preshared_key_file(void *target, const struct rules_where *where,
 				  const char *value)
 {
 	struct tenant_reading *r = target;
+	uint8_t *key;
 
 	if (note_key(where, &r->preshared_key_line))
 		return -EINVAL;
-	return read_key_file(r, where, value, true, r->peer->preshared_key);
+	key = tenant_preshared_key(r->peer);
+	return key ? read_key_file(r, where, value, true, key) : -ENOMEM;
 }
 
 static int set_allowed_ips(void *target, const struct rules_where *where, const char *value)

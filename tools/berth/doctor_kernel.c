@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: what the kernel must be told. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/rtnetlink.h>
 
 #include "doctor.h"
@@ -15,6 +14,7 @@ struct defaults {
 };
 
 struct default_search {
+	struct netlink *nl;
 	int ifindex;
 	struct defaults *out;
 };
@@ -32,15 +32,22 @@ static int note_default(const struct netlink_route *route, void *arg)
 	return 0;
 }
 
-static void find_defaults(struct doctor *d, int ifindex, struct defaults *out)
+static int list_defaults(void *arg)
 {
 	static const struct netlink_route_filter main6 = { .family = AF_INET6,
 							   .table = RT_TABLE_MAIN };
-	struct default_search search = { .ifindex = ifindex, .out = out };
+	struct default_search *search = arg;
 
-	*out = (struct defaults){ 0 };
-	/* A list that changed meanwhile is begun again; what is left is said the next time. */
-	while (netlink_route_list(d->nl, &main6, note_default, &search) == -EAGAIN)
+	*search->out = (struct defaults){ 0 };
+	return netlink_route_list(search->nl, &main6, note_default, search);
+}
+
+/* Cannot they be listed, there are none: a setting too many is better than one that is missing. */
+static void find_defaults(struct doctor *d, int ifindex, struct defaults *out)
+{
+	struct default_search search = { .nl = d->nl, .ifindex = ifindex, .out = out };
+
+	if (netlink_list_whole(list_defaults, &search))
 		*out = (struct defaults){ 0 };
 }
 
