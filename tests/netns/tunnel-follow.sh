@@ -275,12 +275,14 @@ check "a name that is none: said" lab_wait_log home 'nobody\.test: .*trying agai
 echo "nobody.test $VPS4" >>"$LAB_DIR/zone"
 check "a name that was none: reached" lab_reaches internet $B6
 
-# Both families have a route, but one of them leads nowhere.
+# Both families have a route, but one of them leads nowhere; in neither direction, or the gateway,
+# which has a session with the box that was, may call it there.
 lab_in internet nft -f - <<-END
 	table inet wall {
 		chain forward {
 			type filter hook forward priority filter;
 			ip6 daddr $VPS6 udp dport $PORT drop
+			ip6 saddr $VPS6 udp sport $PORT drop
 		}
 	}
 END
