@@ -98,7 +98,7 @@ START_TEST(test_tenant)
 	b->limits = NULL;
 	expect(a, a, "");
 	expect(a, b, ""); /* the order of a list is none */
-	tenant_preshared_key(&b->peers[0])[0] = 3;
+	tenant_make_preshared_key(&b->peers[0])[0] = 3;
 	expect(a, b, "update 1 psk=3\n");
 	expect(b, a, "update 1 psk=0\n"); /* all zero: removed */
 	b->peers[0].keepalive = 25;
@@ -306,7 +306,7 @@ static struct config_tenant *make_random(uint32_t *seed, struct model *m)
 		if (!m->there[key])
 			continue;
 		peer = make_peer(tenant, key, ranges);
-		tenant_preshared_key(peer)[0] = m->psk[key] = next_random(seed) % 3;
+		tenant_make_preshared_key(peer)[0] = m->psk[key] = next_random(seed) % 3;
 	}
 	return tenant;
 }

@@ -58,7 +58,7 @@ START_TEST(test_peers)
 
 		peer->public_key[0] = 5 - i;
 		ck_assert(sodium_is_zero(tenant_peer_preshared_key(peer), VALUE_KEY_LEN));
-		tenant_preshared_key(peer)[0] = 50 - i;
+		tenant_make_preshared_key(peer)[0] = 50 - i;
 		peer->line = i;
 	}
 	tenant_drop_peer(t, 1);

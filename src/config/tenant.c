@@ -64,24 +64,24 @@ struct config_tenant *tenant_new(const char *dir, const char *name)
 	return tenant;
 }
 
-static struct secret_pool pool;
+/* Preshared keys of all tenants: few have one, and each is too small for pages of its own. */
+static struct secret_pool preshared_pool;
 
-static void make_pool(void)
+static void make_preshared_pool(void)
 {
-	if (secret_pool_init(&pool, VALUE_KEY_LEN))
+	if (secret_pool_init(&preshared_pool, VALUE_KEY_LEN))
 		abort(); /* not with this length */
 }
 
-/* Preshared keys of all tenants: few have one, and each is too small for pages of its own. */
 static struct secret_pool *preshared_keys(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	pthread_once(&once, make_pool);
-	return &pool;
+	pthread_once(&once, make_preshared_pool);
+	return &preshared_pool;
 }
 
-uint8_t *tenant_preshared_key(struct config_peer *peer)
+uint8_t *tenant_make_preshared_key(struct config_peer *peer)
 {
 	if (!peer->preshared_key)
 		peer->preshared_key = secret_pool_alloc(preshared_keys());

@@ -114,7 +114,7 @@ must_check int tenant_make_tunnel(struct config_tenant *tenant);
 struct config_peer *tenant_add_peer(struct config_tenant *tenant);
 
 /* Where the peer's preshared key is to be written, zeroed if it had none. NULL: no memory. */
-must_check uint8_t *tenant_preshared_key(struct config_peer *peer);
+must_check uint8_t *tenant_make_preshared_key(struct config_peer *peer);
 
 /* Removes peer number i. */
 void tenant_drop_peer(struct config_tenant *tenant, size_t i);

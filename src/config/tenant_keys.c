@@ -108,7 +108,7 @@ static int set_preshared_key(void *target, const struct rules_where *where, cons
 
 	if (note_key(where, &r->preshared_key_line) || check_mode(r, where))
 		return -EINVAL;
-	key = tenant_preshared_key(r->peer);
+	key = tenant_make_preshared_key(r->peer);
 	return key ? value_key(where, value, true, key) : -ENOMEM;
 }
 
@@ -120,7 +120,7 @@ static int set_preshared_key_file(void *target, const struct rules_where *where,
 
 	if (note_key(where, &r->preshared_key_line))
 		return -EINVAL;
-	key = tenant_preshared_key(r->peer);
+	key = tenant_make_preshared_key(r->peer);
 	return key ? read_key_file(r, where, value, true, key) : -ENOMEM;
 }
 
