@@ -190,3 +190,16 @@ bool secret_pool_locked(struct secret_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	return locked;
 }
+
+void *secret_guarded_alloc(size_t size)
+{
+	void *memory;
+
+	/* Safe to repeat; without it sodium_malloc() aborts. */
+	if (sodium_init() < 0)
+		return NULL;
+	memory = sodium_malloc(size);
+	if (memory)
+		memset(memory, 0, size);
+	return memory;
+}

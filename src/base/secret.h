@@ -56,4 +56,10 @@ void secret_pool_free(struct secret_pool *pool, void *object);
  */
 bool secret_pool_locked(struct secret_pool *pool);
 
+/*
+ * For the few that are large and stay: zeroed memory between guard pages, by sodium_malloc(),
+ * four pages and more. sodium_free() wipes it and gives it back. Any thread. NULL: no memory.
+ */
+must_check void *secret_guarded_alloc(size_t size);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "../base/secret.h"
 #include "router.h"
 
 enum section { SECTION_INTERFACE, SECTION_ROUTER, N_SECTIONS };
@@ -451,15 +452,7 @@ static int fill(struct config_router *router, const struct file_text *text,
 /* In memory that is locked, left out of core dumps, and wiped: the private key stays in it. */
 static struct config_router *router_new(void)
 {
-	struct config_router *router;
-
-	/* Safe to repeat; without it sodium_malloc() aborts. */
-	if (sodium_init() < 0)
-		return NULL;
-	router = sodium_malloc(sizeof(*router));
-	if (router)
-		memset(router, 0, sizeof(*router));
-	return router;
+	return secret_guarded_alloc(sizeof(struct config_router));
 }
 
 int router_parse(struct config_router **out, const char *path, const struct file_text *text,

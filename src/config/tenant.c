@@ -131,13 +131,9 @@ void tenant_free(struct config_tenant *tenant)
 
 int tenant_make_tunnel(struct config_tenant *tenant)
 {
-	/* Safe to repeat; without it sodium_malloc() aborts. */
-	if (sodium_init() < 0)
-		return -ENOMEM;
-	tenant->tunnel = sodium_malloc(sizeof(*tenant->tunnel));
+	tenant->tunnel = secret_guarded_alloc(sizeof(*tenant->tunnel));
 	if (!tenant->tunnel)
 		return -ENOMEM;
-	memset(tenant->tunnel, 0, sizeof(*tenant->tunnel));
 	tenant->kind = TENANT_TUNNEL;
 	return 0;
 }
