@@ -10,7 +10,7 @@
 
 # shellcheck source=tools/lab/berth.sh
 . "$(dirname "$0")/../../tools/lab/berth.sh"
-lab_begin_berth iperf3 jq
+lab_begin_berth iperf3 jq taskset
 UDPBLAST=$(dirname "$BERTHD")/bench/udpblast
 [ -x "$UDPBLAST" ] || lab_die "$UDPBLAST is not there: make check-net"
 
@@ -91,6 +91,16 @@ streams()
 	check "$what: the one stream has its share" at_least $share "$percent"
 }
 
+# run_on CPUS: those who carry packets.
+run_on()
+{
+	local who
+
+	for who in gw fat thin; do
+		taskset -apc "$1" "${lab_pid[$who]}" >>"$LAB_DIR/taskset"
+	done
+}
+
 # flood WHAT FROM ADDRESS TO ADDRESS, and the same for the thin one, who sends 2,000 packets a
 # second.
 flood()
@@ -98,8 +108,9 @@ flood()
 	local what=$1 fat=("$2" "$3" "$4" "$5") thin=("$6" "$7" "$8" "$9") before
 
 	before=$(transferred)
-	lab_start "$what" vps "$UDPBLAST" -s 200 -f 8 -r 3000000 -t $((SECONDS_EACH * 1000 + 3000)) \
-		"$(lab_ns "${fat[0]}")" "${fat[1]}" "$(lab_ns "${fat[2]}")" "${fat[3]}"
+	lab_start "$what" vps nice -n -5 "$UDPBLAST" -s 200 -f 8 -r 3000000 \
+		-t $((SECONDS_EACH * 1000 + 3000)) "$(lab_ns "${fat[0]}")" "${fat[1]}" \
+		"$(lab_ns "${fat[2]}")" "${fat[3]}"
 	need "$what: the flood comes" lab_wait 10 "20 MB" \
 		eval "at_least \"\$(transferred)\" $((before + 20000000))"
 	"$UDPBLAST" -s 200 -r 2000 -t $((SECONDS_EACH * 1000)) "$(lab_ns "${thin[0]}")" \
@@ -107,13 +118,18 @@ flood()
 	need "$what: the flood ends" lab_join "$what" 15
 	lab_say "              lost: $(jq -r '.loss * 1000 | round / 10' "$(lab_log "$what")") % of the" \
 		"flood, $(jq -r '.loss * 1000 | round / 10' "$LAB_DIR/thin.json") % beside it"
-	check "$what: was too much" at_least "$(jq .loss "$(lab_log "$what")")" 0.1
+	check "$what: was too much" at_least "$(jq .loss "$(lab_log "$what")")" 0.05
 	# Next to nothing, unless what else the machine does keeps a socket full for a while.
 	check "$what: the other loses little" at_most "$(jq .loss "$LAB_DIR/thin.json")" 0.2
 	check "$what: and all in its order" is "$(jq .reordered "$LAB_DIR/thin.json")" 0
 }
 
+# What makes a flood too much wherever this runs: the gateway and both homes share a processor,
+# while the flood has all of them and comes first.
+cpus=$(taskset -pc $$ | sed 's/.*: //')
+run_on "${cpus%%[,-]*}"
 flood flood-down internet $WORLD4 fat $FAT internet $WORLD_THIN thin $THIN
 flood flood-up fat $FAT internet $WORLD4 thin $THIN internet $WORLD_THIN
+run_on "$cpus"
 streams download 25
 streams upload 25 -R
