@@ -20,6 +20,7 @@ int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bo
 	(void)mark;
 	for (unsigned i = 0; i < n; i++) {
 		s[i] = (struct udp_sockets){ .fd4 = wire_open(), .fd6 = wire_open(),
+					     .handshake4 = wire_open(), .handshake6 = wire_open(),
 					     .port = port ? port : 1, .gro = offload };
 		atomic_store(&s[i].gso, offload);
 	}
@@ -30,8 +31,12 @@ void udp_close(struct udp_sockets *s)
 {
 	wire_close(s->fd4);
 	wire_close(s->fd6);
+	wire_close(s->handshake4);
+	wire_close(s->handshake6);
 	s->fd4 = -1;
 	s->fd6 = -1;
+	s->handshake4 = -1;
+	s->handshake6 = -1;
 }
 
 int udp_set_mark(const struct udp_sockets *s, uint32_t mark)
@@ -93,6 +98,14 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 		r->packets[r->n++] = p;
 	}
 	return r->n;
+}
+
+/* What comes by handshake sockets is no other. */
+unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner)
+{
+	unsigned behind = 0;
+
+	return udp_recv_burst(fd, &behind, rx, owner, NULL);
 }
 
 /* Here nothing waits. */

@@ -76,6 +76,8 @@ static void open_side(struct side *side, struct workers *ws, const char *name, b
 	side->tun = q->tun.fd;
 	side->udp4 = udp->fd4;
 	side->udp6 = udp->fd6;
+	side->handshake4 = udp->handshake4;
+	side->handshake6 = udp->handshake6;
 }
 
 void lab_start(struct lab *lab, unsigned workers, bool offload)
@@ -198,10 +200,21 @@ void lab_sent_nothing_at(int line, struct side *side)
 		ck_abort_msg("line %d: type %u, %zu bytes", line, p->data[0], p->len);
 }
 
+void lab_inject(struct side *to, const struct endpoint *from, uint8_t ecn, const void *data,
+		size_t len)
+{
+	bool v4 = from->addr.sa_family == AF_INET;
+	int wire = v4 ? to->handshake4 : to->handshake6;
+
+	if (len >= sizeof(uint32_t) && load_le32(data) == MESSAGE_DATA)
+		wire = v4 ? to->udp4 : to->udp6;
+	wire_inject(wire, from, ecn, data, len);
+}
+
 void lab_deliver(struct lab *lab, struct side *to, const struct endpoint *from, uint8_t ecn,
 		 const void *data, size_t len)
 {
-	wire_inject(from->addr.sa_family == AF_INET ? to->udp4 : to->udp6, from, ecn, data, len);
+	lab_inject(to, from, ecn, data, len);
 	lab_settle(lab);
 }
 

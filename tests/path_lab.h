@@ -30,7 +30,7 @@ struct side {
 	struct device *dev;
 	uint8_t private_key[32], public_key[32];
 	struct endpoint at4, at6; /* as the other side sees it */
-	int tun, udp4, udp6;
+	int tun, udp4, udp6, handshake4, handshake6; /* wires */
 	struct peer *peer; /* the other side */
 	struct tally before;
 };
@@ -75,7 +75,10 @@ struct fake_packet *lab_sent_one_at(int line, struct side *side, uint32_t type, 
 #define lab_sent_one(side, type, len) lab_sent_one_at(__LINE__, side, type, len)
 void lab_sent_nothing_at(int line, struct side *side);
 #define lab_sent_nothing(side) lab_sent_nothing_at(__LINE__, side)
-/* Hands a datagram to a side, and settles. */
+/* Hands a datagram to a side, at the socket where the kernel's filter would. */
+void lab_inject(struct side *to, const struct endpoint *from, uint8_t ecn, const void *data,
+		size_t len);
+/* The same, and settles. */
 void lab_deliver(struct lab *lab, struct side *to, const struct endpoint *from, uint8_t ecn,
 		 const void *data, size_t len);
 /* Delivers what was taken from one side to the other as it would have arrived; frees it. */

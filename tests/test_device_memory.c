@@ -445,7 +445,7 @@ START_TEST(calls_hold_up_nobody)
 	for (unsigned i = 0; i < DEAD; i++) {
 		ck_assert_int_eq(device_call(lab.gate.dev, keys[i]), 0);
 		if (i == DEAD / 20)
-			wire_inject(lab.gate.udp4, &lab.home.at4, 0, &msg, sizeof(msg));
+			lab_inject(&lab.gate, &lab.home.at4, 0, &msg, sizeof(msg));
 	}
 	lab_settle(&lab);
 	while ((p = lab_sent(&lab.gate))) {
@@ -473,7 +473,7 @@ START_TEST(calls_wait)
 	stranger_init(&s, lab.home.private_key, &lab.gate);
 	for (unsigned i = 0; i < 1024; i++) {
 		stranger_babbles(&s, &msg);
-		wire_inject(lab.gate.udp4, &lab.home.at6, 0, &msg, sizeof(msg));
+		lab_inject(&lab.gate, &lab.home.at6, 0, &msg, sizeof(msg));
 	}
 	lab_settle(&lab);
 	discard_sent(&lab.gate);

@@ -29,7 +29,7 @@ static void flood(struct stranger *s)
 	ck_assert_int_eq(endpoint_parse(&from, "203.0.113.9:99"), 0);
 	for (unsigned i = 0; i < 1024; i++) {
 		stranger_babbles(s, &msg);
-		wire_inject(lab.gate.udp4, &from, 0, &msg, sizeof(msg));
+		lab_inject(&lab.gate, &from, 0, &msg, sizeof(msg));
 	}
 	lab_settle(&lab);
 }
@@ -165,10 +165,10 @@ START_TEST(queue_full)
 	before = count(&lab.gate, DROP_BAD_COOKIE);
 	for (unsigned i = 0; i < 200; i++) {
 		stranger_babbles(&s, &msg);
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, &msg, sizeof(msg));
+		lab_inject(&lab.gate, &lab.home.at4, 0, &msg, sizeof(msg));
 	}
 	for (unsigned i = 0; i < 4000; i++)
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, &cookie, sizeof(cookie));
+		lab_inject(&lab.gate, &lab.home.at4, 0, &cookie, sizeof(cookie));
 	lab_settle(&lab);
 	ck_assert_uint_eq(count(&lab.gate, DROP_BAD_COOKIE) - before +
 			  count(&lab.gate, DROP_SOURCE_RATE) +

@@ -640,7 +640,7 @@ START_TEST(key_changes_race)
 	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned i = 0; i < 40; i++) {
 			stranger_initiates(&twin, round * 100 + i, &msg);
-			wire_inject(lab.gate.udp4, &lab.home.at4, 0, &msg, sizeof(msg));
+			lab_inject(&lab.gate, &lab.home.at4, 0, &msg, sizeof(msg));
 		}
 		memset(key.key, round % 2 ? 0x22 : 0x44, 32);
 		lab_apply(&lab.gate, &key);

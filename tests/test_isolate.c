@@ -183,7 +183,7 @@ START_TEST(answer_rate)
 		rcu_turn_begin();
 		lab_seal(msg, lab_key(&lab.home), 1000 + i, packet, sizeof(packet));
 		rcu_turn_end();
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, msg, sizeof(msg));
+		lab_inject(&lab.gate, &lab.home.at4, 0, msg, sizeof(msg));
 	}
 	lab_settle(&lab);
 	lab_dropped(&lab.gate, DROP_ISOLATED, 100, true);

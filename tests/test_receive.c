@@ -54,10 +54,12 @@ static const uint32_t types[] = {
 	/* 7 */ 0x101, 0x102, 0x103, 0x104, 0x10001, 0x10004, 0x1000001, 0x80000004,
 };
 
+/* At either socket: GRO may bring anything to both, and not each kernel takes the filter. */
 START_TEST(every_length)
 {
+	int wire = _i % 2 ? lab.gate.handshake4 : lab.gate.udp4;
 	unsigned expected[DROP_REASON_COUNT] = { 0 };
-	uint32_t type = types[_i];
+	uint32_t type = types[_i / 2];
 	uint8_t msg[204];
 	struct tally before, now;
 	struct datapath *dp = device_datapath(lab.gate.dev);
@@ -66,7 +68,7 @@ START_TEST(every_length)
 	memset(msg, 0xa5, sizeof(msg));
 	store_le32(msg, type);
 	for (size_t len = 0; len <= 200; len++) {
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, msg, len);
+		wire_inject(wire, &lab.home.at4, 0, msg, len);
 		expected[fate(len < 4 ? 0 : type, len)]++;
 	}
 	lab_settle(&lab);
@@ -172,7 +174,7 @@ START_TEST(one_burst)
 
 		/* of three: good, replayed, damaged */
 		msg[90] ^= i % 3 == 2;
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, msg, len);
+		lab_inject(&lab.gate, &lab.home.at4, 0, msg, len);
 	}
 	lab_settle(&lab);
 	ck_assert_uint_eq(wire_count(lab.gate.tun), 100);
@@ -531,7 +533,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, every_length, 0, ARRAY_SIZE(types));
+	tcase_add_loop_test(tc, every_length, 0, 2 * ARRAY_SIZE(types));
 	tcase_add_test(tc, oversized);
 	tcase_add_test(tc, damaged);
 	tcase_add_test(tc, replayed);

@@ -44,7 +44,7 @@ START_TEST(every_length)
 		size_t padded = min((len + 15) / 16 * 16, (size_t)mtu);
 
 		p = lab_sent_one(&lab.home, MESSAGE_DATA, padded + 32);
-		wire_inject(lab.gate.udp4, &lab.home.at4, 0, p->data, p->len);
+		lab_inject(&lab.gate, &lab.home.at4, 0, p->data, p->len);
 		free(p);
 	}
 	lab_settle(&lab);

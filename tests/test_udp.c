@@ -12,6 +12,7 @@
 #include "../src/base/packet.h"
 #include "../src/path/udp.h"
 #include "in_netns.h"
+#include "no_filter.h"
 #include "packets.h"
 
 #ifndef UDP_SEGMENT

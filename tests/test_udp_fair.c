@@ -4,6 +4,7 @@
 
 #include "../src/path/udp.h"
 #include "in_netns.h"
+#include "no_filter.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -55,6 +56,18 @@ static int sender(void)
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(connect(fd, &to_b.addr, sizeof(to_b.addr4)), 0);
+	return fd;
+}
+
+/* By the other family. */
+static int sender6(void)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(b.port),
+				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	return fd;
 }
 
@@ -195,12 +208,9 @@ END_TEST
 /* What the other family's socket brings, or another device's, is no sign that this one is empty. */
 START_TEST(too_much_beside_a_quiet_one)
 {
-	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(b.port),
-				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	int fat = sender(), thin = sender(), other = socket(AF_INET6, SOCK_DGRAM, 0);
+	int fat = sender(), thin = sender(), other = sender6();
 	unsigned got = 0, n;
 
-	ck_assert_int_eq(connect(other, (struct sockaddr *)&to, sizeof(to)), 0);
 	for (unsigned i = 0; i < 3 * UDP_RX_PATIENCE + 100; i++) {
 		send_some(fat, FAT, 2 * UDP_RX_SLOTS, FAT_SIZE);
 		if (i >= 3 * UDP_RX_PATIENCE)
@@ -217,6 +227,56 @@ START_TEST(too_much_beside_a_quiet_one)
 	ck_assert_uint_ge(got, 90);
 	close(fat);
 	close(thin);
+	close(other);
+}
+END_TEST
+
+/* Of a handshake socket one call's worth is taken, and the rest stays where it is. */
+START_TEST(some)
+{
+	int fat = sender();
+	uint8_t next = 0;
+
+	send_some(fat, FAT, 40, 100);
+	for (unsigned left = 40; left; left -= min(left, (unsigned)UDP_RX_MESSAGES)) {
+		unsigned n = udp_recv_some(b.fd4, &rx, &rx);
+
+		ck_assert_uint_eq(n, min(left, (unsigned)UDP_RX_MESSAGES));
+		ck_assert_ptr_eq(rx.owner, &rx);
+		for (unsigned i = 0; i < n; i++)
+			ck_assert_uint_eq(rx.packets[i].data[1], next++);
+		ck_assert(!udp_rx_waits(&rx));
+	}
+	ck_assert_uint_eq(udp_recv_some(b.fd4, &rx, &rx), 0);
+	close(fat);
+}
+END_TEST
+
+/* It neither disturbs what waits of the other sockets, nor finds no place because of that. */
+START_TEST(some_beside_what_waits)
+{
+	int fat = sender(), other = sender6();
+	unsigned taken = 0, n;
+	uint8_t next = 0;
+
+	send_some(fat, FAT, 2 * UDP_RX_SLOTS, 100);
+	taken += take(b.fd4, FAT, &next);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert(udp_rx_waits(&rx));
+		send_some(other, THIN, 1, 100);
+		ck_assert_uint_eq(udp_recv_some(b.fd6, &rx, &rx), 1);
+		ck_assert_uint_eq(rx.packets[0].data[0], THIN);
+	}
+	ck_assert_uint_eq(n_lost[FAT], 0);
+	while (udp_rx_waits(&rx)) {
+		n = udp_recv_burst(-1, NULL, &rx, &rx, &fair);
+		ck_assert_uint_gt(n, 0);
+		taken += n;
+	}
+	while ((n = udp_recv_some(b.fd4, &rx, &rx)))
+		taken += n;
+	ck_assert_uint_eq(taken, 2 * UDP_RX_SLOTS);
+	close(fat);
 	close(other);
 }
 END_TEST
@@ -238,6 +298,8 @@ int main(void)
 	tcase_add_test(tc, too_much);
 	tcase_add_test(tc, forgotten);
 	tcase_add_test(tc, too_much_beside_a_quiet_one);
+	tcase_add_test(tc, some);
+	tcase_add_test(tc, some_beside_what_waits);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

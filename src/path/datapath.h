@@ -8,6 +8,8 @@
  *
  * INBOUND: UDP → TUN                                               file       thread
  *
+ *  (the kernel)           data to the socket of its peer's home, all
+ *                         else to a socket of its own               udp_open.c
  *  udp_recv_burst         recvmmsg; GRO super-packets split; when
  *                         there is more than a burst, each peer in
  *                         turn, whoever sends little first         udp.c      worker
@@ -238,11 +240,17 @@ static inline struct peer *datapath_owner(const struct datapath *dp, uint8_t fam
 }
 
 /*
- * receive.c: one burst from a socket of the queue (fd4 or fd6), or of what waits in
+ * receive.c: one burst from a data socket of the queue (fd4 or fd6), or of what waits in
  * burst->rx (fd -1), perhaps for another queue. Returns the number of datagrams, 0 when
  * there were none. Worker, RCU turn, burst->now set.
  */
 unsigned receive_burst(struct queue *q, int fd);
+
+/*
+ * receive.c: what one system call takes from a handshake socket of the queue. Returns the number of
+ * datagrams, 0 when there were none. Worker, RCU turn, burst->now set.
+ */
+unsigned receive_handshakes(struct queue *q, int fd);
 
 /*
  * send.c: one burst from a ring of the TUN device (a descriptor; -1: only the rest of the

@@ -520,21 +520,35 @@ static void count_lost(void *owner, const uint8_t *msg, size_t len, unsigned n)
 	datapath_drop(q->dp, peer_of(q, msg, len), DROP_OVERLOAD, n);
 }
 
+/* The n packets of burst->rx. */
+static void take_burst(struct queue *q, unsigned n)
+{
+	unsigned n_data;
+
+	datapath_drop(q->dp, NULL, DROP_OVERSIZED, q->burst->rx.n_oversized);
+	n_data = classify(q, n);
+	if (!n_data)
+		return;
+	open_burst(q, lookup_keys(q, n_data));
+	accept_runs(q, n_data);
+	deliver(q, n_data);
+}
+
 unsigned receive_burst(struct queue *q, int fd)
 {
 	static const struct udp_rx_judge judge = { .bucket = bucket_of, .lost = count_lost };
 	const struct udp_sockets *udp = rcu_read(&q->udp);
-	struct burst *b = q->burst;
-	unsigned n = udp_recv_burst(fd, &q->behind[udp && fd == udp->fd6], &b->rx, q, &judge);
-	unsigned n_data;
+	struct udp_rx *rx = &q->burst->rx;
+	unsigned n = udp_recv_burst(fd, &q->behind[udp && fd == udp->fd6], rx, q, &judge);
 
-	q = b->rx.owner;
-	datapath_drop(q->dp, NULL, DROP_OVERSIZED, b->rx.n_oversized);
-	n_data = classify(q, n);
-	if (!n_data)
-		return n;
-	open_burst(q, lookup_keys(q, n_data));
-	accept_runs(q, n_data);
-	deliver(q, n_data);
+	take_burst(rx->owner, n);
+	return n;
+}
+
+unsigned receive_handshakes(struct queue *q, int fd)
+{
+	unsigned n = udp_recv_some(fd, &q->burst->rx, q);
+
+	take_burst(q, n);
 	return n;
 }

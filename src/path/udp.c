@@ -263,17 +263,22 @@ static void serve(struct udp_rx *rx)
 	}
 }
 
-unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
-			const struct udp_rx_judge *judge)
+static void begin_burst(struct udp_rx *rx, void *owner)
 {
-	struct batch b = { .all = true };
-
 	/* UDP_RX_PACKETS holds 16 × 64; of a kernel that merges more the rest is lost. */
 	_Static_assert(UDP_RX_MESSAGES * UDP_GSO_SEGMENTS <= UDP_RX_PACKETS, "room for a burst");
 	while (rx->n_held)
 		fairq_give(&rx->queue, rx->held[--rx->n_held]);
 	rx->n_packets = rx->n_oversized = 0;
 	rx->owner = owner;
+}
+
+unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
+			const struct udp_rx_judge *judge)
+{
+	struct batch b = { .all = true };
+
+	begin_burst(rx, owner);
 	if (fd >= 0)
 		receive(fd, rx, owner, &b);
 	if (b.all && b.bytes <= UDP_RX_BURST && fairq_is_empty(&rx->queue)) {
@@ -286,6 +291,17 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 	if (fd >= 0)
 		empty_socket(fd, behind, rx, owner, &b, judge);
 	serve(rx);
+	return rx->n_packets;
+}
+
+unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner)
+{
+	struct batch b;
+
+	begin_burst(rx, owner);
+	receive(fd, rx, owner, &b);
+	for (unsigned i = 0; i < b.n; i++)
+		hold(rx, b.slots[i]);
 	return rx->n_packets;
 }
 

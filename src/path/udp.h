@@ -55,10 +55,15 @@ enum {
 	UDP_BUFFER = 1 << 20
 };
 
-/* The sockets of one queue: one per family, sharing their port with the other queues'. */
+/*
+ * The sockets of one queue, one of each per family, sharing their port with each other and with
+ * the other queues'. What is not data comes by itself: a flood of it fills no socket but its own,
+ * and need not be looked at each time that a packet of data is.
+ */
 struct udp_sockets {
-	int fd4, fd6;  /* -1: the machine has no such family */
-	uint16_t port; /* host order */
+	int fd4, fd6;               /* data, and all that is sent; -1: the machine has no such family */
+	int handshake4, handshake6; /* all else that comes; -1: it comes with the data */
+	uint16_t port;              /* host order */
 	_Atomic bool gso; /* UDP_SEGMENT; switches itself off where the device refuses */
 	bool gro;
 };
@@ -122,9 +127,9 @@ struct udp_tx {
 };
 
 /*
- * Opens n pairs of sockets on one port (0: the kernel picks it) into s[0..n).
- * The port is ours alone: a second program gets -EADDRINUSE, although the
- * pairs share it among themselves (SO_REUSEPORT). A machine without IPv6 gets
+ * Opens the sockets of n queues on one port (0: the kernel picks it) into s[0..n).
+ * The port is ours alone: a second program gets -EADDRINUSE, although they
+ * share it among themselves (SO_REUSEPORT). A machine without IPv6 gets
  * IPv4 alone. -EADDRINUSE, -EACCES, -EPERM (mark), ... Control thread.
  */
 must_check int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark,
@@ -132,7 +137,7 @@ must_check int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32
 
 void udp_close(struct udp_sockets *s);
 
-/* SO_MARK on both. 0 or -EPERM. Control thread. */
+/* SO_MARK on all of them. 0 or -EPERM. Control thread. */
 must_check int udp_set_mark(const struct udp_sockets *s, uint32_t mark);
 
 /* 0 or -ENOMEM; the struct is large and belongs on the heap. */
@@ -152,6 +157,13 @@ void udp_rx_free(struct udp_rx *rx);
  */
 unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner,
 			const struct udp_rx_judge *judge);
+
+/*
+ * The same of a handshake socket: what one system call brings, in the slots that are free (one is,
+ * whatever waits of the other sockets: that of the last burst). The rest stays in the socket, and
+ * what has no room there is lost.
+ */
+unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner);
 
 static inline bool udp_rx_waits(const struct udp_rx *rx)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* UDP sockets: opened in pairs on one port that is ours alone, with all they can do for us. */
+/* UDP sockets: opened on one port that is ours alone, with all they can do for us. */
 #include "udp.h"
 
 #include <errno.h>
@@ -105,41 +105,86 @@ static bool family_is_missing(int err)
 	return err == -EAFNOSUPPORT || err == -EPROTONOSUPPORT || err == -EADDRNOTAVAIL;
 }
 
-static int open_pair(struct udp_sockets *s, uint16_t *port, uint32_t mark, bool first,
-		     bool offload)
+/* A socket of each family, for data or for handshakes. */
+static int open_pair(struct udp_sockets *s, int *fd4, int *fd6, uint16_t *port, uint32_t mark,
+		     bool first, bool offload)
 {
-	s->fd4 = open_one(AF_INET, port, mark, first, offload, s);
-	if (s->fd4 < 0 && !family_is_missing(s->fd4))
-		return s->fd4;
-	s->fd6 = open_one(AF_INET6, port, mark, first, offload, s);
-	if (s->fd6 < 0 && !family_is_missing(s->fd6))
-		return s->fd6;
-	if (s->fd4 < 0 && s->fd6 < 0)
-		return s->fd4;
+	*fd4 = open_one(AF_INET, port, mark, first, offload, s);
+	if (*fd4 < 0 && !family_is_missing(*fd4))
+		return *fd4;
+	*fd6 = open_one(AF_INET6, port, mark, first, offload, s);
+	if (*fd6 < 0 && !family_is_missing(*fd6))
+		return *fd6;
+	if (*fd4 < 0 && *fd6 < 0)
+		return *fd4;
 	s->port = *port;
 	return 0;
 }
 
+/* In the order that steer() counts them in. */
+static int open_all(struct udp_sockets *s, unsigned n, uint16_t *port, uint32_t mark, bool offload)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < n && !err; i++)
+		err = open_pair(&s[i], &s[i].fd4, &s[i].fd6, port, mark, i == 0, offload);
+	for (unsigned i = 0; i < n && !err; i++)
+		err = open_pair(&s[i], &s[i].handshake4, &s[i].handshake6, port, mark, false,
+				offload);
+	return err;
+}
+
 /*
  * Data goes to the socket of its peer's home, which the first byte of the receiver index
- * names (table/index.h); everything else to any, by the kernel's hash of the sender.
+ * names (table/index.h); all else to a handshake socket, by the sender's IPv4 address or IPv6
+ * /64. The kernel numbers sockets that share a port in the order in which they were bound. What
+ * GRO has merged goes where its first packet belongs, so that either may get a message that is
+ * meant for the other. -errno: the kernel takes no such filter.
  */
-static void steer(int fd, unsigned n)
+must_check static int steer(int fd, int family, unsigned n)
 {
+	/* Of the IP header: source and destination, or the first half of the source. */
+	unsigned words = (unsigned)SKF_NET_OFF + (family == AF_INET ? 12 : 8);
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct message_data, type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MESSAGE_DATA << 24, 0, 3),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct message_data, receiver_index)),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX) /* nobody's number */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, words),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, words + 4),
+		BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+		BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, n),
+		BPF_STMT(BPF_RET | BPF_A, 0)
 	};
 	struct sock_fprog program = { .len = ARRAY_SIZE(filter), .filter = filter };
 
-	/* Without it all works, if not at home. */
-	if (fd >= 0)
-		(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
-				 sizeof(program));
+	if (fd < 0)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) ?
+		       -errno : 0;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Without it all works, if not at home, and all comes with the data. */
+static void steer_all(struct udp_sockets *s, unsigned n)
+{
+	bool steered4 = !steer(s[0].fd4, AF_INET, n), steered6 = !steer(s[0].fd6, AF_INET6, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!steered4)
+			close_one(&s[i].handshake4);
+		if (!steered6)
+			close_one(&s[i].handshake6);
+	}
 }
 
 int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bool offload)
@@ -147,15 +192,14 @@ int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bo
 	/* A port that the kernel picked for IPv4 may be taken for IPv6. */
 	for (int attempt = 0; attempt < 16; attempt++) {
 		uint16_t actual = port;
-		int err = 0;
+		int err;
 
 		for (unsigned i = 0; i < n; i++)
-			s[i] = (struct udp_sockets){ .fd4 = -1, .fd6 = -1 };
-		for (unsigned i = 0; i < n && !err; i++)
-			err = open_pair(&s[i], &actual, mark, i == 0, offload);
+			s[i] = (struct udp_sockets){ .fd4 = -1, .fd6 = -1,
+						     .handshake4 = -1, .handshake6 = -1 };
+		err = open_all(s, n, &actual, mark, offload);
 		if (!err) {
-			steer(s[n - 1].fd4, n);
-			steer(s[n - 1].fd6, n);
+			steer_all(s, n);
 			return 0;
 		}
 		for (unsigned i = 0; i < n; i++)
@@ -168,21 +212,19 @@ int udp_open(struct udp_sockets *s, unsigned n, uint16_t port, uint32_t mark, bo
 
 void udp_close(struct udp_sockets *s)
 {
-	if (s->fd4 >= 0)
-		close(s->fd4);
-	if (s->fd6 >= 0)
-		close(s->fd6);
-	s->fd4 = -1;
-	s->fd6 = -1;
+	close_one(&s->fd4);
+	close_one(&s->fd6);
+	close_one(&s->handshake4);
+	close_one(&s->handshake6);
 }
 
 int udp_set_mark(const struct udp_sockets *s, uint32_t mark)
 {
+	const int fds[] = { s->fd4, s->fd6, s->handshake4, s->handshake6 };
 	int err = 0;
 
-	if (s->fd4 >= 0)
-		err = set_int(s->fd4, SOL_SOCKET, SO_MARK, (int)mark);
-	if (s->fd6 >= 0 && !err)
-		err = set_int(s->fd6, SOL_SOCKET, SO_MARK, (int)mark);
+	for (unsigned i = 0; i < ARRAY_SIZE(fds) && !err; i++)
+		if (fds[i] >= 0)
+			err = set_int(fds[i], SOL_SOCKET, SO_MARK, (int)mark);
 	return err;
 }

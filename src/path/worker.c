@@ -226,6 +226,7 @@ static bool stop(struct worker *w, struct call *call)
 	uv_close((uv_handle_t *)&w->wake, NULL);
 	uv_close((uv_handle_t *)&w->timer, NULL);
 	uv_close((uv_handle_t *)&w->prepare, NULL);
+	uv_close((uv_handle_t *)&w->rest, NULL);
 	return true;
 }
 
@@ -405,11 +406,13 @@ static int worker_start(struct worker **out, const char *crypto)
 	if (err)
 		goto close_loop;
 	uv_timer_init(&w->loop, &w->timer);
+	uv_timer_init(&w->loop, &w->rest);
 	uv_prepare_init(&w->loop, &w->prepare);
 	uv_prepare_start(&w->prepare, on_prepare);
 	w->prepare.data = w;
 	w->wake.data = w;
 	w->timer.data = w;
+	w->rest.data = w;
 	err = uv_thread_create(&w->thread, run, w);
 	if (err)
 		goto close_handles;
@@ -420,6 +423,7 @@ close_handles:
 	uv_close((uv_handle_t *)&w->wake, NULL);
 	uv_close((uv_handle_t *)&w->timer, NULL);
 	uv_close((uv_handle_t *)&w->prepare, NULL);
+	uv_close((uv_handle_t *)&w->rest, NULL);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 close_loop:
 	uv_loop_close(&w->loop);

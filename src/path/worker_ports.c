@@ -6,13 +6,29 @@
 #include "../base/poll.h"
 #include "worker_private.h"
 
+enum {
+	REST_MS = 1,
+	REST_SHARE = 3, /* and so many times as long as the turn took: a quarter of the time is theirs */
+	/* Of handshakes, in a turn: with more a rest of that length could not keep pace. */
+	TURN_HANDSHAKES = 64
+};
+
+/* In the order of struct udp_sockets. */
+enum { DATA4, DATA6, HANDSHAKE4, HANDSHAKE6, SOCKETS };
+
+struct port_socket {
+	uv_poll_t poll;
+	bool polls; /* a handle that must be closed */
+	bool rests; /* which is stopped for a while */
+};
+
 /* A queue on its worker's loop. */
 struct port {
 	struct port *next;
+	struct port *next_resting;
 	struct worker *worker;
 	struct queue *queue;
-	uv_poll_t udp4, udp6;
-	bool polls4, polls6;
+	struct port_socket sockets[SOCKETS];
 	unsigned closing; /* handles whose close callback is to come */
 	unsigned n_rings;
 	uv_poll_t rings[]; /* of the TUN queue */
@@ -79,14 +95,102 @@ static void receive(struct worker *w, struct queue *q, int fd)
 		uv_async_send(&w->wake);
 }
 
-static void on_udp(uv_poll_t *poll, int status, int events)
+static int fd_of(const struct udp_sockets *udp, unsigned which)
+{
+	const int fds[SOCKETS] = { udp->fd4, udp->fd6, udp->handshake4, udp->handshake6 };
+
+	return fds[which];
+}
+
+static void on_data(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
 	struct udp_sockets *udp = rcu_read(&port->queue->udp);
 
 	(void)events;
-	receive(port->worker, port->queue, poll == &port->udp4 ? udp->fd4 : udp->fd6);
-	(void)!poll_go_on(poll, status, on_udp);
+	receive(port->worker, port->queue,
+		fd_of(udp, poll == &port->sockets[DATA4].poll ? DATA4 : DATA6));
+	(void)!poll_go_on(poll, status, on_data);
+}
+
+static void on_handshakes(uv_poll_t *poll, int status, int events);
+
+static void on_rest_over(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+
+	for (struct port *port = w->resting; port; port = port->next_resting) {
+		for (unsigned i = 0; i < SOCKETS; i++) {
+			struct port_socket *s = &port->sockets[i];
+
+			if (s->rests)
+				(void)uv_poll_start(&s->poll, UV_READABLE, on_handshakes);
+			s->rests = false;
+		}
+	}
+	w->resting = NULL;
+}
+
+static bool is_resting(const struct port *port)
+{
+	for (unsigned i = 0; i < SOCKETS; i++)
+		if (port->sockets[i].rests)
+			return true;
+	return false;
+}
+
+static void rest(struct port *port, struct port_socket *s, uint64_t ms)
+{
+	struct worker *w = port->worker;
+
+	uv_poll_stop(&s->poll);
+	if (!is_resting(port)) {
+		port->next_resting = w->resting;
+		w->resting = port;
+	}
+	s->rests = true;
+	if (!uv_is_active((uv_handle_t *)&w->rest))
+		uv_timer_start(&w->rest, on_rest_over, ms, 0);
+}
+
+/* Before its sockets are closed. */
+static void end_rest(struct port *port)
+{
+	struct port **link = &port->worker->resting;
+
+	while (*link && *link != port)
+		link = &(*link)->next_resting;
+	if (*link)
+		*link = port->next_resting;
+	for (unsigned i = 0; i < SOCKETS; i++)
+		port->sockets[i].rests = false;
+}
+
+/*
+ * What is not data is looked at once a millisecond, then all that has come: a flood of it, each
+ * message of which would wake the worker, would cost several times as much. What even that is
+ * too much for is lost in the socket.
+ */
+static void on_handshakes(uv_poll_t *poll, int status, int events)
+{
+	struct port *port = poll->data;
+	struct port_socket *s = container_of(poll, struct port_socket, poll);
+	int fd = fd_of(rcu_read(&port->queue->udp), (unsigned)(s - port->sockets));
+	struct worker *w = port->worker;
+	uint64_t begun = clock_now();
+	unsigned n, all = 0;
+
+	(void)status; /* an error is news, and the poll begins anew in any case */
+	(void)events;
+	do {
+		worker_turn_begin(w);
+		n = receive_handshakes(port->queue, fd);
+		rcu_turn_end();
+		count(&w->bursts, n > 0);
+		count(&w->received, n);
+		all += n;
+	} while (n && all < TURN_HANDSHAKES);
+	rest(port, s, REST_MS + REST_SHARE * (clock_now() - begun) / NSEC_PER_MSEC);
 }
 
 void ports_go_on(struct worker *w)
@@ -126,22 +230,33 @@ static void on_port_closed(uv_handle_t *handle)
 	call_finish(call);
 }
 
+/* Counts them in port->closing. */
+static void close_sockets(struct port *port, uv_close_cb closed)
+{
+	end_rest(port);
+	for (unsigned i = 0; i < SOCKETS; i++) {
+		struct port_socket *s = &port->sockets[i];
+
+		if (!s->polls)
+			continue;
+		s->polls = false;
+		port->closing++;
+		uv_close((uv_handle_t *)&s->poll, closed);
+	}
+}
+
 /* Closes all handles of a port that is on no list any more. False: the call goes on. */
 static bool close_port(struct port *port, struct call *call)
 {
 	port->worker->closing = call;
-	port->closing = port->n_rings + (unsigned)port->polls4 + (unsigned)port->polls6;
-	if (!port->closing) {
-		free(port);
-		return true;
-	}
+	port->closing = port->n_rings;
 	for (unsigned i = 0; i < port->n_rings; i++)
 		uv_close((uv_handle_t *)&port->rings[i], on_port_closed);
-	if (port->polls4)
-		uv_close((uv_handle_t *)&port->udp4, on_port_closed);
-	if (port->polls6)
-		uv_close((uv_handle_t *)&port->udp6, on_port_closed);
-	return false;
+	close_sockets(port, on_port_closed);
+	if (port->closing)
+		return false;
+	free(port);
+	return true;
 }
 
 bool ports_attach(struct worker *w, struct call *call)
@@ -170,24 +285,26 @@ bool ports_attach(struct worker *w, struct call *call)
 	return true;
 }
 
-static int start_socket(struct worker *w, struct port *port, uv_poll_t *poll, int fd, bool *polls)
+static int start_socket(struct worker *w, struct port *port, unsigned which, int fd)
 {
+	struct port_socket *s = &port->sockets[which];
 	int err;
 
 	if (fd < 0)
 		return 0;
-	err = uv_poll_init(&w->loop, poll, fd);
+	err = uv_poll_init(&w->loop, &s->poll, fd);
 	if (err)
 		return err;
-	poll->data = port;
-	*polls = true;
-	return uv_poll_start(poll, UV_READABLE, on_udp);
+	s->poll.data = port;
+	s->polls = true;
+	return uv_poll_start(&s->poll, UV_READABLE,
+			     which < HANDSHAKE4 ? on_data : on_handshakes);
 }
 
 /* Second half of ports_set_sockets(): the old handles are closed and may be used again. */
 static int start_sockets(struct worker *w, struct port *port, struct udp_sockets *udp)
 {
-	int err;
+	int err = 0;
 
 	rcu_publish(&port->queue->udp, udp);
 	if (!udp) {
@@ -195,8 +312,9 @@ static int start_sockets(struct worker *w, struct port *port, struct udp_sockets
 		udp_rx_forget(&w->burst.rx, port->queue);
 		return 0;
 	}
-	err = start_socket(w, port, &port->udp4, udp->fd4, &port->polls4);
-	return err ? err : start_socket(w, port, &port->udp6, udp->fd6, &port->polls6);
+	for (unsigned i = 0; i < SOCKETS && !err; i++)
+		err = start_socket(w, port, i, fd_of(udp, i));
+	return err;
 }
 
 static void on_socket_closed(uv_handle_t *handle)
@@ -219,19 +337,12 @@ bool ports_set_sockets(struct worker *w, struct call *call)
 		call->result = -ENOENT;
 		return true;
 	}
-	port->closing = (unsigned)port->polls4 + (unsigned)port->polls6;
-	if (!port->closing) {
-		call->result = start_sockets(w, port, call->udp);
-		return true;
-	}
 	w->closing = call;
-	if (port->polls4)
-		uv_close((uv_handle_t *)&port->udp4, on_socket_closed);
-	if (port->polls6)
-		uv_close((uv_handle_t *)&port->udp6, on_socket_closed);
-	port->polls4 = false;
-	port->polls6 = false;
-	return false;
+	close_sockets(port, on_socket_closed);
+	if (port->closing)
+		return false;
+	call->result = start_sockets(w, port, call->udp);
+	return true;
 }
 
 bool ports_detach(struct worker *w, struct call *call)

@@ -42,6 +42,8 @@ struct worker {
 	struct wheel wheel; /* of sessions */
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
+	struct port *resting; /* whose handshake sockets are not polled just now, */
+	uv_timer_t rest;      /* until this ends */
 	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
 	_Atomic unsigned asked, answered; /* control, this thread: workers_silent() */
 	struct burst burst;
