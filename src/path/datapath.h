@@ -13,6 +13,8 @@
  *  udp_recv_burst         recvmmsg; GRO super-packets split; when
  *                         there is more than a burst, each peer in
  *                         turn, whoever sends little first         udp.c      worker
+ *  udp_recv_some          the same of the other sockets, a bounded
+ *                         number, once a millisecond               udp.c      worker
  *   classify              length and type only                     receive.c  worker
  *    ├ take_handshake     mac1, under load mac2 and rate per
  *    │                    source, then a copy into a bounded ring  receive.c  worker

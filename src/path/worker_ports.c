@@ -7,10 +7,11 @@
 #include "worker_private.h"
 
 enum {
+	/* What is not data rests so long, and so many times as long as its turn took, */
 	REST_MS = 1,
-	REST_SHARE = 3, /* and so many times as long as the turn took: a quarter of the time is theirs */
-	/* Of handshakes, in a turn: with more a rest of that length could not keep pace. */
-	TURN_HANDSHAKES = 64
+	REST_TURNS = 3,
+	/* of so many messages, which is half a millisecond for others at the worst. */
+	TURN_HANDSHAKES = 128
 };
 
 /* In the order of struct udp_sockets. */
@@ -167,9 +168,9 @@ static void end_rest(struct port *port)
 }
 
 /*
- * What is not data is looked at once a millisecond, then all that has come: a flood of it, each
- * message of which would wake the worker, would cost several times as much. What even that is
- * too much for is lost in the socket.
+ * All that has come meanwhile, once a millisecond: a flood that woke the worker for each message
+ * would cost several times as much. What even a quarter of the time is not enough for is lost
+ * in the socket.
  */
 static void on_handshakes(uv_poll_t *poll, int status, int events)
 {
@@ -190,7 +191,7 @@ static void on_handshakes(uv_poll_t *poll, int status, int events)
 		count(&w->received, n);
 		all += n;
 	} while (n && all < TURN_HANDSHAKES);
-	rest(port, s, REST_MS + REST_SHARE * (clock_now() - begun) / NSEC_PER_MSEC);
+	rest(port, s, REST_MS + REST_TURNS * (clock_now() - begun) / NSEC_PER_MSEC);
 }
 
 void ports_go_on(struct worker *w)
