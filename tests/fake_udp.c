@@ -97,15 +97,17 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 							 .ecn = p->ecn };
 		r->packets[r->n++] = p;
 	}
+	rx->n_packets = r->n;
 	return r->n;
 }
 
 /* What comes by handshake sockets is no other. */
 unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner)
 {
-	unsigned behind = 0;
+	unsigned behind = 0, n = udp_recv_burst(fd, &behind, rx, owner, NULL);
 
-	return udp_recv_burst(fd, &behind, rx, owner, NULL);
+	rx->more = n;
+	return n;
 }
 
 /* Here nothing waits. */

@@ -123,16 +123,27 @@ int wire_write(int fd, const struct endpoint *to, uint8_t ecn, const void *data,
 	return err;
 }
 
-void wire_inject(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len)
+static void inject(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len,
+		   bool wake)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&lock);
 	put(&wires[fd].in, from, ecn, data, len);
 	waiting++;
-	if (write(fd, &one, sizeof(one)) != sizeof(one))
+	if (wake && write(fd, &one, sizeof(one)) != sizeof(one))
 		abort();
 	pthread_mutex_unlock(&lock);
+}
+
+void wire_inject(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len)
+{
+	inject(fd, from, ecn, data, len, true);
+}
+
+void wire_add(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len)
+{
+	inject(fd, from, ecn, data, len, false);
 }
 
 struct fake_packet *wire_take(int fd)

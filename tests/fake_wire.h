@@ -26,6 +26,8 @@ int wire_write(int fd, const struct endpoint *to, uint8_t ecn, const void *data,
 
 /* For the tests. */
 void wire_inject(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len);
+/* The same, but it arrives together with the next one that is injected. */
+void wire_add(int fd, const struct endpoint *from, uint8_t ecn, const void *data, size_t len);
 struct fake_packet *wire_take(int fd); /* the oldest that was written; NULL: none; free() it */
 unsigned wire_count(int fd);           /* of those */
 void wire_fail(int fd, int err, unsigned n); /* the next n writes return err */

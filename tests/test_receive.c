@@ -34,6 +34,13 @@ static size_t seal(uint8_t *out, uint64_t counter, const void *inner, size_t len
 	return len;
 }
 
+/* Of the device, since the last mark. */
+static uint64_t dropped(enum drop_reason reason)
+{
+	return counter_read(&device_datapath(lab.gate.dev)->drops.n[reason]) -
+	       lab.gate.before.device[reason];
+}
+
 /* By length and type alone; what has the right length fails later. */
 static enum drop_reason fate(uint32_t type, size_t len)
 {
@@ -68,7 +75,8 @@ START_TEST(every_length)
 	memset(msg, 0xa5, sizeof(msg));
 	store_le32(msg, type);
 	for (size_t len = 0; len <= 200; len++) {
-		wire_inject(wire, &lab.home.at4, 0, msg, len);
+		/* (two senders, so that nothing counts as merged) */
+		wire_inject(wire, len % 2 ? &lab.home.at4 : &lab.gate.at4, 0, msg, len);
 		expected[fate(len < 4 ? 0 : type, len)]++;
 	}
 	lab_settle(&lab);
@@ -159,6 +167,27 @@ START_TEST(replayed)
 	ck_assert_int_eq(peer_get_endpoint(lab.gate.peer, &at), 0);
 	ck_assert(endpoint_same_remote(&at, &lab.home.at4));
 	ck_assert_uint_eq(lab.gate.peer->endpoint_changes, 0);
+}
+END_TEST
+
+/* A handshake message comes with the data of who sent it, at the end; more of them are too many. */
+START_TEST(handshake_behind_data)
+{
+	uint8_t inner[64], msg[128], init[148] = { MESSAGE_INITIATION };
+	size_t len;
+
+	lab_connect(&lab);
+	lab_mark(&lab.gate);
+	lab_packet(inner, "10.0.0.2", "8.8.8.8", sizeof(inner));
+	len = seal(msg, 100, inner, sizeof(inner));
+	wire_add(lab.gate.udp4, &lab.home.at4, 0, msg, len);
+	wire_add(lab.gate.udp4, &lab.home.at4, 0, init, sizeof(init));
+	wire_add(lab.gate.udp4, &lab.home.at4, 0, init, sizeof(init));
+	wire_inject(lab.gate.udp4, &lab.home.at4, 0, init, sizeof(init));
+	lab_settle(&lab);
+	lab_tun_out(&lab.gate, inner, sizeof(inner));
+	ck_assert_uint_eq(dropped(DROP_BAD_MAC1), 1);
+	ck_assert_uint_eq(dropped(DROP_OVERLOAD), 2);
 }
 END_TEST
 
@@ -537,6 +566,7 @@ int main(void)
 	tcase_add_test(tc, oversized);
 	tcase_add_test(tc, damaged);
 	tcase_add_test(tc, replayed);
+	tcase_add_test(tc, handshake_behind_data);
 	tcase_add_test(tc, one_burst);
 	tcase_add_test(tc, roaming);
 	tcase_add_loop_test(tc, source_check, 0, ARRAY_SIZE(sources));

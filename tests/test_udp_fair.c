@@ -238,16 +238,18 @@ START_TEST(some)
 	uint8_t next = 0;
 
 	send_some(fat, FAT, 40, 100);
-	for (unsigned left = 40; left; left -= min(left, (unsigned)UDP_RX_MESSAGES)) {
+	for (unsigned left = 40; left; left -= UDP_RX_SOME) {
 		unsigned n = udp_recv_some(b.fd4, &rx, &rx);
 
-		ck_assert_uint_eq(n, min(left, (unsigned)UDP_RX_MESSAGES));
+		ck_assert_uint_eq(n, UDP_RX_SOME);
+		ck_assert(rx.more);
 		ck_assert_ptr_eq(rx.owner, &rx);
 		for (unsigned i = 0; i < n; i++)
 			ck_assert_uint_eq(rx.packets[i].data[1], next++);
 		ck_assert(!udp_rx_waits(&rx));
 	}
 	ck_assert_uint_eq(udp_recv_some(b.fd4, &rx, &rx), 0);
+	ck_assert(!rx.more);
 	close(fat);
 }
 END_TEST

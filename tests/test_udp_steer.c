@@ -27,8 +27,9 @@ static void open_port(unsigned n)
 {
 	in_netns_setup();
 	sh("ip link set lo up");
+	/* Customers of a provider who gives each a /48, and uses the first network of it. */
 	for (unsigned i = 1; i <= SOURCES; i++)
-		sh("ip addr add fd00:0:%x:%x::1/128 dev lo nodad", i / 4, i);
+		sh("ip addr add fd00:db8:%x::1/128 dev lo nodad", i);
 	wait_for_addresses();
 	ck_assert_int_eq(udp_open(s, n, 0, 0, true), 0);
 	for (unsigned i = 0; i < n * KINDS; i++)
@@ -44,9 +45,9 @@ static int sender(bool v6, unsigned source)
 
 	ck_assert_int_ge(fd, 0);
 	if (v6)
-		snprintf(text, sizeof(text), "[fd00:0:%x:%x::1]:1234", source / 4, source);
+		snprintf(text, sizeof(text), "[fd00:db8:%x::1]:1234", source);
 	else
-		snprintf(text, sizeof(text), "127.0.0.%u:1234", source);
+		snprintf(text, sizeof(text), "127.0.%u.1:1234", source);
 	ck_assert_int_eq(endpoint_parse(&from, text), 0);
 	ck_assert_int_eq(bind(fd, &from.addr, endpoint_addr_len(&from)), 0);
 	snprintf(text, sizeof(text), v6 ? "[::1]:%u" : "127.0.0.1:%u", s[0].port);
@@ -142,20 +143,43 @@ START_TEST(others)
 }
 END_TEST
 
-/* Too short to say what it is: to any socket, but it is not lost. */
+/* Too short for data: that is not what it is, whatever it says. */
 START_TEST(shorter)
 {
-	uint8_t msg[5] = { MESSAGE_DATA };
-	size_t got;
+	uint8_t msg[MESSAGE_DATA_OVERHEAD] = { MESSAGE_DATA };
 	int fd;
 
 	open_port(QUEUES);
 	fd = sender(_i, 1);
-	for (size_t len = 0; len < sizeof(msg); len++) {
-		ck_assert_int_eq(send(fd, msg, len, 0), (ssize_t)len);
-		(void)arrival(QUEUES, &got);
-		ck_assert_uint_eq(got, len);
-	}
+	for (size_t len = 0; len < sizeof(msg); len++)
+		ck_assert_uint_eq(lands(QUEUES, fd, msg, len) % KINDS, 2u + (unsigned)_i);
+	close(fd);
+}
+END_TEST
+
+/* What had no room is told with the next message. */
+START_TEST(overflow)
+{
+	uint8_t msg[LEN] = { MESSAGE_INITIATION };
+	unsigned sent = 0, got = 0, n;
+	struct udp_rx *rx = calloc(1, sizeof(*rx));
+	int fd, small = 4096;
+
+	ck_assert_int_eq(udp_rx_init(rx), 0);
+	open_port(1);
+	ck_assert_int_eq(setsockopt(s[0].handshake4, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	fd = sender(false, 1);
+	for (; sent < 100; sent++)
+		ck_assert_int_eq(send(fd, msg, sizeof(msg), 0), sizeof(msg));
+	while ((n = udp_recv_some(s[0].handshake4, rx, rx)))
+		got += n;
+	ck_assert_uint_lt(got, sent);
+	/* Those of before the last one that found room. */
+	ck_assert_int_eq(send(fd, msg, sizeof(msg), 0), sizeof(msg));
+	ck_assert_uint_eq(udp_recv_some(s[0].handshake4, rx, rx), 1);
+	ck_assert_uint_eq(rx->overflow, sent - got);
+	udp_rx_free(rx);
+	free(rx);
 	close(fd);
 }
 END_TEST
@@ -207,6 +231,7 @@ int main(void)
 	tcase_add_loop_test(tc, data_comes_home, 0, 2 * ARRAY_SIZE(sizes));
 	tcase_add_loop_test(tc, others, 0, 2 * ARRAY_SIZE(sizes));
 	tcase_add_loop_test(tc, shorter, 0, 2);
+	tcase_add_test(tc, overflow);
 	tcase_add_test(tc, merged);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);

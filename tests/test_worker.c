@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The timers of paper §6 as the network sees them: stamps, wheel, worker and handshake thread. */
+#include <sched.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -389,6 +390,39 @@ START_TEST(many_queues)
 }
 END_TEST
 
+/* Messages that find their socket resting are taken when it has rested, or when it is another one. */
+START_TEST(handshakes_rest)
+{
+	struct datapath *gate = device_datapath(lab.gate.dev);
+	struct change port = { .kind = CHANGE_LISTEN_PORT };
+	uint8_t msg[INITIATION] = { 1 };
+
+	for (uint16_t round = 0; round < 20; round++) {
+		uint64_t before = counter_read(&gate->drops.n[DROP_BAD_MAC1]);
+
+		/* (in lab_settle() the sockets are set anew each time, which ends a rest) */
+		for (unsigned i = 0; i < 10; i++) {
+			wire_inject(lab.gate.handshake4, &lab.home.at4, 0, msg, sizeof(msg));
+			wire_inject(lab.gate.handshake6, &lab.home.at6, 0, msg, sizeof(msg));
+			while (round % 2 && !wire_idle())
+				sched_yield();
+		}
+		while (!wire_idle())
+			sched_yield();
+		lab_settle(&lab);
+		ck_assert_uint_eq(counter_read(&gate->drops.n[DROP_BAD_MAC1]) - before, 20);
+		/* The wires of before are closed, where one has just begun to rest. */
+		wire_inject(lab.gate.handshake4, &lab.home.at4, 0, msg, sizeof(msg));
+		while (!wire_idle())
+			sched_yield();
+		port.number = 2000u + round;
+		lab_apply(&lab.gate, &port);
+		lab.gate.handshake4 = atomic_load(&gate->queues[0].udp)->handshake4;
+		lab.gate.handshake6 = atomic_load(&gate->queues[0].udp)->handshake6;
+	}
+}
+END_TEST
+
 static void set_rates(uint64_t up, uint64_t down)
 {
 	struct change c = { .kind = CHANGE_PEER, .flags = PEER_HAS_LIMITS | PEER_UPDATE_ONLY,
@@ -535,6 +569,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_set_timeout(alone, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, handshakes_rest);
 	tcase_add_test(tc, retries_and_gives_up);
 	tcase_add_test(tc, passive_keepalive);
 	tcase_add_test(tc, unanswered_data);

@@ -250,9 +250,9 @@ unsigned receive_burst(struct queue *q, int fd);
 
 /*
  * receive.c: what one system call takes from a handshake socket of the queue. Returns the number of
- * datagrams, 0 when there were none. Worker, RCU turn, burst->now set.
+ * datagrams; *more: there may be more. Worker, RCU turn, burst->now set.
  */
-unsigned receive_handshakes(struct queue *q, int fd);
+unsigned receive_handshakes(struct queue *q, int fd, bool *more);
 
 /*
  * send.c: one burst from a ring of the TUN device (a descriptor; -1: only the rest of the

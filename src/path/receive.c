@@ -129,8 +129,18 @@ static void take_handshake(struct queue *q, const struct udp_packet *p, uint32_t
 
 /* The steps of a burst, in their order */
 
-/* By type and length: handshakes leave here, data is listed. Returns how many. */
-static unsigned classify(struct queue *q, unsigned n)
+/* Has GRO put more of the same sender behind it? */
+static bool is_followed(const struct udp_rx *rx, unsigned i)
+{
+	return i + 1 < rx->n_packets && rx->packets[i + 1].message == rx->packets[i].message;
+}
+
+/*
+ * By type and length: handshakes leave here, data is listed. Returns how many. Behind data GRO
+ * leaves a handshake message where it is shorter, and then ends; more of them on a data socket
+ * are somebody's way around the other one.
+ */
+static unsigned classify(struct queue *q, unsigned n, bool of_data)
 {
 	struct burst *b = q->burst;
 	unsigned n_data = 0;
@@ -149,7 +159,10 @@ static unsigned classify(struct queue *q, unsigned n)
 			   (type == MESSAGE_RESPONSE && p->len == sizeof(struct message_response)) ||
 			   (type == MESSAGE_COOKIE_REPLY &&
 			    p->len == sizeof(struct message_cookie_reply))) {
-			take_handshake(q, p, type);
+			if (of_data && is_followed(&b->rx, i))
+				datapath_drop(q->dp, NULL, DROP_OVERLOAD, 1);
+			else
+				take_handshake(q, p, type);
 		} else {
 			datapath_drop(q->dp, NULL, DROP_MALFORMED, 1);
 		}
@@ -520,13 +533,13 @@ static void count_lost(void *owner, const uint8_t *msg, size_t len, unsigned n)
 	datapath_drop(q->dp, peer_of(q, msg, len), DROP_OVERLOAD, n);
 }
 
-/* The n packets of burst->rx. */
-static void take_burst(struct queue *q, unsigned n)
+/* The n packets of burst->rx, of a data socket or of the other. */
+static void take_burst(struct queue *q, unsigned n, bool of_data)
 {
 	unsigned n_data;
 
 	datapath_drop(q->dp, NULL, DROP_OVERSIZED, q->burst->rx.n_oversized);
-	n_data = classify(q, n);
+	n_data = classify(q, n, of_data);
 	if (!n_data)
 		return;
 	open_burst(q, lookup_keys(q, n_data));
@@ -541,14 +554,22 @@ unsigned receive_burst(struct queue *q, int fd)
 	struct udp_rx *rx = &q->burst->rx;
 	unsigned n = udp_recv_burst(fd, &q->behind[udp && fd == udp->fd6], rx, q, &judge);
 
-	take_burst(rx->owner, n);
+	take_burst(rx->owner, n, true);
 	return n;
 }
 
-unsigned receive_handshakes(struct queue *q, int fd)
+unsigned receive_handshakes(struct queue *q, int fd, bool *more)
 {
-	unsigned n = udp_recv_some(fd, &q->burst->rx, q);
+	struct udp_sockets *udp = rcu_read(&q->udp);
+	uint32_t *overflow = fd == udp->handshake6 ? &udp->overflow6 : &udp->overflow4;
+	struct udp_rx *rx = &q->burst->rx;
+	unsigned n;
 
-	take_burst(q, n);
+	rx->overflow = *overflow;
+	n = udp_recv_some(fd, rx, q);
+	datapath_drop(q->dp, NULL, DROP_OVERLOAD, rx->overflow - *overflow);
+	*overflow = rx->overflow;
+	*more = rx->more;
+	take_burst(q, n, false);
 	return n;
 }

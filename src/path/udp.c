@@ -8,11 +8,10 @@
 
 #include "../base/packet.h"
 
-/* Room for what we ask for: segment size, ECN, local address. */
+/* Room for what we ask for: segment size, ECN, overflow, local address. */
 union control {
 	struct cmsghdr align;
-	char buf[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int)) +
-		 CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	char buf[3 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 /* Receiving */
@@ -32,7 +31,8 @@ void udp_rx_free(struct udp_rx *rx)
 }
 
 /* What the control messages say: returns the GRO segment size, or 0. */
-static size_t read_control(struct msghdr *msg, struct endpoint *from, uint8_t *ecn)
+static size_t read_control(struct msghdr *msg, struct endpoint *from, uint8_t *ecn,
+			   uint32_t *overflow)
 {
 	size_t segment = 0;
 	int value;
@@ -47,6 +47,8 @@ static size_t read_control(struct msghdr *msg, struct endpoint *from, uint8_t *e
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
 			memcpy(&value, CMSG_DATA(c), sizeof(value));
 			*ecn = value & ECN_MASK;
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+			memcpy(overflow, CMSG_DATA(c), sizeof(*overflow));
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 
@@ -114,11 +116,11 @@ static void note_message(struct udp_rx *rx, unsigned slot, struct mmsghdr *msg, 
 	m->owner = owner;
 	m->len = msg->msg_len;
 	m->oversized = msg->msg_hdr.msg_flags & MSG_TRUNC;
-	m->segment = (uint32_t)read_control(&msg->msg_hdr, from, &m->ecn);
+	m->segment = (uint32_t)read_control(&msg->msg_hdr, from, &m->ecn, &rx->overflow);
 }
 
-/* Fills free slots. */
-static void receive(int fd, struct udp_rx *rx, void *owner, struct batch *b)
+/* Fills free slots, at most so many. */
+static void receive(int fd, struct udp_rx *rx, void *owner, unsigned most, struct batch *b)
 {
 	struct mmsghdr msgs[UDP_RX_MESSAGES];
 	struct iovec iov[UDP_RX_MESSAGES];
@@ -126,7 +128,7 @@ static void receive(int fd, struct udp_rx *rx, void *owner, struct batch *b)
 	unsigned asked = 0;
 	int n, slot;
 
-	while (asked < UDP_RX_MESSAGES && (slot = fairq_take(&rx->queue)) >= 0) {
+	while (asked < most && (slot = fairq_take(&rx->queue)) >= 0) {
 		iov[asked].iov_base = buffer_of(rx, (unsigned)slot);
 		iov[asked].iov_len = UDP_RX_BUFFER;
 		msgs[asked].msg_hdr = (struct msghdr){ .msg_name = &rx->from[slot].addr,
@@ -211,7 +213,7 @@ static void empty_socket(int fd, unsigned *behind, struct udp_rx *rx, void *owne
 
 	queue_batch(rx, b, judge);
 	while (!b->all && rx->queue.n_free) {
-		receive(fd, rx, owner, b);
+		receive(fd, rx, owner, UDP_RX_MESSAGES, b);
 		queue_batch(rx, b, judge);
 	}
 	while (fairq_most(&rx->queue) > UDP_RX_FAT)
@@ -224,7 +226,7 @@ static void empty_socket(int fd, unsigned *behind, struct udp_rx *rx, void *owne
 		return;
 	while (!b->all && rounds++ < UDP_RX_ROUNDS) {
 		make_room(rx, judge);
-		receive(fd, rx, owner, b);
+		receive(fd, rx, owner, UDP_RX_MESSAGES, b);
 		queue_batch(rx, b, judge);
 	}
 }
@@ -280,7 +282,7 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 
 	begin_burst(rx, owner);
 	if (fd >= 0)
-		receive(fd, rx, owner, &b);
+		receive(fd, rx, owner, UDP_RX_MESSAGES, &b);
 	if (b.all && b.bytes <= UDP_RX_BURST && fairq_is_empty(&rx->queue)) {
 		if (fd >= 0)
 			*behind /= 2;
@@ -299,7 +301,8 @@ unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner)
 	struct batch b;
 
 	begin_burst(rx, owner);
-	receive(fd, rx, owner, &b);
+	receive(fd, rx, owner, UDP_RX_SOME, &b);
+	rx->more = !b.all;
 	for (unsigned i = 0; i < b.n; i++)
 		hold(rx, b.slots[i]);
 	return rx->n_packets;

@@ -27,7 +27,8 @@
 #endif
 
 enum {
-	UDP_RX_MESSAGES = 16,     /* per system call; with GRO each may be 64 packets */
+	UDP_RX_MESSAGES = 16,     /* per system call; with GRO each may be 64 packets, */
+	UDP_RX_SOME = 4,          /* each of which may cost a cookie: udp_recv_some() */
 	UDP_RX_BURST = 256 << 10, /* bytes of one burst: everybody else waits for its end */
 	UDP_RX_SLOTS = FAIRQ_SLOTS_MAX, /* messages that were received and wait for their turn */
 	/*
@@ -66,6 +67,7 @@ struct udp_sockets {
 	uint16_t port;              /* host order */
 	_Atomic bool gso; /* UDP_SEGMENT; switches itself off where the device refuses */
 	bool gro;
+	uint32_t overflow4, overflow6; /* udp_rx.overflow, as counted; the queue's worker */
 };
 
 /* Datagrams as they came in; split where GRO had merged them. */
@@ -99,6 +101,8 @@ struct udp_rx {
 	unsigned n_packets;
 	unsigned n_oversized; /* datagrams dropped for that, of those in this burst */
 	void *owner;          /* of the burst */
+	bool more;            /* the socket may hold more; udp_recv_some() alone */
+	uint32_t overflow;    /* what it had no room for, since it was opened; the same */
 	unsigned n_held;
 	uint16_t held[UDP_RX_MESSAGES]; /* slots of the burst */
 	struct endpoint from[UDP_RX_SLOTS];
@@ -161,7 +165,8 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 /*
  * The same of a handshake socket: what one system call brings, in the slots that are free (one is,
  * whatever waits of the other sockets: that of the last burst). The rest stays in the socket, and
- * what has no room there is lost.
+ * what has no room there is lost, and told in rx->overflow (which stays as it is when there is no
+ * message).
  */
 unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner);
 

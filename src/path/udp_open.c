@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <sodium.h>
 #include <unistd.h>
 
 #include "../../crypto/messages.h"
@@ -121,6 +122,13 @@ static int open_pair(struct udp_sockets *s, int *fd4, int *fd6, uint16_t *port, 
 	return 0;
 }
 
+/* With each message comes how many there was no room for: udp_rx.overflow. */
+static void count_overflow(int fd)
+{
+	if (fd >= 0)
+		(void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+}
+
 /* In the order that steer() counts them in. */
 static int open_all(struct udp_sockets *s, unsigned n, uint16_t *port, uint32_t mark, bool offload)
 {
@@ -128,33 +136,42 @@ static int open_all(struct udp_sockets *s, unsigned n, uint16_t *port, uint32_t 
 
 	for (unsigned i = 0; i < n && !err; i++)
 		err = open_pair(&s[i], &s[i].fd4, &s[i].fd6, port, mark, i == 0, offload);
-	for (unsigned i = 0; i < n && !err; i++)
+	/* With GRO like the others: it is for any of them that the kernel asks before it merges. */
+	for (unsigned i = 0; i < n && !err; i++) {
 		err = open_pair(&s[i], &s[i].handshake4, &s[i].handshake6, port, mark, false,
 				offload);
+		count_overflow(s[i].handshake4);
+		count_overflow(s[i].handshake6);
+	}
 	return err;
 }
 
 /*
  * Data goes to the socket of its peer's home, which the first byte of the receiver index
- * names (table/index.h); all else to a handshake socket, by the sender's IPv4 address or IPv6
- * /64. The kernel numbers sockets that share a port in the order in which they were bound. What
- * GRO has merged goes where its first packet belongs, so that either may get a message that is
- * meant for the other. -errno: the kernel takes no such filter.
+ * names (table/index.h); all else to a handshake socket, by a hash of the sender's IPv4 address
+ * or IPv6 /64 that he cannot know. The kernel numbers sockets that share a port in the order in
+ * which they were bound. What GRO has merged goes where its first packet belongs, so that either
+ * may get a message that is meant for the other. -errno: the kernel takes no such filter.
  */
 must_check static int steer(int fd, int family, unsigned n)
 {
-	/* Of the IP header: source and destination, or the first half of the source. */
-	unsigned words = (unsigned)SKF_NET_OFF + (family == AF_INET ? 12 : 8);
+	/* Of the IP header: the source, twice, or its first half. */
+	unsigned word = (unsigned)SKF_NET_OFF + (family == AF_INET ? 12 : 8);
+	unsigned next = family == AF_INET ? word : word + 4;
 	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, MESSAGE_DATA_OVERHEAD, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct message_data, type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MESSAGE_DATA << 24, 0, 3),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offsetof(struct message_data, receiver_index)),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, words),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, word),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, words + 4),
-		BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, next),
+		BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_MUL | BPF_K, randombytes_random() | 1),
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 16),
 		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
 		BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, n),
 		BPF_STMT(BPF_RET | BPF_A, 0)

@@ -6,12 +6,17 @@
 #include "../base/poll.h"
 #include "worker_private.h"
 
+/*
+ * What is not data is looked at once a millisecond and for a quarter of the time, all that has come
+ * meanwhile: a flood that woke the worker for each message would cost several times as much.
+ * What there is no time for is lost in its socket. No rest is long: while this process is
+ * stopped, the clock goes on.
+ */
 enum {
-	/* What is not data rests so long, and so many times as long as its turn took, */
-	REST_MS = 1,
-	REST_TURNS = 3,
-	/* of so many messages, which is half a millisecond for others at the worst. */
-	TURN_HANDSHAKES = 128
+	TURN_NS = 500 * 1000, /* in this time the last system call of a turn begins */
+	REST_SHARE = 4,
+	REST_MIN = 1000 * 1000,
+	REST_MAX = 20 * 1000 * 1000
 };
 
 /* In the order of struct udp_sockets. */
@@ -116,10 +121,8 @@ static void on_data(uv_poll_t *poll, int status, int events)
 
 static void on_handshakes(uv_poll_t *poll, int status, int events);
 
-static void on_rest_over(uv_timer_t *timer)
+static void end_rests(struct worker *w)
 {
-	struct worker *w = timer->data;
-
 	for (struct port *port = w->resting; port; port = port->next_resting) {
 		for (unsigned i = 0; i < SOCKETS; i++) {
 			struct port_socket *s = &port->sockets[i];
@@ -132,6 +135,18 @@ static void on_rest_over(uv_timer_t *timer)
 	w->resting = NULL;
 }
 
+static void on_rest(uv_timer_t *timer)
+{
+	struct worker *w = timer->data;
+	uint64_t now = uv_hrtime();
+
+	/* The loop's timers know no less than a millisecond, and may be early by one. */
+	if (now < w->rest_end)
+		uv_timer_start(timer, on_rest, 1 + (w->rest_end - now) / NSEC_PER_MSEC, 0);
+	else
+		end_rests(w);
+}
+
 static bool is_resting(const struct port *port)
 {
 	for (unsigned i = 0; i < SOCKETS; i++)
@@ -140,22 +155,29 @@ static bool is_resting(const struct port *port)
 	return false;
 }
 
-static void rest(struct port *port, struct port_socket *s, uint64_t ms)
+/* After a turn of a handshake socket. All that had one since the last rest share this one. */
+static void rest(struct port *port, struct port_socket *s, uint64_t begun, uint64_t took)
 {
 	struct worker *w = port->worker;
 
-	uv_poll_stop(&s->poll);
+	if (!w->resting) {
+		w->rest_begun = begun;
+		w->rest_for = 0;
+	}
 	if (!is_resting(port)) {
 		port->next_resting = w->resting;
 		w->resting = port;
 	}
+	uv_poll_stop(&s->poll);
 	s->rests = true;
+	w->rest_for += REST_SHARE * took;
+	w->rest_end = w->rest_begun + min(max(w->rest_for, (uint64_t)REST_MIN), (uint64_t)REST_MAX);
 	if (!uv_is_active((uv_handle_t *)&w->rest))
-		uv_timer_start(&w->rest, on_rest_over, ms, 0);
+		uv_timer_start(&w->rest, on_rest, 1, 0);
 }
 
 /* Before its sockets are closed. */
-static void end_rest(struct port *port)
+static void forget_rest(struct port *port)
 {
 	struct port **link = &port->worker->resting;
 
@@ -167,31 +189,27 @@ static void end_rest(struct port *port)
 		port->sockets[i].rests = false;
 }
 
-/*
- * All that has come meanwhile, once a millisecond: a flood that woke the worker for each message
- * would cost several times as much. What even a quarter of the time is not enough for is lost
- * in the socket.
- */
 static void on_handshakes(uv_poll_t *poll, int status, int events)
 {
 	struct port *port = poll->data;
 	struct port_socket *s = container_of(poll, struct port_socket, poll);
 	int fd = fd_of(rcu_read(&port->queue->udp), (unsigned)(s - port->sockets));
 	struct worker *w = port->worker;
-	uint64_t begun = clock_now();
-	unsigned n, all = 0;
+	uint64_t begun = uv_hrtime();
+	bool more;
 
 	(void)status; /* an error is news, and the poll begins anew in any case */
 	(void)events;
 	do {
+		unsigned n;
+
 		worker_turn_begin(w);
-		n = receive_handshakes(port->queue, fd);
+		n = receive_handshakes(port->queue, fd, &more);
 		rcu_turn_end();
 		count(&w->bursts, n > 0);
 		count(&w->received, n);
-		all += n;
-	} while (n && all < TURN_HANDSHAKES);
-	rest(port, s, REST_MS + REST_TURNS * (clock_now() - begun) / NSEC_PER_MSEC);
+	} while (more && uv_hrtime() - begun < TURN_NS);
+	rest(port, s, begun, uv_hrtime() - begun);
 }
 
 void ports_go_on(struct worker *w)
@@ -234,7 +252,7 @@ static void on_port_closed(uv_handle_t *handle)
 /* Counts them in port->closing. */
 static void close_sockets(struct port *port, uv_close_cb closed)
 {
-	end_rest(port);
+	forget_rest(port);
 	for (unsigned i = 0; i < SOCKETS; i++) {
 		struct port_socket *s = &port->sockets[i];
 

@@ -42,8 +42,9 @@ struct worker {
 	struct wheel wheel; /* of sessions */
 	struct wheel pace;  /* of packets that wait for their rate */
 	struct port *ports;
-	struct port *resting; /* whose handshake sockets are not polled just now, */
-	uv_timer_t rest;      /* until this ends */
+	struct port *resting; /* whose handshake sockets are not polled until rest_end */
+	uint64_t rest_begun, rest_for, rest_end; /* ns, of the loop's clock */
+	uv_timer_t rest;
 	_Atomic uint64_t bursts, received, sent; /* this thread writes; worker_load */
 	_Atomic unsigned asked, answered; /* control, this thread: workers_silent() */
 	struct burst burst;
