@@ -130,26 +130,37 @@ static int write_filter(enum confine_kind kind, int fd)
 	return err;
 }
 
+/* Written twice, and alike. */
 static int read_filter(enum confine_kind kind, int fd)
 {
+	struct sock_filter again[FILTER_MAX];
 	struct stat st;
+	size_t size;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (!st.st_size || st.st_size > (off_t)sizeof(filters[kind].code))
+	size = (size_t)st.st_size / 2;
+	if (!size || size > sizeof(again))
 		return -EFBIG;
-	if (pread(fd, filters[kind].code, (size_t)st.st_size, 0) != st.st_size)
+	if (pread(fd, filters[kind].code, size, 0) != (ssize_t)size ||
+	    pread(fd, again, size, (off_t)size) != (ssize_t)size)
 		return -EIO;
-	filters[kind].n = (unsigned short)((size_t)st.st_size / sizeof(struct sock_filter));
+	if (memcmp(filters[kind].code, again, size))
+		return -ENOMEM;
+	filters[kind].n = (unsigned short)(size / sizeof(struct sock_filter));
 	return 0;
 }
 
+/*
+ * Each of them twice: where there is no memory for a rule, libseccomp may leave it out and say
+ * nothing, and the thread would be killed at that system call, in weeks perhaps.
+ */
 static _Noreturn void make_filters(const int *fds)
 {
 	int err = 0;
 
-	for (unsigned kind = 0; kind < CONFINE_KINDS && !err; kind++)
-		err = write_filter(kind, fds[kind]);
+	for (unsigned i = 0; i < 2 * CONFINE_KINDS && !err; i++)
+		err = write_filter(i / 2, fds[i / 2]);
 	_exit(err ? 1 : 0);
 }
 
