@@ -86,6 +86,12 @@ lab_say "              $total allocations until both tenants are there"
 lab_stop gw
 check "and leaves nothing" nothing_is_left
 
+was_odd()
+{
+	odd=$((odd + 1))
+	lab_say "allocation $at: $1"
+}
+
 # Of each run: it ends by itself, not with a crash of ours, and says why; or it comes up all the
 # same, and all of it, a second later perhaps. 134 is the abort() of a library; 159 the kernel's
 # word for a system call that libseccomp had no memory to allow.
@@ -96,21 +102,21 @@ for ((i = 0; i < starts; i++)); do
 	refuse 1 $at $every
 	gateway || :
 	[ $every = 0 ] || { sleep 0.05; refuse 0 0 0; }
-	lab_wait 10 "tenants, or the end (allocation $at)" is_ready || odd=$((odd + 1))
+	lab_wait 10 "tenants, or the end (allocation $at)" is_ready || was_odd "not ready"
 	refuse 0 0 0
 	if lab_alive gw && ! lab_reaped "${lab_pid[gw]}"; then
 		came_up=$((came_up + 1))
 		lab_stop gw
-		[ "$LAB_STATUS" = 0 ] || odd=$((odd + 1))
-		nothing_is_left || odd=$((odd + 1))
+		[ "$LAB_STATUS" = 0 ] || was_odd "ended with $LAB_STATUS when it was stopped"
+		nothing_is_left || was_odd "left something"
 		continue
 	fi
 	lab_join gw 1 2>/dev/null || :
 	[ -z "${STARTS:-}" ] || lab_say "$at: $LAB_STATUS: $(lab_since gw | tail -n 1)"
 	case $LAB_STATUS in
-	1 | 127) ended=$((ended + 1)); nothing_is_left || odd=$((odd + 1)) ;;
+	1 | 127) ended=$((ended + 1)); nothing_is_left || was_odd "left something" ;;
 	134 | 159) aborted=$((aborted + 1)) ;;
-	*) odd=$((odd + 1)); lab_say "allocation $at: status $LAB_STATUS" ;;
+	*) was_odd "ended with $LAB_STATUS" ;;
 	esac
 	[ -n "$(lab_since gw)" ] || { silent=$((silent + 1)); lab_say "allocation $at: $LAB_STATUS, silent"; }
 done
