@@ -213,6 +213,17 @@ START_TEST(test_warnings)
 	router_free(read_good(HEAD "[Router]\nPrefix = 2001:db8::1/64\n",
 			      "berth.conf:4: warning: Prefix: '2001:db8::1/64' means the whole "
 			      "range 2001:db8::/64\n"));
+	/* Prefixes that overlap, in any order, beside one that does not; and one given twice. */
+	router_free(read_good(HEAD "[Router]\nPrefix = 2001:db8:0:1::/64, 10.0.0.0/8\n"
+			      "Prefix = 2001:db8:1::/64\nPrefix = 2001:db8::/56\n"
+			      "Prefix = 2001:db8:1::/64, 10.9.0.0/16\n",
+			      "berth.conf:4: warning: Prefix: 2001:db8:0:1::/64 is a part of "
+			      "2001:db8::/56 (line 6), which is enough\n"
+			      "berth.conf:7: warning: Prefix: 10.9.0.0/16 is a part of 10.0.0.0/8 "
+			      "(line 4), which is enough\n"
+			      "berth.conf:7: warning: Prefix: 2001:db8:1::/64 stands in line 5 "
+			      "already\n"));
+	router_free(read_good(HEAD "[Router]\nPrefix = 2001::/16, 11.0.0.0/8\n", ""));
 }
 END_TEST
 
@@ -268,6 +279,15 @@ static const struct {
 		   "2001:db8::1/128" },
 	/* 20 */ { IN_ROUTER("Prefix = ::/64,,1.2.3.4"), "Prefix: an address is missing beside "
 							 "','" },
+	/* 20: one that cannot be anybody's, and no more about it */
+	{ IN_ROUTER("Prefix = ::/0"), "Prefix: '::/0' is more than anybody has: a prefix is /16 or "
+				      "longer" },
+	{ IN_ROUTER("Prefix = 2000::/15"), "Prefix: '2000::/15' is more than anybody has: a prefix "
+					   "is /16 or longer" },
+	{ IN_ROUTER("Prefix = 198.51.100.0/24, 0.0.0.0/0"),
+	  "Prefix: '0.0.0.0/0' is more than anybody has: a prefix is /8 or longer" },
+	{ IN_ROUTER("Prefix = 10.0.0.0/7"), "Prefix: '10.0.0.0/7' is more than anybody has: a "
+					    "prefix is /8 or longer" },
 	/* 21 */ { IN_ROUTER("Uplink = eth0, eth1, eth0"), "Uplink: 'eth0' is named twice" },
 	/* 22 */ { IN_ROUTER("Announce = never"), "Announce: 'never' is none of: always, "
 						  "connected" },

@@ -13,6 +13,9 @@ enum section { SECTION_INTERFACE, SECTION_ROUTER, N_SECTIONS };
 
 static const char *const section_names[] = { "Interface", "Router" };
 
+/* IPv4 is handed out by the /8; of IPv6 nobody holds more than a /16. */
+enum { PREFIX_MIN4 = 8, PREFIX_MIN6 = 16 };
+
 /* berth.conf while it is being read. */
 struct reading {
 	struct config_router *router;
@@ -161,11 +164,31 @@ static int set_uplink(void *target, const struct rules_where *where, const char 
 	return value_each_item(where, value, "an interface", take_uplink, r->router);
 }
 
+/* It would let tenants claim the addresses of strangers. */
+static bool is_too_short(const struct prefix *p)
+{
+	return p->cidr < (p->family == AF_INET6 ? PREFIX_MIN6 : PREFIX_MIN4);
+}
+
 static int set_prefix(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
+	struct config_ranges *prefixes = &r->router->prefixes;
+	uint32_t before = prefixes->n;
+	int err = value_ranges(where, value, prefixes);
 
-	return value_ranges(where, value, &r->router->prefixes);
+	for (uint32_t i = before; err != -ENOMEM && i < prefixes->n; i++) {
+		const struct prefix *p = &prefixes->v[i].prefix;
+		char text[PREFIX_STRLEN];
+
+		if (!is_too_short(p))
+			continue;
+		rules_fault(where, "'%s' is more than anybody has: a prefix is /%d or longer",
+			    prefix_format(p, text),
+			    p->family == AF_INET6 ? PREFIX_MIN6 : PREFIX_MIN4);
+		err = -EINVAL;
+	}
+	return err;
 }
 
 static int set_announce(void *target, const struct rules_where *where, const char *value)
@@ -391,11 +414,44 @@ static void check_mtu(struct reading *r)
 	}
 }
 
+/* No harm, but whoever takes one of them out again has not taken its addresses out. */
+static void check_overlaps(struct reading *r)
+{
+	struct config_ranges *prefixes = &r->router->prefixes;
+	const struct config_range *outer = NULL;
+
+	if (!prefixes->n)
+		return;
+	/* In this order whatever holds a range is in front of it. */
+	qsort(prefixes->v, prefixes->n, sizeof(*prefixes->v), value_compare_ranges);
+	for (uint32_t i = 0; i < prefixes->n; i++) {
+		const struct config_range *inner = &prefixes->v[i];
+		char of_inner[PREFIX_STRLEN], of_outer[PREFIX_STRLEN];
+
+		if (is_too_short(&inner->prefix)) /* which is said already */
+			continue;
+		if (!outer || !prefix_contains(&outer->prefix, &inner->prefix)) {
+			outer = inner;
+			continue;
+		}
+		prefix_format(&inner->prefix, of_inner);
+		prefix_format(&outer->prefix, of_outer);
+		if (prefix_equal(&outer->prefix, &inner->prefix))
+			fault_warn(r->faults, r->router->file, inner->line,
+				   "Prefix: %s stands in line %u already", of_inner, outer->line);
+		else
+			fault_warn(r->faults, r->router->file, inner->line,
+				   "Prefix: %s is a part of %s (line %u), which is enough",
+				   of_inner, of_outer, outer->line);
+	}
+}
+
 /* What only shows when the whole file has been read. */
 static void check_whole(struct reading *r)
 {
 	struct config_router *router = r->router;
 
+	check_overlaps(r);
 	value_sort_ranges(&router->prefixes);
 	if (!router->gateway)
 		return;
