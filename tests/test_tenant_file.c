@@ -540,6 +540,11 @@ static const struct {
 		   { "2: PublicKeyFile: 'config.d/folder': is not a regular file" } },
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
+	/* 20: the '=' at its end is not the one that is missing; the key is not quoted */
+	{ PEER "AllowedIPs = ::1\npresharedkey " KEY("b") "\n",
+	  { "4: '=' is missing behind 'PresharedKey'" } },
+	{ PEER "AllowedIPs = ::1\nPreshared Key = " KEY("b") "\n",
+	  { "4: unknown key 'Preshared Key'; is 'PresharedKey' meant?" } },
 	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
 	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5\nAnnounce = perhaps\n",
 		   { "5: Quota: '5' has no unit: write 5GB, or another of (KB, MB, GB, "

@@ -122,6 +122,24 @@ void rules_fault_unknown(const struct rules_where *where, const char *what, cons
 		rules_fault(where, "unknown %s", what);
 }
 
+/*
+ * "PublicKey abc=": to the reader of lines all in front of '=' is the name of a key, but the '='
+ * is that of the base64. Only the name is quoted.
+ */
+static bool lacks_equals(const struct rules_where *where, const char *word,
+			 const char *const *names, size_t n)
+{
+	size_t len = strcspn(word, " \t");
+
+	for (size_t i = 0; word[len] && i < n; i++) {
+		if (strlen(names[i]) != len || strncasecmp(word, names[i], len) != 0)
+			continue;
+		rules_fault(where, "'=' is missing behind '%s'", names[i]);
+		return true;
+	}
+	return false;
+}
+
 int rules_section(const struct inifile *ini, unsigned section, const char *file,
 		  const char *const *names, size_t n, unsigned repeats, struct fault_list *faults)
 {
@@ -162,6 +180,8 @@ int rules_apply(const struct inifile *ini, unsigned section, const char *file,
 		int k, err;
 
 		k = rules_find(entry->key, names, n_keys);
+		if (k < 0 && lacks_equals(&where, entry->key, names, n_keys))
+			continue;
 		if (k < 0) {
 			rules_fault_unknown(&where, "key", entry->key, names, n_keys);
 			continue;
