@@ -319,7 +319,15 @@ static const struct {
 		   "901234567890123456789012345678901234567' is too long for the path of a socket "
 		   "(107 characters)" },
 	/* 31 */ { IN_ROUTER("[Router]"), "[Router] stands in line 3 already" },
-	/* 32 */ { IN_ROUTER("[Peer]"), "unknown section 'Peer'" },
+	/* 32: once for all of them */
+	{ IN_ROUTER("[Peer]\nPublicKey = " KEY("c") "\nAllowedIPs = ::1\n[Peer]"),
+	  "[Peer] has no place here: each peer is a file of its own, config.d/NAME.conf" },
+	{ "[Interface]\nPrivateKey = " KEY("b") "\n[peer]\n" TAIL "Tenants = /srv/t\n",
+	  "berth.conf:3: ",
+	  "[Peer] has no place here: each peer is a file of its own, /srv/t/NAME.conf" },
+	/* 32: keys of the other section */
+	{ IN_ROUTER("mtu = 1400"), "'MTU' belongs into [Interface], not into [Router]" },
+	{ IN_INTERFACE("Uplink = eth0"), "'Uplink' belongs into [Router], not into [Interface]" },
 	/* 33 */ { IN_ROUTER("[Ruoter]"), "unknown section 'Ruoter'; is 'Router' meant?" },
 	/* 34 */ { "[Interface]\n" TAIL, "berth.conf:1: ",
 		   "[Interface]: PrivateKeyFile (or PrivateKey) is missing" },

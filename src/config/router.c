@@ -24,6 +24,7 @@ struct reading {
 	unsigned interface_line; /* of [Interface] */
 	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
 	unsigned mtu_line;       /* 0: the default */
+	unsigned peer_line;      /* of the first [Peer], which has no place here; 0: none */
 };
 
 static int set_name(void *target, const struct rules_where *where, const char *value)
@@ -377,18 +378,30 @@ static const struct rules_key router_keys[] = {
 };
 _Static_assert(ARRAY_SIZE(router_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
+static const struct rules_table tables[] = {
+	[SECTION_INTERFACE] = { "Interface", interface_keys, ARRAY_SIZE(interface_keys), false },
+	[SECTION_ROUTER] = { "Router", router_keys, ARRAY_SIZE(router_keys), false },
+};
+
 static int read_section(struct reading *r, const struct inifile *ini, unsigned i)
 {
 	const char *file = r->router->file;
+
+	/* Of a file of wg-quick: one word for all of them, and nothing about their keys. */
+	if (strcasecmp(ini->sections[i].name, "Peer") == 0) {
+		if (!r->peer_line)
+			r->peer_line = ini->sections[i].line;
+		return 0;
+	}
 
 	switch (rules_section(ini, i, file, section_names, N_SECTIONS, 0, r->faults)) {
 	case SECTION_INTERFACE:
 		r->router->gateway = true;
 		r->interface_line = ini->sections[i].line;
-		return rules_apply(ini, i, file, interface_keys, ARRAY_SIZE(interface_keys), r,
+		return rules_apply(ini, i, file, tables, N_SECTIONS, SECTION_INTERFACE, r,
 				   r->faults);
 	case SECTION_ROUTER:
-		return rules_apply(ini, i, file, router_keys, ARRAY_SIZE(router_keys), r,
+		return rules_apply(ini, i, file, tables, N_SECTIONS, SECTION_ROUTER, r,
 				   r->faults);
 	default:
 		return 0;
@@ -451,6 +464,10 @@ static void check_whole(struct reading *r)
 {
 	struct config_router *router = r->router;
 
+	if (r->peer_line)
+		fault_add(r->faults, router->file, r->peer_line,
+			  "[Peer] has no place here: each peer is a file of its own, %s/NAME.conf",
+			  router->tenants);
 	check_overlaps(r);
 	value_sort_ranges(&router->prefixes);
 	if (!router->gateway)

@@ -424,19 +424,19 @@ static const struct rules_key container_keys[] = {
 };
 _Static_assert(ARRAY_SIZE(container_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
-static const struct {
-	const struct rules_key *keys;
-	size_t n;
-} sections[] = {
-	[TENANT_KEYS_INTERFACE] = { interface_keys, ARRAY_SIZE(interface_keys) },
-	[TENANT_KEYS_CONTAINER] = { container_keys, ARRAY_SIZE(container_keys) },
-	[TENANT_KEYS_PEER] = { peer_keys, ARRAY_SIZE(peer_keys) },
-	[TENANT_KEYS_TENANT] = { tenant_keys, ARRAY_SIZE(tenant_keys) },
-};
-
 int tenant_keys_apply(struct tenant_reading *r, const struct inifile *ini, unsigned i,
 		      enum tenant_keys_section which)
 {
-	return rules_apply(ini, i, r->tenant->file, sections[which].keys, sections[which].n, r,
+	bool tunnel = r->tenant->kind == TENANT_TUNNEL;
+	const struct rules_table tables[] = {
+		[TENANT_KEYS_INTERFACE] = { "Interface", interface_keys,
+					    ARRAY_SIZE(interface_keys), !tunnel },
+		[TENANT_KEYS_CONTAINER] = { "Container", container_keys,
+					    ARRAY_SIZE(container_keys), !tunnel },
+		[TENANT_KEYS_PEER] = { "Peer", peer_keys, ARRAY_SIZE(peer_keys), false },
+		[TENANT_KEYS_TENANT] = { "Tenant", tenant_keys, ARRAY_SIZE(tenant_keys), tunnel },
+	};
+
+	return rules_apply(ini, i, r->tenant->file, tables, ARRAY_SIZE(tables), which, r,
 			   r->faults);
 }
