@@ -24,7 +24,8 @@ START_TEST(test_good)
 	files_put("config.d/alice.conf", 0644, TENANT("c", "2001:db8::1, 10.0.0.2"));
 	files_put("config.d/bob.conf", 0644, TENANT("d", "2001:db8::2") "[Tenant]\nMTU = 1420\n");
 	files_put("config.d/carol.conf", 0600, "");
-	files_put("config.d/home.conf", 0600, "[Interface]\nPrivateKey = " KEY("e") "\n");
+	files_put("config.d/home.conf", 0600,
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n");
 	files_put("config.d/bob.conf~", 0644, "garbage");
 	files_put("config.d/.dave.conf.swp", 0644, "garbage");
 	files_put("config.d/README", 0644, "garbage");
@@ -42,7 +43,8 @@ START_TEST(test_faults)
 	files_put("config.d/c.conf", 0644, TENANT("e", "2001:db8::2"));
 	files_put("config.d/d.conf", 0644, "[Peer]\nPublicKey = x\nAllowdIPs = y\n");
 	files_put("config.d/e.conf", 0600,
-		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n[Container]\n"
+		  "Name = berth0\n");
 	files_put("config.d/f g.conf", 0600, "");
 	files_put("config.d/h.conf", 0644, TENANT("h", "2001:db8::8") "[Tenant]\nMTU = 1421\n");
 	expect(-EINVAL,
@@ -55,7 +57,7 @@ START_TEST(test_faults)
 	       "config.d/b.conf:3: AllowedIPs: 2001:db8:1::1/128 is in no Prefix of berth.conf\n"
 	       "config.d/d.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
 	       "config.d/d.conf:3: unknown key 'AllowdIPs'; is 'AllowedIPs' meant?\n"
-	       "config.d/e.conf:4: Name: 'berth0' is the gateway's interface in berth.conf\n"
+	       "config.d/e.conf:5: Name: 'berth0' is the gateway's interface in berth.conf\n"
 	       "config.d/h.conf:5: MTU: '1421' is more than that of the gateway in berth.conf: MTU "
 	       "= 1420 at most\n");
 }
@@ -80,7 +82,8 @@ START_TEST(test_no_gateway)
 	files_put("berth.conf", 0600, "");
 	files_put("config.d/a.conf", 0644, TENANT("c", "2001:db8::1"));
 	files_put("config.d/e.conf", 0600,
-		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n[Container]\n"
+		  "Name = berth0\n");
 	expect(-EINVAL, "config.d/a.conf: a tenant needs a gateway, and berth.conf has no "
 			"[Interface]\n");
 }

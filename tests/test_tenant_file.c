@@ -209,7 +209,8 @@ START_TEST(test_tunnel)
 	ck_assert_uint_eq(t->tunnel->mtu, 0); /* as wg-quick: auto */
 	tenant_free(t);
 
-	t = read_good(KEYS, ""); /* wg knows interfaces without peers */
+	/* wg knows interfaces without peers */
+	t = read_good(KEYS "Address = 10.0.0.2\n", "");
 	ck_assert_int_eq(t->state, TENANT_OK);
 	tenant_free(t);
 }
@@ -356,8 +357,8 @@ START_TEST(test_places)
 	struct config_tenant *t;
 	char text[256];
 
-	snprintf(text, sizeof(text), KEYS "[Container]\nNetns = %s\n" PEER "AllowedIPs = ::/0\n",
-		 places[_i].text);
+	snprintf(text, sizeof(text), KEYS "Address = ::1\n[Container]\nNetns = %s\n" PEER
+		 "AllowedIPs = ::/0\n", places[_i].text);
 	t = read_good(text, "");
 	ck_assert_int_eq(t->tunnel->netns_kind, places[_i].kind);
 	ck_assert_str_eq(t->tunnel->netns, places[_i].netns);
@@ -451,6 +452,8 @@ START_TEST(test_revoked_otherwise)
 }
 END_TEST
 
+#define ADDRESS_LINE "Address = 10.0.0.2\n"
+
 START_TEST(test_warnings)
 {
 	tenant_free(read_good(PEER, "config.d/a.conf:1: warning: [Peer] has no AllowedIPs: it can "
@@ -458,17 +461,17 @@ START_TEST(test_warnings)
 	tenant_free(read_good(PEER "AllowedIPs = 10.0.0.7/24\n",
 			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the "
 			      "whole range 10.0.0.0/24\n"));
-	tenant_free(read_good(KEYS "DNS = 9.9.9.9, lan\n",
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9, lan\n" ADDRESS_LINE,
 			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
 			      "change it, when the tunnel is up: resolvectl dns a 9.9.9.9\n"));
-	tenant_free(read_good(KEYS "DNS = lan\n",
+	tenant_free(read_good(KEYS "DNS = lan\n" ADDRESS_LINE,
 			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
 			      "change it, when the tunnel is up: resolvectl domain a lan\n"));
-	tenant_free(read_good(KEYS "DNS = 9.9.9.9\n[Container]\nNetns = pid:1\n",
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9\n" ADDRESS_LINE "[Container]\nNetns = pid:1\n",
 			      "config.d/a.conf:3: warning: DNS: only a namespace with a name has a "
 			      "resolv.conf (in /etc/netns): write the one of this container "
 			      "yourself\n"));
-	tenant_free(read_good(KEYS "DNS = ~., 9.9.9.9\n[Container]\nNetns = x\n",
+	tenant_free(read_good(KEYS "DNS = ~., 9.9.9.9\n" ADDRESS_LINE "[Container]\nNetns = x\n",
 			      "config.d/a.conf:3: warning: DNS: '~.' is for systemd-resolved, a "
 			      "resolv.conf has no such thing: left out\n"));
 	tenant_free(read_good(KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0\n"
@@ -476,6 +479,37 @@ START_TEST(test_warnings)
 			      "config.d/a.conf:6: warning: Endpoint: lies within AllowedIPs "
 			      "10.0.0.0/8, so the packets that carry the tunnel are sent into it: "
 			      "take that range out, or give Table = off or a number\n"));
+}
+END_TEST
+
+static const struct {
+	const char *text, *warning; /* behind "config.d/a.conf:"; NULL: none */
+} tunnels[] = {
+	/* 0: who is called at a port that is known may send it once he was */
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n",
+	  "7: warning: PersistentKeepalive: its [Peer] has no Endpoint to send it to, and without "
+	  "a ListenPort nobody knows where to call\n" },
+	{ PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n" KEYS ADDRESS_LINE
+	  "ListenPort = 51820\n", NULL },
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = off\n", NULL },
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n"
+	  "Endpoint = vps.example.com:51820\n", NULL },
+	{ PEER "AllowedIPs = ::1\nPersistentKeepalive = 25\n", NULL }, /* a tenant calls */
+	/* 5: on the host it may do with the addresses of others */
+	{ KEYS, "1: warning: [Interface] has no Address: 'a' comes up without any\n" },
+	{ KEYS PEER "AllowedIPs = ::/0\n", NULL },
+	{ KEYS PEER "AllowedIPs = ::/0\n[Container]\nNetns = x\nName = wg0\n",
+	  "1: warning: [Interface] has no Address: 'wg0' comes up without any\n" },
+	{ KEYS ADDRESS_LINE "[Container]\nNetns = x\n", NULL },
+};
+
+START_TEST(test_tunnel_warnings)
+{
+	char expected[256] = "";
+
+	if (tunnels[_i].warning)
+		snprintf(expected, sizeof(expected), "config.d/a.conf:%s", tunnels[_i].warning);
+	tenant_free(read_good(tunnels[_i].text, expected));
 }
 END_TEST
 
@@ -746,6 +780,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_revoked, 0, ARRAY_SIZE(revoked));
 	tcase_add_test(tcase, test_revoked_otherwise);
 	tcase_add_test(tcase, test_warnings);
+	tcase_add_loop_test(tcase, test_tunnel_warnings, 0, ARRAY_SIZE(tunnels));
 	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tcase, test_not_a_file);
 	tcase_add_test(tcase, test_modes);

@@ -30,6 +30,7 @@ struct config_peer {
 	char *endpoint;                   /* "host:port" as written, or NULL */
 	unsigned line;                    /* of the public key */
 	unsigned endpoint_line;
+	unsigned keepalive_line;
 	uint16_t keepalive; /* seconds, 0: off */
 };
 

@@ -176,13 +176,36 @@ static void check_tunnel_mtu(struct tenant_reading *r)
 	}
 }
 
-static int finish_tunnel(struct tenant_reading *r)
+/* On the host an interface may do with the addresses of others, if it has routes. */
+static void check_addresses(struct tenant_reading *r)
 {
+	const struct config_tenant *tenant = r->tenant;
+	bool routes = false;
+
+	for (size_t i = 0; i < tenant->n_peers; i++)
+		routes = routes || tenant->peers[i].allowed_ips.n;
+	if (tenant->tunnel->addresses.n ||
+	    (routes && tenant->tunnel->netns_kind == TUNNEL_NETNS_HOST))
+		return;
+	fault_warn(r->faults, tenant->file, r->interface_line,
+		   "[Interface] has no Address: '%s' comes up without any",
+		   tenant->tunnel->ifname);
+}
+
+/* errors: how many there were before the file. */
+static int finish_tunnel(struct tenant_reading *r, size_t errors)
+{
+	int err;
+
 	check_tunnel_mtu(r);
 	if (!r->private_key_line)
 		fault_add(r->faults, r->tenant->file, r->interface_line,
 			  "[Interface]: PrivateKey (or PrivateKeyFile) is missing");
-	return tunnel_finish(r->tenant, r->interface_line, r->faults);
+	err = tunnel_finish(r->tenant, r->interface_line, r->faults);
+	/* What is missing may be what is faulty. */
+	if (!err && r->faults->n_errors == errors)
+		check_addresses(r);
+	return err;
 }
 
 static bool has_section(const struct inifile *ini, enum tenant_keys_section which)
@@ -250,7 +273,7 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 		return 0;
 	r->tenant->state = TENANT_OK;
 	if (r->tenant->kind == TENANT_TUNNEL)
-		err = finish_tunnel(r);
+		err = finish_tunnel(r, errors);
 	else
 		err = finish_gateway_tenant(r);
 	if (!err && r->faults->n_errors != errors)

@@ -143,6 +143,7 @@ static int set_keepalive(void *target, const struct rules_where *where, const ch
 {
 	struct tenant_reading *r = target;
 
+	r->peer->keepalive_line = where->line;
 	return value_keepalive(where, value, &r->peer->keepalive);
 }
 
