@@ -124,6 +124,12 @@ static void finish_quota(struct tenant_reading *r)
 		fault_add(r->faults, r->tenant->file, max(r->quota_rate_line, r->blocked_line),
 			  "QuotaRate and Blocked = yes: past the quota there is a rate, or "
 			  "nothing: take one of them");
+	else if (!r->quota_line && quota->rate) /* with Quota = off somebody knows */
+		fault_warn(r->faults, r->tenant->file, r->quota_rate_line,
+			   "QuotaRate: is for when a Quota is used up, and there is none");
+	else if (!r->quota_line && r->blocked)
+		fault_warn(r->faults, r->tenant->file, r->blocked_line,
+			   "Blocked: is for when a Quota is used up, and there is none");
 	if (!quota->bytes)
 		*quota = (struct quota){ 0 };
 	else if (r->blocked)

@@ -240,6 +240,7 @@ static int set_quota(void *target, const struct rules_where *where, const char *
 {
 	struct tenant_reading *r = target;
 
+	r->quota_line = where->line;
 	return quota_parse(where, value, &r->quota);
 }
 

@@ -34,7 +34,7 @@ struct tenant_reading {
 	uint64_t rate, rate_up, rate_down; /* bit/s; 0: off */
 	unsigned rate_up_line, rate_down_line;
 	struct quota quota;
-	unsigned quota_rate_line, blocked_line;
+	unsigned quota_line, quota_rate_line, blocked_line;
 	bool blocked;
 
 	/* of the [Peer] at hand */
