@@ -47,6 +47,11 @@ START_TEST(test_faults)
 		  "Name = berth0\n");
 	files_put("config.d/f g.conf", 0600, "");
 	files_put("config.d/h.conf", 0644, TENANT("h", "2001:db8::8") "[Tenant]\nMTU = 1421\n");
+	files_put("config.d/i.conf", 0644,
+		  TENANT("i", "10.0.0.9, 2001:db8::9") "[Tenant]\nMTU = 1279\n");
+	files_put("config.d/j.conf", 0644, TENANT("j", "10.0.0.10") "[Tenant]\nMTU = 575\n");
+	files_put("config.d/k.conf", 0644, TENANT("k", "10.0.0.11") "[Tenant]\nMTU = 9000\n");
+	files_put("config.d/l.conf", 0644, TENANT("l", "10.0.0.12") "[Tenant]\nMTU = 576\n");
 	expect(-EINVAL,
 	       "config.d: 'f g.conf' is no name for a tenant: NAME.conf is, with 1 to 64 of A-Z "
 	       "a-z 0-9 . _ -\n"
@@ -58,8 +63,14 @@ START_TEST(test_faults)
 	       "config.d/d.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
 	       "config.d/d.conf:3: unknown key 'AllowdIPs'; is 'AllowedIPs' meant?\n"
 	       "config.d/e.conf:5: Name: 'berth0' is the gateway's interface in berth.conf\n"
-	       "config.d/h.conf:5: MTU: '1421' is more than that of the gateway in berth.conf: MTU "
-	       "= 1420 at most\n");
+	       "config.d/h.conf:5: MTU: '1421' is not a number from 1280 (for the IPv6 of "
+	       "AllowedIPs 2001:db8::8/128) to 1420, the gateway's in berth.conf\n"
+	       "config.d/i.conf:5: MTU: '1279' is not a number from 1280 (for the IPv6 of "
+	       "AllowedIPs 2001:db8::9/128) to 1420, the gateway's in berth.conf\n"
+	       "config.d/j.conf:5: MTU: '575' is not a number from 576 to 1420, the gateway's in "
+	       "berth.conf\n"
+	       "config.d/k.conf:5: MTU: '9000' is not a number from 576 to 1420, the gateway's in "
+	       "berth.conf\n");
 }
 END_TEST
 

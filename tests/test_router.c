@@ -248,10 +248,15 @@ static const struct {
 	/* 5 */ { IN_INTERFACE("ListenPort = 4294967297"),
 		  "ListenPort: '4294967297' is not a number from 1 to 65535" },
 	/* 6 */ { IN_INTERFACE("ListenPort ="), "ListenPort: '' is not a number from 1 to 65535" },
-	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 576 to 65475" },
-	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is too small for the IPv6 of Prefix "
-				      "2001:db8::/64: MTU = 1280 at least" },
-	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number from 576 to 65475" },
+	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 1280 (for the IPv6 "
+					 "of Prefix 2001:db8::/64) to 65475" },
+	{ IN_INTERFACE("MTU = 65476"), "MTU: '65476' is not a number from 1280 (for the IPv6 of "
+				       "Prefix 2001:db8::/64) to 65475" },
+	{ HEAD "MTU = 575\n[Router]\nPrefix = 10.0.0.0/8\n", "berth.conf:3: ",
+	  "MTU: '575' is not a number from 576 to 65475" },
+	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is not a number from 1280 (for the IPv6 of "
+				      "Prefix 2001:db8::/64) to 65475" },
+	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number of bytes" },
 	/* 9 */ { IN_INTERFACE("FwMark = on"),
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },
 	/* 10 */ { IN_INTERFACE("FwMark = 0x100000000"),
@@ -400,7 +405,7 @@ START_TEST(test_all_faults)
 		     "berth.conf:1: [Interface]: PrivateKeyFile (or PrivateKey) is missing\n"
 		     "berth.conf:1: [Interface]: a gateway needs a Prefix in [Router] to take its "
 		     "tenants' addresses from\n"
-		     "berth.conf:2: MTU: 'x' is not a number from 576 to 65475\n"
+		     "berth.conf:2: MTU: 'x' is not a number of bytes\n"
 		     "berth.conf:5: Workers: 'y' is not a number from 1 to 256\n"
 		     "berth.conf:6: Crypto: 'z' is none of: auto, libsodium, ipsec-mb\n");
 	ck_assert_int_eq(router_read(&router, "nowhere.conf", &faults), -EINVAL);

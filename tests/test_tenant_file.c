@@ -604,16 +604,23 @@ static const struct {
 		     "gbit or tbit: bits per second)" } },
 	/* 24 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
-	{ PEER "AllowedIPs = 192.0.2.1, 2001:db8::5\n[Tenant]\nMTU = 1279\n",
-		   { "5: MTU: '1279' is too small for the IPv6 of AllowedIPs 2001:db8::5/128: MTU "
-		     "= 1280 at least" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 65476\n",
+		   { "5: MTU: '65476' is not a number from 576 (1280 with IPv6) to the MTU of the "
+		     "gateway in berth.conf" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 0\n",
+		   { "5: MTU: '0' is not a number from 576 (1280 with IPv6) to the MTU of the "
+		     "gateway in berth.conf" } },
 	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = big\nOnSharedKey = block\n",
-		   { "5: MTU: 'big' is not a number from 576 to 65475",
+		   { "5: MTU: 'big' is not a number of bytes",
 		     "6: OnSharedKey: 'block' is none of: notice, quarantine" } },
 	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 1400\nMTU = 1300\n",
 		   { "6: MTU: stands in line 5 already" } },
 	{ KEYS "Address = 2001:db8::5/128\nMTU = 1279\n",
-		   { "4: MTU: '1279' is too small for an Address of IPv6: MTU = 1280 at least" } },
+		   { "4: MTU: '1279' is not a number from 1280 (for an Address of IPv6) to "
+		     "65475" } },
+	{ KEYS "MTU = 65476\nAddress = 2001:db8::5/128\n",
+		   { "3: MTU: '65476' is not a number from 1280 (for an Address of IPv6) to "
+		     "65475" } },
 	/* 25 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
 		   { "4: [Container] is for a tunnel of our own, and this file has no "
 		     "[Interface]" } },
@@ -668,7 +675,7 @@ static const struct {
 	{ KEYS "PostUp = " LONG "," LONG "," LONG "\nMTU = " LONG "," LONG "\n",
 	  { "3: PostUp: no commands are run; routes and neighbour answers follow from AllowedIPs, "
 	    "Table and [Container] Netns say where they go",
-	    "4: MTU: '" LONG "' is not a number from 576 to 65475",
+	    "4: MTU: '" LONG "' is not a number of bytes",
 	    "4: MTU: is too long, and takes no list" } },
 	/* 41 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
 	/* 41 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",

@@ -23,6 +23,7 @@ struct reading {
 	mode_t mode;             /* of berth.conf */
 	unsigned interface_line; /* of [Interface] */
 	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
+	uint32_t mtu;            /* as it stands there */
 	unsigned mtu_line;       /* 0: the default */
 	unsigned peer_line;      /* of the first [Peer], which has no place here; 0: none */
 };
@@ -118,13 +119,10 @@ static int set_address(void *target, const struct rules_where *where, const char
 static int set_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
-	uint32_t mtu;
-	int err = value_mtu(where, value, &mtu);
+	int err = value_mtu(where, value, &r->mtu);
 
-	if (!err) {
-		r->router->mtu = mtu;
+	if (!err)
 		r->mtu_line = where->line;
-	}
 	return err;
 }
 
@@ -408,23 +406,26 @@ static int read_section(struct reading *r, const struct inifile *ini, unsigned i
 	}
 }
 
-/* Does IPv6 need a larger MTU than the tunnels have? */
 static void check_mtu(struct reading *r)
 {
-	const struct config_router *router = r->router;
-	char text[PREFIX_STRLEN];
+	struct config_router *router = r->router;
+	struct rules_where where = { router->file, r->mtu_line, "MTU", r->faults };
+	struct value_mtu_range range = { VALUE_MTU_MIN, VALUE_MTU_MAX, "", "" };
+	char why[64], text[PREFIX_STRLEN];
 
-	if (router->mtu >= VALUE_MTU_IPV6)
+	if (!r->mtu_line)
 		return;
 	for (uint32_t i = 0; i < router->prefixes.n; i++) {
 		if (router->prefixes.v[i].prefix.family != AF_INET6)
 			continue;
-		fault_add(r->faults, router->file, r->mtu_line,
-			  "MTU: '%u' is too small for the IPv6 of Prefix %s: MTU = %d at least",
-			  router->mtu, prefix_format(&router->prefixes.v[i].prefix, text),
-			  VALUE_MTU_IPV6);
-		return;
+		snprintf(why, sizeof(why), " (for the IPv6 of Prefix %s)",
+			 prefix_format(&router->prefixes.v[i].prefix, text));
+		range.low = VALUE_MTU_IPV6;
+		range.low_why = why;
+		break;
 	}
+	if (!value_check_mtu(&where, r->mtu, &range))
+		router->mtu = (uint16_t)r->mtu;
 }
 
 /* No harm, but whoever takes one of them out again has not taken its addresses out. */

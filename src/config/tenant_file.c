@@ -96,25 +96,6 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	}
 }
 
-/* Smaller than IPv6 allows is good for a tenant of IPv4 alone. */
-static void check_mtu(struct tenant_reading *r)
-{
-	const struct config_ranges *ranges = &r->tenant->peers[0].allowed_ips;
-	char text[PREFIX_STRLEN];
-
-	if (!r->tenant->mtu || r->tenant->mtu >= VALUE_MTU_IPV6)
-		return;
-	for (uint32_t i = 0; i < ranges->n; i++) {
-		if (ranges->v[i].prefix.family != AF_INET6)
-			continue;
-		fault_add(r->faults, r->tenant->file, r->tenant->mtu_line,
-			  "MTU: '%u' is too small for the IPv6 of AllowedIPs %s: MTU = %d at least",
-			  r->tenant->mtu, prefix_format(&ranges->v[i].prefix, text),
-			  VALUE_MTU_IPV6);
-		return;
-	}
-}
-
 /* What becomes of a tenant that has used up its quota, if it has one. */
 static void finish_quota(struct tenant_reading *r)
 {
@@ -157,29 +138,29 @@ static int finish_limits(struct tenant_reading *r)
 
 static int finish_gateway_tenant(struct tenant_reading *r)
 {
-	if (r->tenant->n_peers)
-		check_mtu(r);
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
 	return finish_limits(r);
 }
 
-/* The kernel gives an interface with a smaller one no IPv6 address. */
+/* The kernel gives an interface with a smaller one than 1280 no IPv6 address. */
 static void check_tunnel_mtu(struct tenant_reading *r)
 {
-	const struct config_tunnel *tunnel = r->tenant->tunnel;
+	struct config_tunnel *tunnel = r->tenant->tunnel;
+	struct rules_where where = { r->tenant->file, r->mtu_line, "MTU", r->faults };
+	struct value_mtu_range range = { VALUE_MTU_MIN, VALUE_MTU_MAX, "", "" };
 
-	if (!tunnel->mtu || tunnel->mtu >= VALUE_MTU_IPV6)
+	if (!r->mtu_line)
 		return;
 	for (uint32_t i = 0; i < tunnel->addresses.n; i++) {
 		if (tunnel->addresses.v[i].family != AF_INET6)
 			continue;
-		fault_add(r->faults, r->tenant->file, r->mtu_line,
-			  "MTU: '%u' is too small for an Address of IPv6: MTU = %d at least",
-			  tunnel->mtu, VALUE_MTU_IPV6);
-		return;
+		range.low = VALUE_MTU_IPV6;
+		range.low_why = " (for an Address of IPv6)";
 	}
+	if (!value_check_mtu(&where, r->mtu, &range))
+		tunnel->mtu = (uint16_t)r->mtu;
 }
 
 /* On the host an interface may do with the addresses of others, if it has routes. */

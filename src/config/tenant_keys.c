@@ -185,6 +185,12 @@ static int set_tenant_mtu(void *target, const struct rules_where *where, const c
 
 	if (err)
 		return err;
+	/* The rest is for config_check_tenant() to see, which knows the gateway's. */
+	if (!mtu || mtu > VALUE_MTU_MAX) {
+		rules_fault(where, "'%s' is not a number from %d (%d with IPv6) to the MTU of the "
+			    "gateway in berth.conf", value, VALUE_MTU_MIN, VALUE_MTU_IPV6);
+		return -EINVAL;
+	}
 	r->tenant->mtu = (uint16_t)mtu;
 	r->tenant->mtu_line = where->line <= UINT16_MAX ? (uint16_t)where->line : 0;
 	return 0;
@@ -327,13 +333,13 @@ static int set_address(void *target, const struct rules_where *where, const char
 static int set_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct tenant_reading *r = target;
-	uint32_t mtu = 0;
-	int err = strcasecmp(value, "auto") ? value_mtu(where, value, &mtu) : 0;
+	int err;
 
-	if (!err) {
-		r->tenant->tunnel->mtu = mtu;
+	if (strcasecmp(value, "auto") == 0)
+		return 0;
+	err = value_mtu(where, value, &r->mtu);
+	if (!err)
 		r->mtu_line = where->line;
-	}
 	return err;
 }
 
