@@ -24,7 +24,8 @@ START_TEST(test_good)
 	files_put("config.d/alice.conf", 0644, TENANT("c", "2001:db8::1, 10.0.0.2"));
 	files_put("config.d/bob.conf", 0644, TENANT("d", "2001:db8::2") "[Tenant]\nMTU = 1420\n");
 	files_put("config.d/carol.conf", 0600, "");
-	files_put("config.d/home.conf", 0600, "[Interface]\nPrivateKey = " KEY("e") "\n");
+	files_put("config.d/home.conf", 0600,
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n");
 	files_put("config.d/bob.conf~", 0644, "garbage");
 	files_put("config.d/.dave.conf.swp", 0644, "garbage");
 	files_put("config.d/README", 0644, "garbage");
@@ -42,9 +43,15 @@ START_TEST(test_faults)
 	files_put("config.d/c.conf", 0644, TENANT("e", "2001:db8::2"));
 	files_put("config.d/d.conf", 0644, "[Peer]\nPublicKey = x\nAllowdIPs = y\n");
 	files_put("config.d/e.conf", 0600,
-		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n[Container]\n"
+		  "Name = berth0\n");
 	files_put("config.d/f g.conf", 0600, "");
 	files_put("config.d/h.conf", 0644, TENANT("h", "2001:db8::8") "[Tenant]\nMTU = 1421\n");
+	files_put("config.d/i.conf", 0644,
+		  TENANT("i", "10.0.0.9, 2001:db8::9") "[Tenant]\nMTU = 1279\n");
+	files_put("config.d/j.conf", 0644, TENANT("j", "10.0.0.10") "[Tenant]\nMTU = 575\n");
+	files_put("config.d/k.conf", 0644, TENANT("k", "10.0.0.11") "[Tenant]\nMTU = 9000\n");
+	files_put("config.d/l.conf", 0644, TENANT("l", "10.0.0.12") "[Tenant]\nMTU = 576\n");
 	expect(-EINVAL,
 	       "config.d: 'f g.conf' is no name for a tenant: NAME.conf is, with 1 to 64 of A-Z "
 	       "a-z 0-9 . _ -\n"
@@ -55,9 +62,15 @@ START_TEST(test_faults)
 	       "config.d/b.conf:3: AllowedIPs: 2001:db8:1::1/128 is in no Prefix of berth.conf\n"
 	       "config.d/d.conf:2: PublicKey: 'x' is not a key (44 characters of base64 expected)\n"
 	       "config.d/d.conf:3: unknown key 'AllowdIPs'; is 'AllowedIPs' meant?\n"
-	       "config.d/e.conf:4: Name: 'berth0' is the gateway's interface in berth.conf\n"
-	       "config.d/h.conf:5: MTU: '1421' is more than that of the gateway in berth.conf: MTU "
-	       "= 1420 at most\n");
+	       "config.d/e.conf:5: Name: 'berth0' is the gateway's interface in berth.conf\n"
+	       "config.d/h.conf:5: MTU: '1421' is not a number from 1280 (for the IPv6 of "
+	       "AllowedIPs 2001:db8::8/128) to 1420, the gateway's in berth.conf\n"
+	       "config.d/i.conf:5: MTU: '1279' is not a number from 1280 (for the IPv6 of "
+	       "AllowedIPs 2001:db8::9/128) to 1420, the gateway's in berth.conf\n"
+	       "config.d/j.conf:5: MTU: '575' is not a number from 576 to 1420, the gateway's in "
+	       "berth.conf\n"
+	       "config.d/k.conf:5: MTU: '9000' is not a number from 576 to 1420, the gateway's in "
+	       "berth.conf\n");
 }
 END_TEST
 
@@ -80,7 +93,8 @@ START_TEST(test_no_gateway)
 	files_put("berth.conf", 0600, "");
 	files_put("config.d/a.conf", 0644, TENANT("c", "2001:db8::1"));
 	files_put("config.d/e.conf", 0600,
-		  "[Interface]\nPrivateKey = " KEY("e") "\n[Container]\nName = berth0\n");
+		  "[Interface]\nPrivateKey = " KEY("e") "\nAddress = 10.9.9.9\n[Container]\n"
+		  "Name = berth0\n");
 	expect(-EINVAL, "config.d/a.conf: a tenant needs a gateway, and berth.conf has no "
 			"[Interface]\n");
 }

@@ -76,13 +76,16 @@ START_TEST(test_good)
 }
 END_TEST
 
+#define LINE_IS ": a line is Key = value, or [Section]"
+#define SECRET X10 X10 X10 X10 "xxx="
+
 static const struct {
 	const char *text;
 	size_t len;
 	const char *expected;
 } bad[] = {
-	/* 0 */ { T("k=v\n"), "f:1: a key stands in front of the first [Section]\n" },
-	/* 1 */ { T("[A]\nk\n"), "f:2: neither 'Key = value' nor [Section]\n" },
+	/* 0 */ { T("k=v\n"), "f:1: 'k' stands in front of the first [Section]\n" },
+	/* 1 */ { T("[A]\nk\n"), "f:2: '=' is missing behind 'k'" LINE_IS "\n" },
 	/* 2 */ { T("[A]\n=v\n"), "f:2: neither 'Key = value' nor [Section]\n" },
 	/* 3: a continuation line in the eyes of inih */
 	{ T("[A]\nk=v\n  k2=w\n"),
@@ -106,10 +109,13 @@ static const struct {
 	  "second line with the same key\n"
 	  "f:4: the line is 222 bytes long, 198 are possible; split it, a list may go on in a "
 	  "second line with the same key\n" },
-	/* 8 */ { T("[A\nk=v\n"), "f:1: a section is [Name], with nothing behind it\n"
-				  "f:2: a key stands in front of the first [Section]\n" },
+	/* 8: that is all that is wrong here */
+	{ T("[Peer\nk=v\nk2=v\n"), "f:1: ']' is missing behind '[Peer'\n" },
+	{ T("[Peer # of alice\nk=v\n[A\nk=v"), "f:1: ']' is missing behind '[Peer'\n"
+						"f:3: ']' is missing behind '[A'\n" },
+	{ T("[" SECRET "\nk=v\n"), "f:1: ']' is missing: a section is [Name]\n" },
 	/* 8 */ { T("[A] b\n"), "f:1: a section is [Name], with nothing behind it\n" },
-	/* 9 */ { T("[]\n"), "f:1: the section has no name\n" },
+	/* 9 */ { T("[]\nk=v\n"), "f:1: the section has no name\n" },
 	/* 10 */ { T("[  ]\n"), "f:1: the section has no name\n" },
 	/* 11 */ { T("[" X10 X10 X10 X10 X10 "]\n"), "f:1: the section's name is too long\n" },
 	/* 12 */ { T("[A]\nk=\0v\n"), "f:2: byte 0x00: this is no text file\n" },
@@ -119,13 +125,19 @@ static const struct {
 	/* 16: ':' is not '=' */
 	{ T("[A]\nAllowedIPs 2001:db8::1 = x\n"), "f:2: ':' in front of '=': no key is called "
 						  "so\n" },
-	/* 17 */ { T("[A]\nkey: v\n"), "f:2: neither 'Key = value' nor [Section]\n" },
+	/* 17 */ { T("[A]\nkey: v\n"), "f:2: '=' is missing behind 'key'" LINE_IS "\n" },
+	{ T("[A]\nEndpoint\t192.0.2.1:5\n"), "f:2: '=' is missing behind 'Endpoint'" LINE_IS "\n" },
+	/* 17: what may be a key is not quoted */
+	{ T("[A]\n" X10 X10 X10 X10 "\n"), "f:2: neither 'Key = value' nor [Section]\n" },
+	{ T("[A]\na1/+b c\n"), "f:2: neither 'Key = value' nor [Section]\n" },
+	{ T(SECRET "\n"), "f:1: a key stands in front of the first [Section]\n" },
 	/* 18: all faults, and in order */
-	{ T("x=y\n[A]\nno\n q=r\n"), "f:1: a key stands in front of the first [Section]\n"
-				    "f:3: neither 'Key = value' nor [Section]\n"
+	{ T("x=y\n[A]\nno\n q=r\n"), "f:1: 'x' stands in front of the first [Section]\n"
+				    "f:3: '=' is missing behind 'no'" LINE_IS "\n"
 				    "f:4: the line is indented; start it in the first column\n" },
 	/* 19 */ { T("[[A]]\n"), "f:1: a section is [Name], with nothing behind it\n" },
-	/* 20 */ { T("[\n"), "f:1: a section is [Name], with nothing behind it\n" },
+	/* 20 */ { T("[\n"), "f:1: ']' is missing: a section is [Name]\n" },
+	{ T("["), "f:1: ']' is missing: a section is [Name]\n" },
 };
 
 START_TEST(test_bad)

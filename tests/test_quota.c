@@ -162,6 +162,29 @@ START_TEST(faulty_tenants)
 }
 END_TEST
 
+static const struct {
+	const char *keys, *warning;
+} idle[] = {
+	{ "QuotaRate = 1mbit\n", "config.d/a.conf:5: warning: QuotaRate: is for when a Quota is "
+				 "used up, and there is none\n" },
+	{ "Blocked = yes\n", "config.d/a.conf:5: warning: Blocked: is for when a Quota is used "
+			     "up, and there is none\n" },
+	{ "Blocked = no\n", "" },
+};
+
+/* A word that does nothing is taken, but not in silence. */
+START_TEST(words_without_a_quota)
+{
+	struct fault_list faults = { 0 };
+	struct config_tenant *t = parse(idle[_i].keys, &faults);
+
+	ck_assert_ptr_nonnull(t);
+	files_expect(&faults, idle[_i].warning);
+	ck_assert_ptr_null(t->limits);
+	tenant_free(t);
+}
+END_TEST
+
 /* What has passed is an error and a tenant that has expired; all else of it is there. */
 START_TEST(expired)
 {
@@ -190,6 +213,7 @@ int main(void)
 	tcase_add_loop_test(tc, bad_quotas, 0, sizeof(bad) / sizeof(*bad));
 	tcase_add_loop_test(tc, of_a_tenant, 0, sizeof(tenants) / sizeof(*tenants));
 	tcase_add_loop_test(tc, faulty_tenants, 0, sizeof(faulty) / sizeof(*faulty));
+	tcase_add_loop_test(tc, words_without_a_quota, 0, ARRAY_SIZE(idle));
 	tcase_add_test(tc, expired);
 	return files_run(s, tc);
 }

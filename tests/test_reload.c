@@ -377,6 +377,17 @@ START_TEST(a_broken_file_keeps_the_last_good_one)
 }
 END_TEST
 
+/* The log has a word for its level. */
+START_TEST(a_warning_says_so_once)
+{
+	files_put("config.d/a.conf", 0600, tenant_text(1, "203.0.113.1/31"));
+	fence();
+	ck_assert_msg(has_logged("config.d/a.conf:3: AllowedIPs: '203.0.113.1/31' means the whole"),
+		      "%s", logged);
+	ck_assert(!has_logged("warning"));
+}
+END_TEST
+
 static unsigned told;
 
 static void on_told(void *arg)
@@ -762,6 +773,7 @@ int main(void)
 	tcase_add_test(tc, a_slow_writer_revokes_nobody);
 	tcase_add_test(tc, truncated_by_its_path);
 	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));
+	tcase_add_test(tc, a_warning_says_so_once);
 	tcase_add_test(tc, two_files_with_one_key);
 	tcase_add_test(tc, overlapping_addresses);
 	tcase_add_test(tc, who_wanted_it_first_waits_first);

@@ -213,6 +213,17 @@ START_TEST(test_warnings)
 	router_free(read_good(HEAD "[Router]\nPrefix = 2001:db8::1/64\n",
 			      "berth.conf:4: warning: Prefix: '2001:db8::1/64' means the whole "
 			      "range 2001:db8::/64\n"));
+	/* Prefixes that overlap, in any order, beside one that does not; and one given twice. */
+	router_free(read_good(HEAD "[Router]\nPrefix = 2001:db8:0:1::/64, 10.0.0.0/8\n"
+			      "Prefix = 2001:db8:1::/64\nPrefix = 2001:db8::/56\n"
+			      "Prefix = 2001:db8:1::/64, 10.9.0.0/16\n",
+			      "berth.conf:4: warning: Prefix: 2001:db8:0:1::/64 is a part of "
+			      "2001:db8::/56 (line 6), which is enough\n"
+			      "berth.conf:7: warning: Prefix: 10.9.0.0/16 is a part of 10.0.0.0/8 "
+			      "(line 4), which is enough\n"
+			      "berth.conf:7: warning: Prefix: 2001:db8:1::/64 stands in line 5 "
+			      "already\n"));
+	router_free(read_good(HEAD "[Router]\nPrefix = 2001::/16, 11.0.0.0/8\n", ""));
 }
 END_TEST
 
@@ -237,10 +248,15 @@ static const struct {
 	/* 5 */ { IN_INTERFACE("ListenPort = 4294967297"),
 		  "ListenPort: '4294967297' is not a number from 1 to 65535" },
 	/* 6 */ { IN_INTERFACE("ListenPort ="), "ListenPort: '' is not a number from 1 to 65535" },
-	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 576 to 65475" },
-	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is too small for the IPv6 of Prefix "
-				      "2001:db8::/64: MTU = 1280 at least" },
-	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number from 576 to 65475" },
+	/* 7 */ { IN_INTERFACE("MTU = 575"), "MTU: '575' is not a number from 1280 (for the IPv6 "
+					 "of Prefix 2001:db8::/64) to 65475" },
+	{ IN_INTERFACE("MTU = 65476"), "MTU: '65476' is not a number from 1280 (for the IPv6 of "
+				       "Prefix 2001:db8::/64) to 65475" },
+	{ HEAD "MTU = 575\n[Router]\nPrefix = 10.0.0.0/8\n", "berth.conf:3: ",
+	  "MTU: '575' is not a number from 576 to 65475" },
+	{ IN_INTERFACE("MTU = 1279"), "MTU: '1279' is not a number from 1280 (for the IPv6 of "
+				      "Prefix 2001:db8::/64) to 65475" },
+	/* 8 */ { IN_INTERFACE("MTU = auto"), "MTU: 'auto' is not a number of bytes" },
 	/* 9 */ { IN_INTERFACE("FwMark = on"),
 		  "FwMark: 'on' is neither off nor a number of 32 bits" },
 	/* 10 */ { IN_INTERFACE("FwMark = 0x100000000"),
@@ -268,6 +284,15 @@ static const struct {
 		   "2001:db8::1/128" },
 	/* 20 */ { IN_ROUTER("Prefix = ::/64,,1.2.3.4"), "Prefix: an address is missing beside "
 							 "','" },
+	/* 20: one that cannot be anybody's, and no more about it */
+	{ IN_ROUTER("Prefix = ::/0"), "Prefix: '::/0' is more than anybody has: a prefix is /16 or "
+				      "longer" },
+	{ IN_ROUTER("Prefix = 2000::/15"), "Prefix: '2000::/15' is more than anybody has: a prefix "
+					   "is /16 or longer" },
+	{ IN_ROUTER("Prefix = 198.51.100.0/24, 0.0.0.0/0"),
+	  "Prefix: '0.0.0.0/0' is more than anybody has: a prefix is /8 or longer" },
+	{ IN_ROUTER("Prefix = 10.0.0.0/7"), "Prefix: '10.0.0.0/7' is more than anybody has: a "
+					    "prefix is /8 or longer" },
 	/* 21 */ { IN_ROUTER("Uplink = eth0, eth1, eth0"), "Uplink: 'eth0' is named twice" },
 	/* 22 */ { IN_ROUTER("Announce = never"), "Announce: 'never' is none of: always, "
 						  "connected" },
@@ -299,7 +324,15 @@ static const struct {
 		   "901234567890123456789012345678901234567' is too long for the path of a socket "
 		   "(107 characters)" },
 	/* 31 */ { IN_ROUTER("[Router]"), "[Router] stands in line 3 already" },
-	/* 32 */ { IN_ROUTER("[Peer]"), "unknown section 'Peer'" },
+	/* 32: once for all of them */
+	{ IN_ROUTER("[Peer]\nPublicKey = " KEY("c") "\nAllowedIPs = ::1\n[Peer]"),
+	  "[Peer] has no place here: each peer is a file of its own, config.d/NAME.conf" },
+	{ "[Interface]\nPrivateKey = " KEY("b") "\n[peer]\n" TAIL "Tenants = /srv/t\n",
+	  "berth.conf:3: ",
+	  "[Peer] has no place here: each peer is a file of its own, /srv/t/NAME.conf" },
+	/* 32: keys of the other section */
+	{ IN_ROUTER("mtu = 1400"), "'MTU' belongs into [Interface], not into [Router]" },
+	{ IN_INTERFACE("Uplink = eth0"), "'Uplink' belongs into [Router], not into [Interface]" },
 	/* 33 */ { IN_ROUTER("[Ruoter]"), "unknown section 'Ruoter'; is 'Router' meant?" },
 	/* 34 */ { "[Interface]\n" TAIL, "berth.conf:1: ",
 		   "[Interface]: PrivateKeyFile (or PrivateKey) is missing" },
@@ -372,7 +405,7 @@ START_TEST(test_all_faults)
 		     "berth.conf:1: [Interface]: PrivateKeyFile (or PrivateKey) is missing\n"
 		     "berth.conf:1: [Interface]: a gateway needs a Prefix in [Router] to take its "
 		     "tenants' addresses from\n"
-		     "berth.conf:2: MTU: 'x' is not a number from 576 to 65475\n"
+		     "berth.conf:2: MTU: 'x' is not a number of bytes\n"
 		     "berth.conf:5: Workers: 'y' is not a number from 1 to 256\n"
 		     "berth.conf:6: Crypto: 'z' is none of: auto, libsodium, ipsec-mb\n");
 	ck_assert_int_eq(router_read(&router, "nowhere.conf", &faults), -EINVAL);

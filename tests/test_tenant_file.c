@@ -209,7 +209,8 @@ START_TEST(test_tunnel)
 	ck_assert_uint_eq(t->tunnel->mtu, 0); /* as wg-quick: auto */
 	tenant_free(t);
 
-	t = read_good(KEYS, ""); /* wg knows interfaces without peers */
+	/* wg knows interfaces without peers */
+	t = read_good(KEYS "Address = 10.0.0.2\n", "");
 	ck_assert_int_eq(t->state, TENANT_OK);
 	tenant_free(t);
 }
@@ -356,8 +357,8 @@ START_TEST(test_places)
 	struct config_tenant *t;
 	char text[256];
 
-	snprintf(text, sizeof(text), KEYS "[Container]\nNetns = %s\n" PEER "AllowedIPs = ::/0\n",
-		 places[_i].text);
+	snprintf(text, sizeof(text), KEYS "Address = ::1\n[Container]\nNetns = %s\n" PEER
+		 "AllowedIPs = ::/0\n", places[_i].text);
 	t = read_good(text, "");
 	ck_assert_int_eq(t->tunnel->netns_kind, places[_i].kind);
 	ck_assert_str_eq(t->tunnel->netns, places[_i].netns);
@@ -451,6 +452,8 @@ START_TEST(test_revoked_otherwise)
 }
 END_TEST
 
+#define ADDRESS_LINE "Address = 10.0.0.2\n"
+
 START_TEST(test_warnings)
 {
 	tenant_free(read_good(PEER, "config.d/a.conf:1: warning: [Peer] has no AllowedIPs: it can "
@@ -458,17 +461,17 @@ START_TEST(test_warnings)
 	tenant_free(read_good(PEER "AllowedIPs = 10.0.0.7/24\n",
 			      "config.d/a.conf:3: warning: AllowedIPs: '10.0.0.7/24' means the "
 			      "whole range 10.0.0.0/24\n"));
-	tenant_free(read_good(KEYS "DNS = 9.9.9.9, lan\n",
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9, lan\n" ADDRESS_LINE,
 			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
 			      "change it, when the tunnel is up: resolvectl dns a 9.9.9.9\n"));
-	tenant_free(read_good(KEYS "DNS = lan\n",
+	tenant_free(read_good(KEYS "DNS = lan\n" ADDRESS_LINE,
 			      "config.d/a.conf:3: warning: DNS: is left as it is on the host; to "
 			      "change it, when the tunnel is up: resolvectl domain a lan\n"));
-	tenant_free(read_good(KEYS "DNS = 9.9.9.9\n[Container]\nNetns = pid:1\n",
+	tenant_free(read_good(KEYS "DNS = 9.9.9.9\n" ADDRESS_LINE "[Container]\nNetns = pid:1\n",
 			      "config.d/a.conf:3: warning: DNS: only a namespace with a name has a "
 			      "resolv.conf (in /etc/netns): write the one of this container "
 			      "yourself\n"));
-	tenant_free(read_good(KEYS "DNS = ~., 9.9.9.9\n[Container]\nNetns = x\n",
+	tenant_free(read_good(KEYS "DNS = ~., 9.9.9.9\n" ADDRESS_LINE "[Container]\nNetns = x\n",
 			      "config.d/a.conf:3: warning: DNS: '~.' is for systemd-resolved, a "
 			      "resolv.conf has no such thing: left out\n"));
 	tenant_free(read_good(KEYS PEER "AllowedIPs = 10.0.0.0/8, 0.0.0.0/0\n"
@@ -476,6 +479,37 @@ START_TEST(test_warnings)
 			      "config.d/a.conf:6: warning: Endpoint: lies within AllowedIPs "
 			      "10.0.0.0/8, so the packets that carry the tunnel are sent into it: "
 			      "take that range out, or give Table = off or a number\n"));
+}
+END_TEST
+
+static const struct {
+	const char *text, *warning; /* behind "config.d/a.conf:"; NULL: none */
+} tunnels[] = {
+	/* 0: who is called at a port that is known may send it once he was */
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n",
+	  "7: warning: PersistentKeepalive: its [Peer] has no Endpoint to send it to, and without "
+	  "a ListenPort nobody knows where to call\n" },
+	{ PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n" KEYS ADDRESS_LINE
+	  "ListenPort = 51820\n", NULL },
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = off\n", NULL },
+	{ KEYS ADDRESS_LINE PEER "AllowedIPs = ::/0\nPersistentKeepalive = 25\n"
+	  "Endpoint = vps.example.com:51820\n", NULL },
+	{ PEER "AllowedIPs = ::1\nPersistentKeepalive = 25\n", NULL }, /* a tenant calls */
+	/* 5: on the host it may do with the addresses of others */
+	{ KEYS, "1: warning: [Interface] has no Address: 'a' comes up without any\n" },
+	{ KEYS PEER "AllowedIPs = ::/0\n", NULL },
+	{ KEYS PEER "AllowedIPs = ::/0\n[Container]\nNetns = x\nName = wg0\n",
+	  "1: warning: [Interface] has no Address: 'wg0' comes up without any\n" },
+	{ KEYS ADDRESS_LINE "[Container]\nNetns = x\n", NULL },
+};
+
+START_TEST(test_tunnel_warnings)
+{
+	char expected[256] = "";
+
+	if (tunnels[_i].warning)
+		snprintf(expected, sizeof(expected), "config.d/a.conf:%s", tunnels[_i].warning);
+	tenant_free(read_good(tunnels[_i].text, expected));
 }
 END_TEST
 
@@ -540,7 +574,23 @@ static const struct {
 		   { "2: PublicKeyFile: 'config.d/folder': is not a regular file" } },
 	/* 20 */ { PEER "AllowedIP = ::1\n", { "3: unknown key 'AllowedIP'; is 'AllowedIPs' meant?",
 		   /* and nothing about missing ones */ } },
-	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n", { "4: unknown key 'RateLimit'" } },
+	/* 20: the '=' at its end is not the one that is missing; the key is not quoted */
+	{ PEER "AllowedIPs = ::1\npresharedkey " KEY("b") "\n",
+	  { "4: '=' is missing behind 'PresharedKey'" } },
+	{ PEER "AllowedIPs = ::1\nPreshared Key = " KEY("b") "\n",
+	  { "4: unknown key 'Preshared Key'; is 'PresharedKey' meant?" } },
+	/* 21 */ { PEER "AllowedIPs = ::1\nRateLimit = 1mbit\n",
+		   { "4: 'RateLimit' belongs into [Tenant], not into [Peer]" } },
+	{ PEER "AllowedIPs = ::1\nIsolate = yes\n",
+	  { "4: 'Isolate' belongs into [Tenant], not into [Peer]" } },
+	/* 21: where a file has both kinds of MTU, and where the section may not be */
+	{ KEYS PEER "AllowedIPs = ::1\nMTU = 1400\nNetns = x\nIsolate = yes\n",
+	  { "6: 'MTU' belongs into [Interface], not into [Peer]",
+	    "7: 'Netns' belongs into [Container], not into [Peer]", "8: unknown key 'Isolate'" } },
+	/* 21: nor to where it would be refused */
+	{ KEYS PEER "AllowedIPs = ::1\nPostUp = x\n", { "6: unknown key 'PostUp'" } },
+	{ PEER "AllowedIPs = ::1\nMTU = 1400\nAddress = ::2\n",
+	  { "4: 'MTU' belongs into [Tenant], not into [Peer]", "5: unknown key 'Address'" } },
 	/* 22 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuota = 5\nAnnounce = perhaps\n",
 		   { "5: Quota: '5' has no unit: write 5GB, or another of (KB, MB, GB, "
 		     "TB, or KiB, MiB, GiB, TiB; then perhaps /day, /week or /month)",
@@ -554,16 +604,23 @@ static const struct {
 		     "gbit or tbit: bits per second)" } },
 	/* 24 */ { PEER "AllowedIPs = ::1\n[Tenant]\nQuotta = 5\n",
 		   { "5: unknown key 'Quotta'; is 'Quota' meant?" } },
-	{ PEER "AllowedIPs = 192.0.2.1, 2001:db8::5\n[Tenant]\nMTU = 1279\n",
-		   { "5: MTU: '1279' is too small for the IPv6 of AllowedIPs 2001:db8::5/128: MTU "
-		     "= 1280 at least" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 65476\n",
+		   { "5: MTU: '65476' is not a number from 576 (1280 with IPv6) to the MTU of the "
+		     "gateway in berth.conf" } },
+	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 0\n",
+		   { "5: MTU: '0' is not a number from 576 (1280 with IPv6) to the MTU of the "
+		     "gateway in berth.conf" } },
 	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = big\nOnSharedKey = block\n",
-		   { "5: MTU: 'big' is not a number from 576 to 65475",
+		   { "5: MTU: 'big' is not a number of bytes",
 		     "6: OnSharedKey: 'block' is none of: notice, quarantine" } },
 	{ PEER "AllowedIPs = ::1\n[Tenant]\nMTU = 1400\nMTU = 1300\n",
 		   { "6: MTU: stands in line 5 already" } },
 	{ KEYS "Address = 2001:db8::5/128\nMTU = 1279\n",
-		   { "4: MTU: '1279' is too small for an Address of IPv6: MTU = 1280 at least" } },
+		   { "4: MTU: '1279' is not a number from 1280 (for an Address of IPv6) to "
+		     "65475" } },
+	{ KEYS "MTU = 65476\nAddress = 2001:db8::5/128\n",
+		   { "3: MTU: '65476' is not a number from 1280 (for an Address of IPv6) to "
+		     "65475" } },
 	/* 25 */ { PEER "AllowedIPs = ::1\n[Container]\nNetns = x\n",
 		   { "4: [Container] is for a tunnel of our own, and this file has no "
 		     "[Interface]" } },
@@ -577,7 +634,8 @@ static const struct {
 		   { "1: unknown section 'Peers'; is 'Peer' meant?" } },
 	{ "[Peers]\nPublicKeyFile = a.pub\nAllowedIPs = ::1\n",
 		   { "1: unknown section 'Peers'; is 'Peer' meant?" } },
-	{ "[Tenant]\nMTU = 1400\nPublicKey = " KEY("b") "\n", { "3: unknown key 'PublicKey'" } },
+	{ "[Tenant]\nMTU = 1400\nPublicKey = " KEY("b") "\n",
+		   { "3: 'PublicKey' belongs into [Peer], not into [Tenant]" } },
 	{ "[Interfaces]\nPrivateKey = " KEY("b") "\n",
 		   { "1: unknown section 'Interfaces'; is 'Interface' meant?" } },
 	/* 28 */ { "[Interface]\n" PEER "AllowedIPs = ::1\n",
@@ -617,7 +675,7 @@ static const struct {
 	{ KEYS "PostUp = " LONG "," LONG "," LONG "\nMTU = " LONG "," LONG "\n",
 	  { "3: PostUp: no commands are run; routes and neighbour answers follow from AllowedIPs, "
 	    "Table and [Container] Netns say where they go",
-	    "4: MTU: '" LONG "' is not a number from 576 to 65475",
+	    "4: MTU: '" LONG "' is not a number of bytes",
 	    "4: MTU: is too long, and takes no list" } },
 	/* 41 */ { KEYS "[Interface]\n", { "3: [Interface] stands in line 1 already" } },
 	/* 41 */ { PEER "AllowedIPs = ::1\n  Endpoint = 1.2.3.4:5\n",
@@ -729,6 +787,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_revoked, 0, ARRAY_SIZE(revoked));
 	tcase_add_test(tcase, test_revoked_otherwise);
 	tcase_add_test(tcase, test_warnings);
+	tcase_add_loop_test(tcase, test_tunnel_warnings, 0, ARRAY_SIZE(tunnels));
 	tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tcase, test_not_a_file);
 	tcase_add_test(tcase, test_modes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The configuration as a whole. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "claims.h"
@@ -26,6 +27,32 @@ static void check_range(const struct config_router *router, const struct config_
 			  router->file);
 }
 
+/* Smaller than IPv6 allows is good for a tenant of IPv4 alone. */
+static void check_mtu(const struct config_router *router, const struct config_tenant *tenant,
+		      struct fault_list *faults)
+{
+	const struct config_ranges *ranges = &tenant->peers[0].allowed_ips;
+	struct rules_where where = { tenant->file, tenant->mtu_line, "MTU", faults };
+	struct value_mtu_range range = { VALUE_MTU_MIN, router->mtu, "", "" };
+	char low_why[64], high_why[PATH_MAX], text[PREFIX_STRLEN];
+
+	if (!tenant->mtu)
+		return;
+	snprintf(high_why, sizeof(high_why), ", the gateway's in %s", router->file);
+	range.high_why = high_why;
+	/* A gateway with less has no Prefix of IPv6, which is said of the range. */
+	for (uint32_t i = 0; router->mtu >= VALUE_MTU_IPV6 && i < ranges->n; i++) {
+		if (ranges->v[i].prefix.family != AF_INET6)
+			continue;
+		snprintf(low_why, sizeof(low_why), " (for the IPv6 of AllowedIPs %s)",
+			 prefix_format(&ranges->v[i].prefix, text));
+		range.low = VALUE_MTU_IPV6;
+		range.low_why = low_why;
+		break;
+	}
+	(void)!value_check_mtu(&where, tenant->mtu, &range);
+}
+
 static void check_gateway_tenant(const struct config_router *router,
 				 const struct config_tenant *tenant, struct fault_list *faults)
 {
@@ -36,10 +63,7 @@ static void check_gateway_tenant(const struct config_router *router,
 			  "a tenant needs a gateway, and %s has no [Interface]", router->file);
 		return;
 	}
-	if (tenant->mtu > router->mtu)
-		fault_add(faults, tenant->file, tenant->mtu_line,
-			  "MTU: '%u' is more than that of the gateway in %s: MTU = %u at most",
-			  tenant->mtu, router->file, router->mtu);
+	check_mtu(router, tenant, faults);
 	for (uint32_t i = 0; i < ranges->n; i++)
 		check_range(router, tenant, &ranges->v[i], faults);
 }

@@ -11,8 +11,9 @@
 
 /*
  * Does the tenant fit the router? Its addresses lie inside one Prefix each and
- * are not the gateway's own; its MTU is not larger than the gateway's; a tunnel's interface is not the gateway's; there
- * is a gateway if it needs one. 0, or -EINVAL with a fault for each. A revoked tenant always fits.
+ * are not the gateway's own; its MTU is large enough for them and not larger than the gateway's;
+ * a tunnel's interface is not the gateway's; there is a gateway if it needs one. 0, or -EINVAL
+ * with a fault for each. A revoked tenant always fits.
  */
 must_check int config_check_tenant(const struct config_router *router,
 				   const struct config_tenant *tenant,

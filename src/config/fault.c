@@ -110,12 +110,10 @@ void fault_sort(struct fault_list *list, size_t from)
 
 const char *fault_format(const struct fault *fault, char *buf, size_t len)
 {
-	const char *kind = fault->warning ? "warning: " : "";
-
 	if (fault->line)
-		snprintf(buf, len, "%s:%u: %s%s", fault->file, fault->line, kind, fault->text);
+		snprintf(buf, len, "%s:%u: %s", fault->file, fault->line, fault->text);
 	else
-		snprintf(buf, len, "%s: %s%s", fault->file, kind, fault->text);
+		snprintf(buf, len, "%s: %s", fault->file, fault->text);
 	return buf;
 }
 

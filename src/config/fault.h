@@ -58,12 +58,12 @@ void fault_rewind(struct fault_list *list, struct fault_mark mark);
 void fault_sort(struct fault_list *list, size_t from);
 
 /*
- * Writes "file:line: text" ("file: text" for line 0; "warning: " before the
- * text of a warning), cut to len - 1 characters. Returns buf.
+ * Writes "file:line: text" ("file: text" for line 0), cut to len - 1 characters. That it is a
+ * warning is for the caller to say: a log has a word of its own for that. Returns buf.
  */
 const char *fault_format(const struct fault *fault, char *buf, size_t len);
 
-/* One line each. */
+/* One line each, with "warning: " before the text of a warning. */
 void fault_print(const struct fault_list *list, FILE *to);
 
 /* The list is empty and usable again. */

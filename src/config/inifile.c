@@ -17,6 +17,9 @@ enum { INIH_STACK = 1024 };
 /* No key that takes a list is as long, with its '='. */
 enum { LIST_KEY_MAX = 32 };
 
+/* No key of base64 is as short. */
+enum { NAME_MAX_QUOTED = 32 };
+
 /* One file while it is being taken apart. */
 struct reading {
 	struct inifile *ini;
@@ -36,6 +39,21 @@ static void refuse(struct reading *r, const char *what)
 {
 	fault_add(r->faults, r->file, r->line, "%s", what);
 	r->broken = true;
+}
+
+/*
+ * The length of the word in front of len bytes. 0: it may not be quoted, being no name but
+ * perhaps a key in the wrong place: names are letters, and short.
+ */
+static int length_of_name(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && isalpha((unsigned char)text[n]))
+		n++;
+	if (n < len && !strchr(" \t:=", text[n]))
+		return 0;
+	return n <= NAME_MAX_QUOTED ? (int)n : 0;
 }
 
 static char *keep(struct inifile *ini, const char *text, size_t len)
@@ -130,12 +148,26 @@ static bool is_text(struct reading *r, const char *line, size_t len)
 	return true;
 }
 
-static bool check_header(struct reading *r, const char *line, size_t len)
+static void refuse_header(struct reading *r, const char *line, size_t len)
+{
+	int name = length_of_name(line + 1, len - 1);
+
+	if (memchr(line, ']', len))
+		refuse(r, "a section is [Name], with nothing behind it");
+	else if (name)
+		fault_add(r->faults, r->file, r->line, "']' is missing behind '[%.*s'", name,
+			  line + 1);
+	else
+		refuse(r, "']' is missing: a section is [Name]");
+	r->broken = true;
+}
+
+static bool check_name(struct reading *r, const char *line, size_t len)
 {
 	const char *name = line + 1;
 
 	if (len < 2 || line[len - 1] != ']' || memchr(line, ']', len - 1)) {
-		refuse(r, "a section is [Name], with nothing behind it");
+		refuse_header(r, line, len);
 		return false;
 	}
 	len -= 2;
@@ -149,6 +181,16 @@ static bool check_header(struct reading *r, const char *line, size_t len)
 	}
 	add_section(r, name, len);
 	return !r->err;
+}
+
+static bool check_header(struct reading *r, const char *line, size_t len)
+{
+	if (check_name(r, line, len))
+		return true;
+	/* The keys behind it stand in some section, and nothing is wrong with them. */
+	if (!r->err)
+		add_section(r, "", 0);
+	return false;
 }
 
 /*
@@ -197,9 +239,35 @@ static void refuse_length(struct reading *r, size_t len, size_t max)
 	r->rest = NULL;
 }
 
+/* A line that has no '=', or nothing in front of it. */
+static void refuse_words(struct reading *r, const char *line, size_t len)
+{
+	int name = length_of_name(line, len);
+
+	if (name)
+		fault_add(r->faults, r->file, r->line,
+			  "'=' is missing behind '%.*s': a line is Key = value, or [Section]",
+			  name, line);
+	else
+		refuse(r, "neither 'Key = value' nor [Section]");
+	r->broken = true;
+}
+
+static void refuse_headless(struct reading *r, const char *line, size_t len)
+{
+	int name = length_of_name(line, len);
+
+	if (name)
+		fault_add(r->faults, r->file, r->line,
+			  "'%.*s' stands in front of the first [Section]", name, line);
+	else
+		refuse(r, "a key stands in front of the first [Section]");
+	r->broken = true;
+}
+
 /*
- * The checks that make a line safe for inih, len being without comment. The
- * words of the line are not quoted: they may be a key that lost its '='.
+ * The checks that make a line safe for inih, len being without comment. Of the words of the
+ * line only names are quoted: the others may be a key that lost its '='.
  */
 static bool check_line(struct reading *r, const char *line, size_t len, size_t max)
 {
@@ -214,7 +282,7 @@ static bool check_line(struct reading *r, const char *line, size_t len, size_t m
 	if (*line == '[')
 		return check_header(r, line, len);
 	if (*line == '=' || !memchr(line, '=', len)) {
-		refuse(r, "neither 'Key = value' nor [Section]");
+		refuse_words(r, line, len);
 		return false;
 	}
 	if (memchr(line, ':', (const char *)memchr(line, '=', len) - line)) {
@@ -222,7 +290,7 @@ static bool check_line(struct reading *r, const char *line, size_t len, size_t m
 		return false;
 	}
 	if (!r->ini->n_sections) {
-		refuse(r, "a key stands in front of the first [Section]");
+		refuse_headless(r, line, len);
 		return false;
 	}
 	return true;

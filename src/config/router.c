@@ -13,6 +13,9 @@ enum section { SECTION_INTERFACE, SECTION_ROUTER, N_SECTIONS };
 
 static const char *const section_names[] = { "Interface", "Router" };
 
+/* IPv4 is handed out by the /8; of IPv6 nobody holds more than a /16. */
+enum { PREFIX_MIN4 = 8, PREFIX_MIN6 = 16 };
+
 /* berth.conf while it is being read. */
 struct reading {
 	struct config_router *router;
@@ -20,7 +23,9 @@ struct reading {
 	mode_t mode;             /* of berth.conf */
 	unsigned interface_line; /* of [Interface] */
 	unsigned key_line;       /* of PrivateKey or PrivateKeyFile; 0: neither stands there */
+	uint32_t mtu;            /* as it stands there */
 	unsigned mtu_line;       /* 0: the default */
+	unsigned peer_line;      /* of the first [Peer], which has no place here; 0: none */
 };
 
 static int set_name(void *target, const struct rules_where *where, const char *value)
@@ -114,13 +119,10 @@ static int set_address(void *target, const struct rules_where *where, const char
 static int set_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
-	uint32_t mtu;
-	int err = value_mtu(where, value, &mtu);
+	int err = value_mtu(where, value, &r->mtu);
 
-	if (!err) {
-		r->router->mtu = mtu;
+	if (!err)
 		r->mtu_line = where->line;
-	}
 	return err;
 }
 
@@ -161,11 +163,31 @@ static int set_uplink(void *target, const struct rules_where *where, const char 
 	return value_each_item(where, value, "an interface", take_uplink, r->router);
 }
 
+/* It would let tenants claim the addresses of strangers. */
+static bool is_too_short(const struct prefix *p)
+{
+	return p->cidr < (p->family == AF_INET6 ? PREFIX_MIN6 : PREFIX_MIN4);
+}
+
 static int set_prefix(void *target, const struct rules_where *where, const char *value)
 {
 	struct reading *r = target;
+	struct config_ranges *prefixes = &r->router->prefixes;
+	uint32_t before = prefixes->n;
+	int err = value_ranges(where, value, prefixes);
 
-	return value_ranges(where, value, &r->router->prefixes);
+	for (uint32_t i = before; err != -ENOMEM && i < prefixes->n; i++) {
+		const struct prefix *p = &prefixes->v[i].prefix;
+		char text[PREFIX_STRLEN];
+
+		if (!is_too_short(p))
+			continue;
+		rules_fault(where, "'%s' is more than anybody has: a prefix is /%d or longer",
+			    prefix_format(p, text),
+			    p->family == AF_INET6 ? PREFIX_MIN6 : PREFIX_MIN4);
+		err = -EINVAL;
+	}
+	return err;
 }
 
 static int set_announce(void *target, const struct rules_where *where, const char *value)
@@ -354,40 +376,87 @@ static const struct rules_key router_keys[] = {
 };
 _Static_assert(ARRAY_SIZE(router_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
+static const struct rules_table tables[] = {
+	[SECTION_INTERFACE] = { "Interface", interface_keys, ARRAY_SIZE(interface_keys), false },
+	[SECTION_ROUTER] = { "Router", router_keys, ARRAY_SIZE(router_keys), false },
+};
+
 static int read_section(struct reading *r, const struct inifile *ini, unsigned i)
 {
 	const char *file = r->router->file;
+
+	/* Of a file of wg-quick: one word for all of them, and nothing about their keys. */
+	if (strcasecmp(ini->sections[i].name, "Peer") == 0) {
+		if (!r->peer_line)
+			r->peer_line = ini->sections[i].line;
+		return 0;
+	}
 
 	switch (rules_section(ini, i, file, section_names, N_SECTIONS, 0, r->faults)) {
 	case SECTION_INTERFACE:
 		r->router->gateway = true;
 		r->interface_line = ini->sections[i].line;
-		return rules_apply(ini, i, file, interface_keys, ARRAY_SIZE(interface_keys), r,
+		return rules_apply(ini, i, file, tables, N_SECTIONS, SECTION_INTERFACE, r,
 				   r->faults);
 	case SECTION_ROUTER:
-		return rules_apply(ini, i, file, router_keys, ARRAY_SIZE(router_keys), r,
+		return rules_apply(ini, i, file, tables, N_SECTIONS, SECTION_ROUTER, r,
 				   r->faults);
 	default:
 		return 0;
 	}
 }
 
-/* Does IPv6 need a larger MTU than the tunnels have? */
 static void check_mtu(struct reading *r)
 {
-	const struct config_router *router = r->router;
-	char text[PREFIX_STRLEN];
+	struct config_router *router = r->router;
+	struct rules_where where = { router->file, r->mtu_line, "MTU", r->faults };
+	struct value_mtu_range range = { VALUE_MTU_MIN, VALUE_MTU_MAX, "", "" };
+	char why[64], text[PREFIX_STRLEN];
 
-	if (router->mtu >= VALUE_MTU_IPV6)
+	if (!r->mtu_line)
 		return;
 	for (uint32_t i = 0; i < router->prefixes.n; i++) {
 		if (router->prefixes.v[i].prefix.family != AF_INET6)
 			continue;
-		fault_add(r->faults, router->file, r->mtu_line,
-			  "MTU: '%u' is too small for the IPv6 of Prefix %s: MTU = %d at least",
-			  router->mtu, prefix_format(&router->prefixes.v[i].prefix, text),
-			  VALUE_MTU_IPV6);
+		snprintf(why, sizeof(why), " (for the IPv6 of Prefix %s)",
+			 prefix_format(&router->prefixes.v[i].prefix, text));
+		range.low = VALUE_MTU_IPV6;
+		range.low_why = why;
+		break;
+	}
+	if (!value_check_mtu(&where, r->mtu, &range))
+		router->mtu = (uint16_t)r->mtu;
+}
+
+/* No harm, but whoever takes one of them out again has not taken its addresses out. */
+static void check_overlaps(struct reading *r)
+{
+	struct config_ranges *prefixes = &r->router->prefixes;
+	const struct config_range *outer = NULL;
+
+	if (!prefixes->n)
 		return;
+	/* In this order whatever holds a range is in front of it. */
+	qsort(prefixes->v, prefixes->n, sizeof(*prefixes->v), value_compare_ranges);
+	for (uint32_t i = 0; i < prefixes->n; i++) {
+		const struct config_range *inner = &prefixes->v[i];
+		char of_inner[PREFIX_STRLEN], of_outer[PREFIX_STRLEN];
+
+		if (is_too_short(&inner->prefix)) /* which is said already */
+			continue;
+		if (!outer || !prefix_contains(&outer->prefix, &inner->prefix)) {
+			outer = inner;
+			continue;
+		}
+		prefix_format(&inner->prefix, of_inner);
+		prefix_format(&outer->prefix, of_outer);
+		if (prefix_equal(&outer->prefix, &inner->prefix))
+			fault_warn(r->faults, r->router->file, inner->line,
+				   "Prefix: %s stands in line %u already", of_inner, outer->line);
+		else
+			fault_warn(r->faults, r->router->file, inner->line,
+				   "Prefix: %s is a part of %s (line %u), which is enough",
+				   of_inner, of_outer, outer->line);
 	}
 }
 
@@ -396,6 +465,11 @@ static void check_whole(struct reading *r)
 {
 	struct config_router *router = r->router;
 
+	if (r->peer_line)
+		fault_add(r->faults, router->file, r->peer_line,
+			  "[Peer] has no place here: each peer is a file of its own, %s/NAME.conf",
+			  router->tenants);
+	check_overlaps(r);
 	value_sort_ranges(&router->prefixes);
 	if (!router->gateway)
 		return;

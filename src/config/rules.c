@@ -122,6 +122,42 @@ void rules_fault_unknown(const struct rules_where *where, const char *what, cons
 		rules_fault(where, "unknown %s", what);
 }
 
+/*
+ * "PublicKey abc=": to the reader of lines all in front of '=' is the name of a key, but the '='
+ * is that of the base64. Only the name is quoted.
+ */
+static bool lacks_equals(const struct rules_where *where, const char *word,
+			 const char *const *names, size_t n)
+{
+	size_t len = strcspn(word, " \t");
+
+	for (size_t i = 0; word[len] && i < n; i++) {
+		if (strlen(names[i]) != len || strncasecmp(word, names[i], len) != 0)
+			continue;
+		rules_fault(where, "'=' is missing behind '%s'", names[i]);
+		return true;
+	}
+	return false;
+}
+
+/* A key of another section of this file. */
+static bool belongs_elsewhere(const struct rules_where *where, const char *word,
+			      const struct rules_table *tables, size_t n_tables, size_t which)
+{
+	for (size_t t = 0; t < n_tables; t++) {
+		for (size_t i = 0; !tables[t].absent && i < tables[t].n; i++) {
+			const struct rules_key *key = &tables[t].keys[i];
+
+			if (!key->set || strcasecmp(word, key->name) != 0)
+				continue;
+			rules_fault(where, "'%s' belongs into [%s], not into [%s]",
+				    key->name, tables[t].section, tables[which].section);
+			return true;
+		}
+	}
+	return false;
+}
+
 int rules_section(const struct inifile *ini, unsigned section, const char *file,
 		  const char *const *names, size_t n, unsigned repeats, struct fault_list *faults)
 {
@@ -146,9 +182,11 @@ int rules_section(const struct inifile *ini, unsigned section, const char *file,
 }
 
 int rules_apply(const struct inifile *ini, unsigned section, const char *file,
-		const struct rules_key *keys, size_t n_keys, void *target,
+		const struct rules_table *tables, size_t n_tables, size_t which, void *target,
 		struct fault_list *faults)
 {
+	const struct rules_key *keys = tables[which].keys;
+	size_t n_keys = tables[which].n;
 	const char *names[RULES_KEYS_MAX];
 	unsigned seen[RULES_KEYS_MAX] = { 0 }; /* line of the first one */
 	const struct inifile_section *part = &ini->sections[section];
@@ -162,6 +200,9 @@ int rules_apply(const struct inifile *ini, unsigned section, const char *file,
 		int k, err;
 
 		k = rules_find(entry->key, names, n_keys);
+		if (k < 0 && (lacks_equals(&where, entry->key, names, n_keys) ||
+			      belongs_elsewhere(&where, entry->key, tables, n_tables, which)))
+			continue;
 		if (k < 0) {
 			rules_fault_unknown(&where, "key", entry->key, names, n_keys);
 			continue;

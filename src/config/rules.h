@@ -31,6 +31,14 @@ struct rules_key {
 	bool repeats;        /* may stand several times in one section */
 };
 
+/* A section of a kind of file, as a table. */
+struct rules_table {
+	const char *section;
+	const struct rules_key *keys;
+	size_t n;
+	bool absent; /* no file like this one may have it: nobody is sent there */
+};
+
 /* No section has more keys. */
 enum { RULES_KEYS_MAX = 32 };
 
@@ -81,12 +89,13 @@ int rules_section(const struct inifile *ini, unsigned section, const char *file,
 		  struct fault_list *faults);
 
 /*
- * Feeds the entries of section number `section` to the table, for target.
+ * Feeds the entries of section number `section` to tables[which], for target; of the others
+ * it is said what belongs there.
  * 0: all were taken or their faults added; otherwise the first error of a set
  * function that is not -EINVAL.
  */
 must_check int rules_apply(const struct inifile *ini, unsigned section, const char *file,
-			   const struct rules_key *keys, size_t n_keys, void *target,
-			   struct fault_list *faults);
+			   const struct rules_table *tables, size_t n_tables, size_t which,
+			   void *target, struct fault_list *faults);
 
 #endif

@@ -30,6 +30,7 @@ struct config_peer {
 	char *endpoint;                   /* "host:port" as written, or NULL */
 	unsigned line;                    /* of the public key */
 	unsigned endpoint_line;
+	unsigned keepalive_line;
 	uint16_t keepalive; /* seconds, 0: off */
 };
 
@@ -73,7 +74,7 @@ struct config_tenant {
 	struct config_peer *peers; /* sorted by public key; one for a tenant of the gateway */
 	size_t n_peers;
 	enum announce announce; /* of a tenant of the gateway */
-	uint16_t mtu;           /* of a tenant of the gateway; 0: the gateway's */
+	uint16_t mtu;           /* the same, if config_check_tenant() took it; 0: the gateway's */
 	uint16_t mtu_line;      /* 0: none, or behind line 65535 */
 	struct limits *limits;  /* of a tenant of the gateway; NULL: none */
 	int64_t expires;        /* of a tenant of the gateway: seconds of UTC; 0: never */

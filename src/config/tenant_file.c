@@ -96,25 +96,6 @@ static int read_section(struct tenant_reading *r, const struct inifile *ini, uns
 	}
 }
 
-/* Smaller than IPv6 allows is good for a tenant of IPv4 alone. */
-static void check_mtu(struct tenant_reading *r)
-{
-	const struct config_ranges *ranges = &r->tenant->peers[0].allowed_ips;
-	char text[PREFIX_STRLEN];
-
-	if (!r->tenant->mtu || r->tenant->mtu >= VALUE_MTU_IPV6)
-		return;
-	for (uint32_t i = 0; i < ranges->n; i++) {
-		if (ranges->v[i].prefix.family != AF_INET6)
-			continue;
-		fault_add(r->faults, r->tenant->file, r->tenant->mtu_line,
-			  "MTU: '%u' is too small for the IPv6 of AllowedIPs %s: MTU = %d at least",
-			  r->tenant->mtu, prefix_format(&ranges->v[i].prefix, text),
-			  VALUE_MTU_IPV6);
-		return;
-	}
-}
-
 /* What becomes of a tenant that has used up its quota, if it has one. */
 static void finish_quota(struct tenant_reading *r)
 {
@@ -124,6 +105,12 @@ static void finish_quota(struct tenant_reading *r)
 		fault_add(r->faults, r->tenant->file, max(r->quota_rate_line, r->blocked_line),
 			  "QuotaRate and Blocked = yes: past the quota there is a rate, or "
 			  "nothing: take one of them");
+	else if (!r->quota_line && quota->rate) /* with Quota = off somebody knows */
+		fault_warn(r->faults, r->tenant->file, r->quota_rate_line,
+			   "QuotaRate: is for when a Quota is used up, and there is none");
+	else if (!r->quota_line && r->blocked)
+		fault_warn(r->faults, r->tenant->file, r->blocked_line,
+			   "Blocked: is for when a Quota is used up, and there is none");
 	if (!quota->bytes)
 		*quota = (struct quota){ 0 };
 	else if (r->blocked)
@@ -151,38 +138,61 @@ static int finish_limits(struct tenant_reading *r)
 
 static int finish_gateway_tenant(struct tenant_reading *r)
 {
-	if (r->tenant->n_peers)
-		check_mtu(r);
 	if (r->peer_sections > 1)
 		fault_add(r->faults, r->tenant->file, r->second_peer_line,
 			  "a second [Peer]: a tenant of the gateway has one");
 	return finish_limits(r);
 }
 
-/* The kernel gives an interface with a smaller one no IPv6 address. */
+/* The kernel gives an interface with a smaller one than 1280 no IPv6 address. */
 static void check_tunnel_mtu(struct tenant_reading *r)
 {
-	const struct config_tunnel *tunnel = r->tenant->tunnel;
+	struct config_tunnel *tunnel = r->tenant->tunnel;
+	struct rules_where where = { r->tenant->file, r->mtu_line, "MTU", r->faults };
+	struct value_mtu_range range = { VALUE_MTU_MIN, VALUE_MTU_MAX, "", "" };
 
-	if (!tunnel->mtu || tunnel->mtu >= VALUE_MTU_IPV6)
+	if (!r->mtu_line)
 		return;
 	for (uint32_t i = 0; i < tunnel->addresses.n; i++) {
 		if (tunnel->addresses.v[i].family != AF_INET6)
 			continue;
-		fault_add(r->faults, r->tenant->file, r->mtu_line,
-			  "MTU: '%u' is too small for an Address of IPv6: MTU = %d at least",
-			  tunnel->mtu, VALUE_MTU_IPV6);
-		return;
+		range.low = VALUE_MTU_IPV6;
+		range.low_why = " (for an Address of IPv6)";
 	}
+	if (!value_check_mtu(&where, r->mtu, &range))
+		tunnel->mtu = (uint16_t)r->mtu;
 }
 
-static int finish_tunnel(struct tenant_reading *r)
+/* On the host an interface may do with the addresses of others, if it has routes. */
+static void check_addresses(struct tenant_reading *r)
 {
+	const struct config_tenant *tenant = r->tenant;
+	bool routes = false;
+
+	for (size_t i = 0; i < tenant->n_peers; i++)
+		routes = routes || tenant->peers[i].allowed_ips.n;
+	if (tenant->tunnel->addresses.n ||
+	    (routes && tenant->tunnel->netns_kind == TUNNEL_NETNS_HOST))
+		return;
+	fault_warn(r->faults, tenant->file, r->interface_line,
+		   "[Interface] has no Address: '%s' comes up without any",
+		   tenant->tunnel->ifname);
+}
+
+/* errors: how many there were before the file. */
+static int finish_tunnel(struct tenant_reading *r, size_t errors)
+{
+	int err;
+
 	check_tunnel_mtu(r);
 	if (!r->private_key_line)
 		fault_add(r->faults, r->tenant->file, r->interface_line,
 			  "[Interface]: PrivateKey (or PrivateKeyFile) is missing");
-	return tunnel_finish(r->tenant, r->interface_line, r->faults);
+	err = tunnel_finish(r->tenant, r->interface_line, r->faults);
+	/* What is missing may be what is faulty. */
+	if (!err && r->faults->n_errors == errors)
+		check_addresses(r);
+	return err;
 }
 
 static bool has_section(const struct inifile *ini, enum tenant_keys_section which)
@@ -250,7 +260,7 @@ static int read_ini(struct tenant_reading *r, const struct inifile *ini)
 		return 0;
 	r->tenant->state = TENANT_OK;
 	if (r->tenant->kind == TENANT_TUNNEL)
-		err = finish_tunnel(r);
+		err = finish_tunnel(r, errors);
 	else
 		err = finish_gateway_tenant(r);
 	if (!err && r->faults->n_errors != errors)

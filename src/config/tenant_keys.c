@@ -143,6 +143,7 @@ static int set_keepalive(void *target, const struct rules_where *where, const ch
 {
 	struct tenant_reading *r = target;
 
+	r->peer->keepalive_line = where->line;
 	return value_keepalive(where, value, &r->peer->keepalive);
 }
 
@@ -184,6 +185,12 @@ static int set_tenant_mtu(void *target, const struct rules_where *where, const c
 
 	if (err)
 		return err;
+	/* The rest is for config_check_tenant() to see, which knows the gateway's. */
+	if (!mtu || mtu > VALUE_MTU_MAX) {
+		rules_fault(where, "'%s' is not a number from %d (%d with IPv6) to the MTU of the "
+			    "gateway in berth.conf", value, VALUE_MTU_MIN, VALUE_MTU_IPV6);
+		return -EINVAL;
+	}
 	r->tenant->mtu = (uint16_t)mtu;
 	r->tenant->mtu_line = where->line <= UINT16_MAX ? (uint16_t)where->line : 0;
 	return 0;
@@ -239,6 +246,7 @@ static int set_quota(void *target, const struct rules_where *where, const char *
 {
 	struct tenant_reading *r = target;
 
+	r->quota_line = where->line;
 	return quota_parse(where, value, &r->quota);
 }
 
@@ -325,13 +333,13 @@ static int set_address(void *target, const struct rules_where *where, const char
 static int set_mtu(void *target, const struct rules_where *where, const char *value)
 {
 	struct tenant_reading *r = target;
-	uint32_t mtu = 0;
-	int err = strcasecmp(value, "auto") ? value_mtu(where, value, &mtu) : 0;
+	int err;
 
-	if (!err) {
-		r->tenant->tunnel->mtu = mtu;
+	if (strcasecmp(value, "auto") == 0)
+		return 0;
+	err = value_mtu(where, value, &r->mtu);
+	if (!err)
 		r->mtu_line = where->line;
-	}
 	return err;
 }
 
@@ -424,19 +432,19 @@ static const struct rules_key container_keys[] = {
 };
 _Static_assert(ARRAY_SIZE(container_keys) <= RULES_KEYS_MAX, "rules_apply() has no room");
 
-static const struct {
-	const struct rules_key *keys;
-	size_t n;
-} sections[] = {
-	[TENANT_KEYS_INTERFACE] = { interface_keys, ARRAY_SIZE(interface_keys) },
-	[TENANT_KEYS_CONTAINER] = { container_keys, ARRAY_SIZE(container_keys) },
-	[TENANT_KEYS_PEER] = { peer_keys, ARRAY_SIZE(peer_keys) },
-	[TENANT_KEYS_TENANT] = { tenant_keys, ARRAY_SIZE(tenant_keys) },
-};
-
 int tenant_keys_apply(struct tenant_reading *r, const struct inifile *ini, unsigned i,
 		      enum tenant_keys_section which)
 {
-	return rules_apply(ini, i, r->tenant->file, sections[which].keys, sections[which].n, r,
+	bool tunnel = r->tenant->kind == TENANT_TUNNEL;
+	const struct rules_table tables[] = {
+		[TENANT_KEYS_INTERFACE] = { "Interface", interface_keys,
+					    ARRAY_SIZE(interface_keys), !tunnel },
+		[TENANT_KEYS_CONTAINER] = { "Container", container_keys,
+					    ARRAY_SIZE(container_keys), !tunnel },
+		[TENANT_KEYS_PEER] = { "Peer", peer_keys, ARRAY_SIZE(peer_keys), false },
+		[TENANT_KEYS_TENANT] = { "Tenant", tenant_keys, ARRAY_SIZE(tenant_keys), tunnel },
+	};
+
+	return rules_apply(ini, i, r->tenant->file, tables, ARRAY_SIZE(tables), which, r,
 			   r->faults);
 }

@@ -26,7 +26,8 @@ struct tenant_reading {
 	bool said_exposed;            /* once per file is enough */
 	unsigned interface_line;      /* 0: no [Interface], a tenant of the gateway */
 	unsigned private_key_line;
-	unsigned mtu_line;            /* of [Interface] MTU */
+	uint32_t mtu;                 /* of [Interface], as it stands there */
+	unsigned mtu_line;            /* 0: none, or auto */
 	unsigned second_peer_line;    /* of the second [Peer] */
 	size_t peer_sections;
 
@@ -34,7 +35,7 @@ struct tenant_reading {
 	uint64_t rate, rate_up, rate_down; /* bit/s; 0: off */
 	unsigned rate_up_line, rate_down_line;
 	struct quota quota;
-	unsigned quota_rate_line, blocked_line;
+	unsigned quota_line, quota_rate_line, blocked_line;
 	bool blocked;
 
 	/* of the [Peer] at hand */

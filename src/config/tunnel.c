@@ -126,12 +126,26 @@ static void check_endpoints(const struct config_tenant *tenant, struct fault_lis
 		check_endpoint(tenant, &tenant->peers[i], faults);
 }
 
+/* Who does not know where the other is waits to be called, at a port that somebody knows. */
+static void check_callers(const struct config_tenant *tenant, struct fault_list *faults)
+{
+	for (size_t i = 0; i < tenant->n_peers; i++) {
+		const struct config_peer *peer = &tenant->peers[i];
+
+		if (peer->keepalive && !peer->endpoint && !tenant->tunnel->listen_port)
+			fault_warn(faults, tenant->file, peer->keepalive_line,
+				   "PersistentKeepalive: its [Peer] has no Endpoint to send it to, "
+				   "and without a ListenPort nobody knows where to call");
+	}
+}
+
 int tunnel_finish(struct config_tenant *tenant, unsigned interface_line, struct fault_list *faults)
 {
 	name_interface(tenant, interface_line, faults);
 	check_keys(tenant, faults);
 	check_dns(tenant, faults);
 	check_endpoints(tenant, faults);
+	check_callers(tenant, faults);
 	return check_ranges(tenant, faults);
 }
 

@@ -11,12 +11,6 @@
 #include "file.h"
 #include "value.h"
 
-/*
- * Below 576 bytes not even IPv4 works (RFC 791); above, 65535 bytes less IPv4
- * (20), UDP (8) and the header and tag of a data message (32) are left.
- */
-enum { MTU_MIN = 576, MTU_MAX = 65475 };
-
 enum { PORT_TEXT_MAX = 5, HOST_TEXT_MAX = 253 };
 
 /* Digits only. -EINVAL, -ERANGE. */
@@ -76,7 +70,21 @@ int value_fwmark(const struct rules_where *where, const char *text, uint32_t *ou
 
 int value_mtu(const struct rules_where *where, const char *text, uint32_t *out)
 {
-	return value_number(where, text, MTU_MIN, MTU_MAX, out);
+	if (parse_u32(text, 10, out)) {
+		rules_fault(where, "'%s' is not a number of bytes", text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int value_check_mtu(const struct rules_where *where, uint32_t mtu,
+		    const struct value_mtu_range *range)
+{
+	if (mtu >= range->low && mtu <= range->high)
+		return 0;
+	rules_fault(where, "'%u' is not a number from %u%s to %u%s", mtu, range->low,
+		    range->low_why, range->high, range->high_why);
+	return -EINVAL;
 }
 
 int value_keepalive(const struct rules_where *where, const char *text, uint16_t *out)

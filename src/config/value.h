@@ -45,11 +45,29 @@ must_check int value_number(const struct rules_where *where, const char *text, u
 /* "off" (0), or a number, decimal or 0x…, for SO_MARK. */
 must_check int value_fwmark(const struct rules_where *where, const char *text, uint32_t *out);
 
-/* Less than this and IPv6 does not work (RFC 8200 §5). */
-enum { VALUE_MTU_IPV6 = 1280 };
+/*
+ * Below 576 bytes not even IPv4 works (RFC 791), below 1280 no IPv6 (RFC 8200 §5); above,
+ * 65535 bytes less IPv4 (20), UDP (8) and the header and tag of a data message (32) are left.
+ */
+enum { VALUE_MTU_MIN = 576, VALUE_MTU_IPV6 = 1280, VALUE_MTU_MAX = 65475 };
 
-/* MTU of a tunnel interface. */
+/*
+ * MTU of a tunnel interface, as any number: what its range is shows when all of the file is
+ * known, and then value_check_mtu() says it.
+ */
 must_check int value_mtu(const struct rules_where *where, const char *text, uint32_t *out);
+
+/*
+ * The range that the MTU at `where` is to be in, and why it is that; low_why and high_why
+ * are "" or begin with a blank. 0 or -EINVAL.
+ */
+struct value_mtu_range {
+	uint32_t low, high;
+	const char *low_why, *high_why;
+};
+
+must_check int value_check_mtu(const struct rules_where *where, uint32_t mtu,
+			       const struct value_mtu_range *range);
 
 /* "off" (0) or seconds, up to 65535. */
 must_check int value_keepalive(const struct rules_where *where, const char *text, uint16_t *out);
