@@ -61,6 +61,7 @@ static const struct {
 	{ "{\"do\":\"show\",\"name\":\"oddest\"}", "neither" },
 	{ "{\"do\":\"wait\",\"name\":\"bob\",\"public_key\":\"" KEY "\"}",
 	  "{\"wait\":{\"state\":\"refused\",\"why\":\"no, thanks\"}}" },
+	{ "{\"do\":\"wait\",\"name\":\"bob\"}", "{\"wait\":{\"state\":\"gone\"}}" },
 	{ "{\"do\":\"wait\",\"name\":\"mute\",\"public_key\":\"" KEY "\"}",
 	  "{\"error\":\"this berthd cannot do 'wait'\"}" },
 	{ "{\"do\":\"status\"}",
@@ -370,6 +371,52 @@ START_TEST(control_of_file)
 }
 END_TEST
 
+/* What is wrong with berth.conf while berthd runs well, behind [Router] and its Control. */
+static const char *const faulty[] = {
+	"Prefix = nonsense",
+	"no line at all",
+	"Nonsense = 1\nUplink = none\nUplink",
+	"[Interface]\nPrivateKeyFile = missing.key",
+	"Tenants = config.d\nControl = $D/not",
+};
+
+/* To be asked, and above all to end somebody, needs no more of the file than two lines. */
+START_TEST(revoke_in_spite_of)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line),
+		 "mkdir -m 700 $D/config.d; touch $D/config.d/bob.conf; "
+		 "printf \"[Router]\\n\\nControl = $S\\n%s\\n\" >$D/berth.conf; "
+		 "$B list --names -c $D/berth.conf; $B revoke bob -c $D/berth.conf; echo $?; "
+		 "ls $D/config.d", faulty[_i]);
+	run(line);
+	ck_assert_msg(strstr(lab.out, "/config.d and berthd at ") != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "alice\nzoe\n") != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "bob: revoked after ") != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "\n0\nbob.conf.revoked\n") != NULL, "%s", lab.out);
+}
+END_TEST
+
+/* What cannot be known is said. */
+START_TEST(revoke_unknown)
+{
+	run("mkdir -m 700 $D/tenants; touch $D/tenants/bob.conf; "
+	    "printf \"[Router]\\nTenants = tenants\\nControl = $S.not\\nx\\n\" >$D/berth.conf; "
+	    "$B revoke alice -c $D/berth.conf; $B revoke bob -c $D/berth.conf; echo $?; ls $D/tenants");
+	ck_assert_msg(strstr(lab.out, "/bob.conf is removed, but nothing listens at "), "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "\n1\nbob.conf.revoked\n") != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "rm FOLDER/alice.conf there") != NULL, "%s", lab.out);
+	run("rm -r $D/tenants; $B revoke bob -c $D/berth.conf");
+	ck_assert_msg(strstr(lab.out, "rm FOLDER/NAME.conf") != NULL, "%s", lab.out);
+	/* berth.conf itself is gone. */
+	run("rm $D/berth.conf; mkdir -m 700 $D/config.d; touch $D/config.d/bob.conf; "
+	    "$B revoke --purge bob -c $D/berth.conf; ls $D/config.d");
+	ck_assert_msg(strstr(lab.out, "berth: there is no ") != NULL, "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "\nbob.conf\n"));
+}
+END_TEST
+
 /* What the daemon learned by heart says of new tenants: bob is refused, and mute not known. */
 START_TEST(add_has_the_last_word)
 {
@@ -440,6 +487,8 @@ int main(void)
 	tcase_add_test(t, status);
 	tcase_add_test(t, control_of_file);
 	tcase_add_test(t, add_has_the_last_word);
+	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
+	tcase_add_test(t, revoke_unknown);
 	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

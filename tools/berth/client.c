@@ -13,6 +13,7 @@
 
 #include "../../src/base/log.h"
 #include "../../src/config/router.h"
+#include "whereabouts.h"
 
 enum { PATIENCE_S = 10 };
 
@@ -57,14 +58,19 @@ static int read_control_path(const char *config, char *path, size_t room)
 	struct config_router *router;
 	int err = router_read(&router, config, &faults);
 
-	if (!err) {
-		(void)snprintf(path, room, "%s", router->control);
-		router_free(router);
-	} else {
+	/* berthd runs by what the file was: faults that it has now are no reason not to ask. */
+	if (err && !access(config, R_OK) && !whereabouts_read(&router, config)) {
+		(void)complain("%s has faults, which `berth check` tells: asking at %s all the same",
+			       config, router->control);
+		err = 0;
+	} else if (err) {
 		fault_print(&faults, stderr);
 		(void)complain("cannot read %s, which names the socket of berthd: mend it, or "
 			       "name the socket with --control", config);
 	}
+	if (!err)
+		(void)snprintf(path, room, "%s", router->control);
+	router_free(router);
 	fault_list_free(&faults);
 	return err ? EXIT_FAULT : EXIT_GOOD;
 }

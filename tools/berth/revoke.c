@@ -58,10 +58,14 @@ static int parse(struct revoking *r, const struct command *self, int argc, char 
 static int find(struct revoking *r)
 {
 	const struct folder *folder = &r->holdings.folder;
-	int status = holdings_open(&r->holdings, r->config);
+	int status = holdings_open_anyway(&r->holdings, r->config);
 
 	if (status)
 		return status;
+	if (r->holdings.faulty && tenant_name_valid(r->name) && !holdings_has(&r->holdings, r->name))
+		return complain("there is no tenant '%s' in %s: if berthd has another folder, "
+				"rm FOLDER/%s.conf there ends it at once", r->name,
+				r->holdings.router->tenants, r->name);
 	if (!tenant_name_valid(r->name) || !holdings_has(&r->holdings, r->name))
 		return client_complain_unknown(r->name, (const char *const *)folder->names,
 					       folder->n);
@@ -109,7 +113,11 @@ static int end(struct revoking *r)
 		r->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:
-		return EXIT_GOOD;
+		if (!r->holdings.faulty)
+			return EXIT_GOOD;
+		return complain("%s is removed, but nothing listens at %s: if berthd runs with "
+				"another Control, `berth show %s --control PATH` tells whether '%s' is out",
+				r->path, r->holdings.router->control, r->name, r->name);
 	default:
 		return complain("%s is removed, but berthd did not say that '%s' is out: %s", r->path,
 				r->name, why);
