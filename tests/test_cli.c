@@ -26,6 +26,9 @@ static struct {
 	char out[16384];
 } lab;
 
+/* RFC 7748 §6.1: that of the daemon, and what is public of it */
+#define GATEWAY_PRIVATE "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
+#define GATEWAY_KEY "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
 #define KEY "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 static const struct {
@@ -66,7 +69,7 @@ static const struct {
 	  "{\"error\":\"this berthd cannot do 'wait'\"}" },
 	{ "{\"do\":\"status\"}",
 	  "{\"status\":{\"version\":\"9.9\",\"pid\":42,\"tenants\":3,\"refused\":1,\"connected\":2,"
-	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" KEY "\","
+	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" GATEWAY_KEY "\","
 	  "\"crypto\":\"libsodium\",\"offloads\":{\"tun\":true,\"udp_gso\":false},"
 	  "\"rx_bytes\":0,\"rx_packets\":0,\"tx_bytes\":0,\"tx_packets\":0,"
 	  "\"drops\":{\"bad-mac1\":6},"
@@ -350,6 +353,11 @@ START_TEST(status)
 }
 END_TEST
 
+/* The gateway that the daemon is, in $D. */
+#define INIT "(umask 077; echo " GATEWAY_PRIVATE " >$D/gateway.key); " \
+	"$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --port 51820 --listen 0 >/dev/null && " \
+	"echo Control = control.sock >>$D/berth.conf; "
+
 /* Where the socket is, by the configuration. */
 START_TEST(control_of_file)
 {
@@ -420,9 +428,7 @@ END_TEST
 /* What the daemon learned by heart says of new tenants: bob is refused, and mute not known. */
 START_TEST(add_has_the_last_word)
 {
-	run("$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 >/dev/null && "
-	    "echo Control = control.sock >>$D/berth.conf; "
-	    "$B add bob -c $D/berth.conf --endpoint h --home-file $D/bob.home --public-key " KEY "; "
+	run(INIT "$B add bob -c $D/berth.conf --endpoint h --home-file $D/bob.home --public-key " KEY "; "
 	    "echo $?; ls $D/config.d $D/*.home");
 	ck_assert_msg(strstr(lab.out, "berthd does not take 'bob': no, thanks\n1\n"), "%s", lab.out);
 	ck_assert_ptr_null(strstr(lab.out, "bob.conf"));
@@ -431,6 +437,25 @@ START_TEST(add_has_the_last_word)
 	ck_assert_msg(strstr(lab.out, "removed again: this berthd cannot do 'wait'\n1\n"), "%s",
 		      lab.out);
 	ck_assert_ptr_null(strstr(lab.out, "mute.conf"));
+}
+END_TEST
+
+/* A home file for a gateway that is not there is of no use. */
+START_TEST(add_to_another_gateway)
+{
+	run(INIT "$B keygen >$D/gateway.key 2>/dev/null; "
+	    "$B add mute -c $D/berth.conf --endpoint h --home-file $D/home; echo $?; ls $D $D/config.d");
+	ck_assert_msg(strstr(lab.out, "gateway.key has another key now than when berthd started: "
+			     "systemctl restart berthd first, or put the old one back\n1\n"), "%s", lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "home\n"));
+	ck_assert_ptr_null(strstr(lab.out, "mute.conf"));
+	run("echo " GATEWAY_PRIVATE " >$D/gateway.key; sed -i s/51820/51821/ $D/berth.conf; "
+	    "$B add mute -c $D/berth.conf --endpoint h; echo $?");
+	ck_assert_msg(strstr(lab.out, "berthd listens on port 51820, and ") != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(lab.out, "says 51821: systemctl restart berthd first") != NULL, "%s", lab.out);
+	/* A port that is another's, in front of the gateway, is not the file's. */
+	run("$B add mute -c $D/berth.conf --endpoint h:7 --public-key " KEY);
+	ck_assert_msg(strstr(lab.out, "this berthd cannot do 'wait'") != NULL, "%s", lab.out);
 }
 END_TEST
 
@@ -487,6 +512,7 @@ int main(void)
 	tcase_add_test(t, status);
 	tcase_add_test(t, control_of_file);
 	tcase_add_test(t, add_has_the_last_word);
+	tcase_add_test(t, add_to_another_gateway);
 	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
 	tcase_add_test(t, revoke_unknown);
 	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));

@@ -2,6 +2,7 @@
 /* add: a new tenant of the gateway, and the file for its home. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <sodium.h>
@@ -14,6 +15,7 @@
 #include "../../src/config/config.h"
 #include "../../src/config/tenant_file.h"
 #include "address.h"
+#include "answer.h"
 #include "client.h"
 #include "homefile.h"
 #include "newfile.h"
@@ -243,6 +245,42 @@ static int make_keys(struct adding *a)
 	return EXIT_GOOD;
 }
 
+/* Does the endpoint that homes are told end in the port of berth.conf? */
+static bool uses_port(const struct adding *a)
+{
+	const char *colon = strrchr(a->endpoint, ':');
+
+	return colon && strtoul(colon + 1, NULL, 10) == a->holdings.router->listen_port;
+}
+
+/* A home must call the gateway that runs, not the one that the files would make of it. */
+static int check_running(const struct adding *a)
+{
+	const struct config_router *router = a->holdings.router;
+	char key[KEY_BASE64_STRLEN];
+	json_t *answer;
+	const json_t *status;
+	uint64_t port;
+	int ret = EXIT_GOOD;
+
+	/* Who does not answer is dealt with when the tenant's file is there. */
+	if (client_query(router->control, json_pack("{s:s}", "do", "status"), &answer))
+		return EXIT_GOOD;
+	status = json_object_get(answer, "status");
+	port = answer_number(status, "listen_port");
+	if (*answer_text(status, "public_key") &&
+	    strcmp(answer_text(status, "public_key"), key_to_base64(a->gateway_key, key)) != 0)
+		ret = complain("%s has another key now than when berthd started: "
+			       "systemctl restart berthd first, or put the old one back",
+			       router->private_key_file ? router->private_key_file : a->config);
+	else if (port && port != router->listen_port && uses_port(a))
+		ret = complain("berthd listens on port %" PRIu64 ", and %s says %u: "
+			       "systemctl restart berthd first, or put the old one back", port,
+			       a->config, router->listen_port);
+	json_decref(answer);
+	return ret;
+}
+
 static void write_tenant(struct adding *a)
 {
 	char text[PREFIX_STRLEN];
@@ -364,6 +402,9 @@ static int prepare(struct adding *a)
 	a->endpoint = address_endpoint(a->holdings.router, &a->machine, a->endpoint_text);
 	if (!a->endpoint)
 		return EXIT_FAULT;
+	status = check_running(a);
+	if (status)
+		return status;
 	write_home(a);
 	return check_home(a);
 }
