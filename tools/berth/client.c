@@ -171,6 +171,10 @@ int client_complain_unknown(const char *name, const char *const *names, size_t n
 
 	(void)log_sanitise(shown, sizeof(shown), name);
 	(void)log_sanitise(nearest, sizeof(nearest), near ? near : "");
+	/* A tunnel that is not up, a file that revokes, or one that was just mended. */
+	if (near && strcmp(near, name) == 0)
+		return complain("the file of '%s' is there, but it is not in force: `berth check` and "
+				"the log of berthd say why", shown);
 	if (near)
 		return complain("there is no tenant '%s'; did you mean '%s'?", shown, nearest);
 	if (!n)

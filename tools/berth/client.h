@@ -54,8 +54,8 @@ enum client_outcome client_wait(const char *path, const char *name, const char *
 				char why[CLIENT_WHY_MAX]);
 
 /*
- * "there is no tenant 'blgo'; did you mean 'blog'?", with the nearest of n names. Returns
- * EXIT_FAULT.
+ * "there is no tenant 'blgo'; did you mean 'blog'?", with the nearest of n names; another
+ * sentence if it is one of them. Returns EXIT_FAULT.
  */
 int client_complain_unknown(const char *name, const char *const *names, size_t n);
 
