@@ -224,6 +224,10 @@ fails "an address of its router" vps "berth add x --address ${PREFIX6}1" \
 	"${PREFIX6}1 is in use by this machine or a neighbour of it: take another, or leave --address away for the next free one"
 fails "an address of nobody's prefix" vps 'berth add x --address 2001:db8:1::1' \
 	"2001:db8:1::1 lies in no Prefix of $CONF, which has $V4, 2001:db8:beef::/64"
+fails "the address of all routers" vps "berth add x --address ${PREFIX6}" \
+	"${PREFIX6} is that of all routers of ${PREFIX6}/64: take another, or leave --address away for the next free one"
+fails "an address with a length" vps "berth add x --address ${PREFIX6}1:0:0:5/80" \
+	"'${PREFIX6}1:0:0:5/80' has bits behind its length: 2001:db8:beef:0:1::/80 is the range, and an address has no length"
 fails "no address" vps 'berth add x --address home' \
 	"'home' is no address: 2001:db8::5, or 192.0.2.5, is meant"
 fails "a key that is none" vps 'berth add x --public-key abc' \
