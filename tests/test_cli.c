@@ -217,6 +217,11 @@ static const struct {
 	{ "N='1\n2'; $B add x --rate \"$N\"", 2, "a value is one line" },
 	/* 47 */ { "$B add x --qr --json", 2, "neither --json nor --netns" },
 	/* 48 */ { "$B add x --qr --public-key y", 2, "a QR code holds the private key" },
+	{ "$B add x --home-file ''", 2, "--home-file needs the path of a new file" },
+	{ "$B add x --netns /etc/passwd", 2, "'/etc/passwd' is no network namespace" },
+	{ "$B add x --netns ''", 2, "'' is no network namespace" },
+	{ "$B add x --dns ', '", 2, "--dns needs a name server" },
+	{ "$B add x --dns 2001:db8::53,nope..", 2, "'nope..' is neither the address of a server nor" },
 	/* 49 */ { "$B add x -c $D/no.conf", 1, "`berth init` writes one" },
 	/* 50 */ { "$B revoke", 2, "the name of one tenant" },
 	/* 51 */ { "$B revoke x -c $D/no.conf", 1, "`berth init` writes one" },
@@ -443,6 +448,34 @@ START_TEST(add_has_the_last_word)
 }
 END_TEST
 
+static const struct {
+	const char *words, *said;
+} no_homes[] = {
+	{ "--endpoint fe80::1", "'fe80::1' is a link-local address without a zone" },
+	{ "--endpoint [fe80::1]:7", "'[fe80::1]:7' is a link-local address without a zone" },
+	{ "--endpoint h --home-file $D/config.d/../config.d/x",
+	  "config.d/x lies among the tenants of this gateway" },
+	{ "--endpoint h --dns 1.2.3", "DNS: '1.2.3' is neither the address of a server nor a domain" },
+	{ "--endpoint h --netns a:b", "Netns: 'a:b' is neither a name under /run/netns" },
+};
+
+/* What no home could make anything of, with a key of its own as without. */
+START_TEST(add_for_no_home)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), INIT "$B add mute -c $D/berth.conf %s; "
+		 "$B add mute -c $D/berth.conf --public-key " KEY " %s; ls $D/config.d",
+		 no_homes[_i].words, no_homes[_i].words);
+	run(line);
+	ck_assert_msg(strstr(lab.out, no_homes[_i].said) != NULL, "%s", lab.out);
+	ck_assert_msg(strstr(strstr(lab.out, no_homes[_i].said) + 1, no_homes[_i].said) != NULL, "%s",
+		      lab.out);
+	ck_assert_ptr_null(strstr(lab.out, "PrivateKey"));
+	ck_assert_ptr_null(strstr(lab.out, "mute.conf"));
+}
+END_TEST
+
 /* A home file for a gateway that is not there is of no use. */
 START_TEST(add_to_another_gateway)
 {
@@ -516,6 +549,7 @@ int main(void)
 	tcase_add_test(t, control_of_file);
 	tcase_add_test(t, add_has_the_last_word);
 	tcase_add_test(t, add_to_another_gateway);
+	tcase_add_loop_test(t, add_for_no_home, 0, ARRAY_SIZE(no_homes));
 	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
 	tcase_add_test(t, revoke_unknown);
 	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));

@@ -258,6 +258,15 @@ static bool is_endpoint(const char *text)
 	return good;
 }
 
+/* Who has no zone with it cannot say on which of a home's links it is. */
+static bool is_local(const char *text)
+{
+	struct endpoint e;
+
+	return !endpoint_parse(&e, text) && e.addr.sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LINKLOCAL(&e.addr6.sin6_addr) && !e.addr6.sin6_scope_id;
+}
+
 char *address_endpoint(const struct config_router *router, const struct machine *m,
 		       const char *given)
 {
@@ -277,6 +286,12 @@ char *address_endpoint(const struct config_router *router, const struct machine 
 	}
 	out = given ? complete_endpoint(given, router->listen_port)
 		    : format_endpoint(addr->family, addr->addr, router->listen_port);
+	if (out && is_local(out)) {
+		(void)complain("'%s' is a link-local address without a zone, which no home can call: "
+			       "vps.example.com or a public address is meant", given);
+		free(out);
+		return NULL;
+	}
 	if (out && is_endpoint(out))
 		return out;
 	(void)complain("'%s' is no endpoint: vps.example.com, 192.0.2.1:51820 or "
