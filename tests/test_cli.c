@@ -37,6 +37,7 @@ static const struct {
 	{ "{\"do\":\"list\"}",
 	  "{\"tenants\":[{\"name\":\"zoe\",\"state\":\"idle\",\"allowed_ips\":[\"198.51.100.0/24\"],"
 	  "\"last_handshake\":null,\"rx_bytes\":0,\"tx_bytes\":1536},"
+	  "{\"name\":\"zu\\u2026\",\"state\":\"idle\"},"
 	  "{\"name\":\"alice\",\"state\":\"connected\",\"allowed_ips\":[\"2001:db8:dead:beef::1234/128\","
 	  "\"198.51.100.77/32\"],\"last_handshake\":1,\"rx_bytes\":1048576,\"tx_bytes\":0}]}" },
 	{ "{\"do\":\"show\",\"name\":\"alice\"}",
@@ -240,7 +241,7 @@ static const struct {
 	{ "$B top --control a -c b", 2, "give one" },
 	{ "$B top --control $S.not", 1, "berthd is not running" },
 	/* Nothing has moved between two lists that are the same. */
-	{ "$B top --sort name --control $S", 0, "2 tenants, 1 connected; received 0 bit/s, sent 0 bit/s" },
+	{ "$B top --sort name --control $S", 0, "3 tenants, 1 connected; received 0 bit/s, sent 0 bit/s" },
 	{ "$B top --json --control $S", 0, "\"rx_bytes_per_second\": 0.0" },
 	/* 59: a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
@@ -306,6 +307,8 @@ START_TEST(list)
 	ck_assert_ptr_nonnull(strstr(lab.out, "\nalice  connected  2001:db8:dead:beef::1234 +1"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB      0 B\nzoe    idle       198.51.100.0/24"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "never       0 B  1.5 KiB\n"));
+	/* Characters, not bytes. */
+	ck_assert_ptr_nonnull(strstr(lab.out, "\nzu…    idle       -  "));
 	ck_assert_ptr_null(strchr(lab.out, '\033'));
 	for (char *line = strtok(lab.out, "\n"); line; line = strtok(NULL, "\n"))
 		ck_assert_uint_le(strlen(line), 80);
