@@ -417,6 +417,19 @@ START_TEST(revoke_in_spite_of)
 }
 END_TEST
 
+/* What is kept of one does not end what was kept of another. */
+START_TEST(revoke_again)
+{
+	run(INIT "for rate in 1 2 2 3; do echo \"RateLimit = ${rate}mbit\" >$D/config.d/bob.conf; "
+	    "$B revoke bob -c $D/berth.conf >$D/said; done; tail -n 1 $D/said; "
+	    "cd $D/config.d; ls; cat *");
+	ck_assert_msg(strstr(lab.out, "/config.d/bob.conf.revoked.3: what else its file said\n"
+			     "bob.conf.revoked\nbob.conf.revoked.2\nbob.conf.revoked.3\n"
+			     "RateLimit = 1mbit\nRateLimit = 2mbit\nRateLimit = 3mbit\n") != NULL,
+		      "%s", lab.out);
+}
+END_TEST
+
 /* What cannot be known is said. */
 START_TEST(revoke_unknown)
 {
@@ -554,6 +567,7 @@ int main(void)
 	tcase_add_test(t, add_to_another_gateway);
 	tcase_add_loop_test(t, add_for_no_home, 0, ARRAY_SIZE(no_homes));
 	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
+	tcase_add_test(t, revoke_again);
 	tcase_add_test(t, revoke_unknown);
 	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));
 	suite_add_tcase(s, t);

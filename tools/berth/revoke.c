@@ -16,6 +16,9 @@
 #include "newfile.h"
 #include "revoked.h"
 
+/* Of one name: more are for somebody to tidy up. */
+enum { KEPT_MAX = 1000 };
+
 struct revoking {
 	const char *name, *config;
 	bool purge, json;
@@ -70,8 +73,42 @@ static int find(struct revoking *r)
 		return client_complain_unknown(r->name, (const char *const *)folder->names,
 					       folder->n);
 	r->path = holdings_path(&r->holdings, r->name, ".conf");
-	r->kept = holdings_path(&r->holdings, r->name, ".conf.revoked");
-	return r->path && r->kept ? EXIT_GOOD : complain("not enough memory");
+	return r->path ? EXIT_GOOD : complain("not enough memory");
+}
+
+/* Does the file at path hold just that? */
+static bool holds(const char *path, const struct draft *draft)
+{
+	struct file_text text;
+	bool same;
+
+	if (file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX))
+		return false;
+	same = text.len == draft->len && memcmp(text.data, draft->text, text.len) == 0;
+	file_text_free(&text);
+	return same;
+}
+
+/*
+ * What an earlier tenant of that name left is not lost for this one: it is kept under the
+ * next name that is free, "NAME.conf.revoked.2", unless it is the same.
+ */
+static int keep_beside(struct revoking *r, const struct draft *draft)
+{
+	char suffix[48];
+	int err = -EEXIST;
+
+	for (unsigned i = 1; err == -EEXIST && i <= KEPT_MAX; i++) {
+		free(r->kept);
+		(void)snprintf(suffix, sizeof(suffix), i > 1 ? ".conf.revoked.%u" : ".conf.revoked", i);
+		r->kept = holdings_path(&r->holdings, r->name, suffix);
+		if (!r->kept)
+			return -ENOMEM;
+		if (holds(r->kept, draft))
+			return 0;
+		err = newfile_make(r->kept, draft->text, draft->len);
+	}
+	return err;
 }
 
 /* The file without its keys, before it goes. */
@@ -86,15 +123,12 @@ static int keep(struct revoking *r)
 	if (err)
 		return complain("'%s': %s; --purge removes it as it is", r->path, file_error(err));
 	revoked_write(&draft, text.data, text.len);
-	if (draft_failed(&draft))
-		err = -EFBIG;
-	else
-		err = newfile_replace(r->kept, draft.text, draft.len);
+	err = draft_failed(&draft) ? -EFBIG : keep_beside(r, &draft);
 	draft_free(&draft);
 	file_text_free(&text);
 	if (err)
-		return complain("cannot write %s: %s; --purge keeps nothing", r->kept,
-				strerror(-err));
+		return complain("cannot write %s: %s; --purge keeps nothing",
+				r->kept ? r->kept : r->path, strerror(-err));
 	return EXIT_GOOD;
 }
 
@@ -173,7 +207,8 @@ const struct command command_revoke = {
 	.summary = "the end of a tenant, or of a tunnel of our own",
 	.help = "Removes config.d/NAME.conf and waits until berthd has thrown the tenant out. What\n"
 		"else the file said is kept in NAME.conf.revoked, without its keys; a public key\n"
-		"stays there as a comment. Files that it named are left alone.\n\n"
+		"stays there as a comment. Where there is one already, it is .revoked.2, and so on.\n"
+		"Files that it named are left alone.\n\n"
 		"  --purge            keep nothing\n"
 		"  --json             for programs\n"
 		"  -c, --config FILE  instead of " DEFAULT_CONFIG "\n",
