@@ -421,6 +421,19 @@ START_TEST(revoke_in_spite_of)
 }
 END_TEST
 
+/* Milliseconds are told to the microsecond, in digits that nobody has to cut. */
+START_TEST(milliseconds)
+{
+	for (int i = 0; i < 8; i++) {
+		run(INIT "touch $D/config.d/bob.conf; "
+		    "$B revoke --json --purge bob -c $D/berth.conf; rm -r $D/berth.conf $D/config.d");
+		ck_assert_msg(strstr(lab.out, "\"revoked_ms\": ") != NULL, "%s", lab.out);
+		ck_assert_msg(strspn(strchr(strstr(lab.out, "_ms"), '.') + 1, "0123456789") <= 3, "%s",
+			      lab.out);
+	}
+}
+END_TEST
+
 /* What is kept of one does not end what was kept of another. */
 START_TEST(revoke_again)
 {
@@ -573,6 +586,7 @@ int main(void)
 	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
 	tcase_add_test(t, revoke_again);
 	tcase_add_test(t, revoke_unknown);
+	tcase_add_test(t, milliseconds);
 	tcase_add_loop_test(t, add_to_nowhere, 0, ARRAY_SIZE(nowhere));
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -489,7 +489,7 @@ static int await(struct adding *a, uint64_t start)
 	switch (client_wait(a->holdings.router->control, a->name,
 			    key_to_base64(a->public_key, key), why)) {
 	case CLIENT_DONE:
-		a->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
+		a->ms = client_ms_since(start);
 		(void)snprintf(a->live, sizeof(a->live), "live after %.0f ms", a->ms);
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:

@@ -11,11 +11,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../src/base/clock.h"
 #include "../../src/base/log.h"
 #include "../../src/config/router.h"
 #include "whereabouts.h"
 
-enum { PATIENCE_S = 10 };
+/* All that a double can tell, and not the 32.292999999999999 that it cannot. */
+enum { PATIENCE_S = 10, REAL_DIGITS = 15 };
 
 int client_parse(const struct command *self, int argc, char **argv, const char *own,
 		 struct client_options *options)
@@ -313,8 +315,15 @@ enum client_outcome client_wait(const char *path, const char *name, const char *
 	return outcome;
 }
 
+double client_ms_since(uint64_t start)
+{
+	uint64_t us = (clock_now() - start) / (NSEC_PER_MSEC / 1000);
+
+	return (double)us / 1000;
+}
+
 void client_print_json(const json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_INDENT(2));
+	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
 	(void)fputc('\n', stdout);
 }

@@ -66,6 +66,9 @@ int client_complain_unknown(const char *name, const char *const *names, size_t n
  */
 must_check int client_query(const char *path, json_t *request, json_t **answer);
 
+/* Milliseconds since that clock_now(), with no more than three decimals. */
+double client_ms_since(uint64_t start);
+
 /* Writes the value to stdout, for programs. */
 void client_print_json(const json_t *value);
 

@@ -144,7 +144,7 @@ static int end(struct revoking *r)
 		return complain("cannot remove %s: %s", r->path, strerror(-err));
 	switch (client_wait(r->holdings.router->control, r->name, NULL, why)) {
 	case CLIENT_DONE:
-		r->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
+		r->ms = client_ms_since(start);
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:
 		if (!r->holdings.faulty)
