@@ -213,6 +213,9 @@ static const struct {
 	/* 40 */
 	{ "$B init -c $D/new/berth.conf --uplink lo --prefix 2001:db8::/64 --listen 0 && "
 	  "$B check -c $D/new/berth.conf", 0, "berth.conf: good" },
+	{ "$B init -c $D/x.conf --uplink lo --prefix 2001:db8:beef::1/64", 2,
+	  "'2001:db8:beef::1/64' has bits behind its length: 2001:db8:beef::/64 is meant" },
+	{ "$B init -c $D/x.conf --uplink lo --prefix 198.51.100.7/24", 2, "198.51.100.0/24 is meant" },
 	/* 41 */ { "$B add --help", 0, "usage: berth add NAME" },
 	/* 42 */ { "$B add", 2, "the name of one new tenant" },
 	/* 43 */ { "$B add x y", 2, "the name of one new tenant" },
@@ -509,6 +512,26 @@ START_TEST(add_for_no_home)
 }
 END_TEST
 
+/* A key that is there and is no good is all that is said, and nothing is made beside it. */
+START_TEST(init_beside_a_bad_key)
+{
+	static const char line[] = "$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 "
+				   "--listen 0; cd $D; ls -d config.d berth.conf 2>/dev/null";
+	char want[256];
+
+	run("(umask 022; echo " GATEWAY_PRIVATE " >$D/gateway.key)");
+	run(line);
+	snprintf(want, sizeof(want), "berth: '%s/gateway.key' is open to group or others: "
+		 "chmod 600 %s/gateway.key\n", lab.dir, lab.dir);
+	ck_assert_str_eq(lab.out, want);
+	run("chmod 600 $D/gateway.key; >$D/gateway.key");
+	run(line);
+	snprintf(want, sizeof(want), "berth: %s/gateway.key is there, and holds no private key: "
+		 "move it away\n", lab.dir);
+	ck_assert_str_eq(lab.out, want);
+}
+END_TEST
+
 /* A home file for a gateway that is not there is of no use. */
 START_TEST(add_to_another_gateway)
 {
@@ -582,6 +605,7 @@ int main(void)
 	tcase_add_test(t, control_of_file);
 	tcase_add_test(t, add_has_the_last_word);
 	tcase_add_test(t, add_to_another_gateway);
+	tcase_add_test(t, init_beside_a_bad_key);
 	tcase_add_loop_test(t, add_for_no_home, 0, ARRAY_SIZE(no_homes));
 	tcase_add_loop_test(t, revoke_in_spite_of, 0, ARRAY_SIZE(faulty));
 	tcase_add_test(t, revoke_again);
