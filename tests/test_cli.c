@@ -71,7 +71,7 @@ static const struct {
 	{ "{\"do\":\"wait\",\"name\":\"mute\",\"public_key\":\"" KEY "\"}",
 	  "{\"error\":\"this berthd cannot do 'wait'\"}" },
 	{ "{\"do\":\"status\"}",
-	  "{\"status\":{\"version\":\"9.9\",\"pid\":42,\"tenants\":3,\"refused\":1,\"connected\":2,"
+	  "{\"status\":{\"version\":\"9.9\",\"pid\":42,\"tenants\":3,\"tunnels\":1,\"refused\":1,\"connected\":2,"
 	  "\"interface\":\"berth0\",\"listen_port\":51820,\"public_key\":\"" GATEWAY_KEY "\","
 	  "\"crypto\":\"libsodium\",\"offloads\":{\"tun\":true,\"udp_gso\":false},"
 	  "\"rx_bytes\":0,\"rx_packets\":0,\"tx_bytes\":0,\"tx_packets\":0,"
@@ -253,6 +253,8 @@ static const struct {
 	/* 59: a full disk is no success */
 	{ "$B list --control $S >/dev/full", 1, "cannot write the output" },
 	/* 37: what looks at the machine */
+	{ "$B doctor --json -c $D/no.conf", 1, "at home an empty one will do" },
+	{ "$B doctor -c $D/no.conf | grep -F \"berth init -c $D/no.conf\"", 0, "" },
 	{ "$B doctor x", 2, "no place for 'x'" },
 	{ "$B doctor --mend", 2, "no option '--mend'" },
 	{ "$B doctor --help", 0, "Nothing is changed without --fix" },
@@ -341,6 +343,7 @@ START_TEST(show)
 					      "                198.51.100.77/32\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "192.0.2.1:51820, changed 2 times\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "1.0 MiB in 1,234,567 packets\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "10 B in 1 packet\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "every 25 s\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "7 bad-tag\n"));
 	/* How long ago depends on today. */
@@ -362,7 +365,7 @@ START_TEST(status)
 	run("$B status --control $S");
 	ck_assert_int_eq(lab.status, 0);
 	ck_assert_ptr_nonnull(strstr(lab.out, "berthd 9.9, pid 42\n"));
-	ck_assert_ptr_nonnull(strstr(lab.out, "tenants       3 in all, 2 connected, 1 refused\n"));
+	ck_assert_ptr_nonnull(strstr(lab.out, "tenants       3 in all, 2 connected, 1 tunnel, 1 refused\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "interface     berth0, UDP port 51820\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "offloads      tun\n"));
 	ck_assert_ptr_nonnull(strstr(lab.out, "NDP           12 answered\n"));

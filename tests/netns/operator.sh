@@ -112,6 +112,8 @@ good "a tenant, beforehand" vps 'berth add early --home-file /root/early.conf; m
 check "it is said that nobody is there to take it" has "$OUT" 'berthd is not running: systemctl start berthd'
 story_service vps
 check "and berthd takes it at its start" lab_wait 5 "early" story_in vps berth show early
+on vps 'berth doctor'
+check "one is one" has "$OUT" ' 1 tenant and 0 tunnels'
 
 # ---- tenants ------------------------------------------------------------------------
 
@@ -243,6 +245,8 @@ fails "a full prefix" vps 'berth add x --v4' \
 fails "a home file that is there" vps 'berth add x --home-file /etc/berth/blog.home' \
 	"there is a /etc/berth/blog.home already, and nothing is overwritten"
 fails "no permission" vps 'setpriv --reuid 65534 --clear-groups berth add x' \
+	"no permission to read $CONF: run this as root"
+fails "no permission to check" vps 'setpriv --reuid 65534 --clear-groups berth check' \
 	"no permission to read $CONF: run this as root"
 fails "no permission to ask" vps "chmod 755 /run/berth; setpriv --reuid 65534 --clear-groups berth list --control $RUN" \
 	"no permission to talk to berthd at $RUN: run this as root"

@@ -271,8 +271,8 @@ static int open_holdings(struct adding *a)
 				"`berth revoke %s` first", a->name, a->path, a->name);
 	status = holdings_read(&a->holdings);
 	if (!status && a->holdings.n_faulty)
-		(void)complain("%zu other files in %s have faults: `berth check` says which",
-			       a->holdings.n_faulty, a->holdings.router->tenants);
+		(void)complain("other files in %s have faults (%zu): `berth check` says which",
+			       a->holdings.router->tenants, a->holdings.n_faulty);
 	return status;
 }
 
