@@ -376,7 +376,8 @@ END_TEST
 
 /* The gateway that the daemon is, in $D. */
 #define INIT "(umask 077; echo " GATEWAY_PRIVATE " >$D/gateway.key); " \
-	"$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --port 51820 --listen 0 >/dev/null && " \
+	"$B init -c $D/berth.conf --uplink lo --prefix 2001:db8::/64 --port 51820 --listen 0 " \
+	">/dev/null && " \
 	"echo Control = control.sock >>$D/berth.conf; "
 
 /* Where the socket is, by the configuration. */

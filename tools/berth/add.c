@@ -246,8 +246,8 @@ static int check_home_path(const struct adding *a)
 	       home.st_dev == tenants.st_dev && home.st_ino == tenants.st_ino;
 	free(copy);
 	if (same)
-		return complain("%s lies among the tenants of this gateway, which would take it for a "
-				"tunnel of its own and lose its IPv6: name another folder",
+		return complain("%s lies among the tenants of this gateway, which would take it "
+				"for a tunnel of its own and lose its IPv6: name another folder",
 				a->home_path);
 	return EXIT_GOOD;
 }
@@ -436,7 +436,8 @@ static int check_home(struct adding *a)
 	int status = EXIT_GOOD;
 
 	/* Without its private key it is not whole yet: any other does as well for this. */
-	write_home(a, &draft, a->public_key_text ? a->secrets->preshared_key : a->secrets->private_key);
+	write_home(a, &draft,
+		   a->public_key_text ? a->secrets->preshared_key : a->secrets->private_key);
 	text.data = draft.text;
 	text.len = draft.len;
 	if (draft_failed(&draft) || draft_failed(&a->home))

@@ -287,8 +287,8 @@ char *address_endpoint(const struct config_router *router, const struct machine 
 	out = given ? complete_endpoint(given, router->listen_port)
 		    : format_endpoint(addr->family, addr->addr, router->listen_port);
 	if (out && is_local(out)) {
-		(void)complain("'%s' is a link-local address without a zone, which no home can call: "
-			       "vps.example.com or a public address is meant", given);
+		(void)complain("'%s' is a link-local address without a zone, which no home can "
+			       "call: vps.example.com or a public address is meant", given);
 		free(out);
 		return NULL;
 	}

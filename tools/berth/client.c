@@ -62,8 +62,8 @@ static int read_control_path(const char *config, char *path, size_t room)
 
 	/* berthd runs by what the file was: faults that it has now are no reason not to ask. */
 	if (err && !access(config, R_OK) && !whereabouts_read(&router, config)) {
-		(void)complain("%s has faults, which `berth check` tells: asking at %s all the same",
-			       config, router->control);
+		(void)complain("%s has faults, which `berth check` tells: asking at %s all the "
+			       "same", config, router->control);
 		err = 0;
 	} else if (err) {
 		fault_print(&faults, stderr);
@@ -175,8 +175,8 @@ int client_complain_unknown(const char *name, const char *const *names, size_t n
 	(void)log_sanitise(nearest, sizeof(nearest), near ? near : "");
 	/* A tunnel that is not up, a file that revokes, or one that was just mended. */
 	if (near && strcmp(near, name) == 0)
-		return complain("the file of '%s' is there, but it is not in force: `berth check` and "
-				"the log of berthd say why", shown);
+		return complain("the file of '%s' is there, but it is not in force: `berth check` "
+				"and the log of berthd say why", shown);
 	if (near)
 		return complain("there is no tenant '%s'; did you mean '%s'?", shown, nearest);
 	if (!n)

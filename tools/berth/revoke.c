@@ -65,7 +65,8 @@ static int find(struct revoking *r)
 
 	if (status)
 		return status;
-	if (r->holdings.faulty && tenant_name_valid(r->name) && !holdings_has(&r->holdings, r->name))
+	if (r->holdings.faulty && tenant_name_valid(r->name) &&
+	    !holdings_has(&r->holdings, r->name))
 		return complain("there is no tenant '%s' in %s: if berthd has another folder, "
 				"rm FOLDER/%s.conf there ends it at once", r->name,
 				r->holdings.router->tenants, r->name);
@@ -95,12 +96,13 @@ static bool holds(const char *path, const struct draft *draft)
  */
 static int keep_beside(struct revoking *r, const struct draft *draft)
 {
-	char suffix[48];
+	char number[16], suffix[32];
 	int err = -EEXIST;
 
 	for (unsigned i = 1; err == -EEXIST && i <= KEPT_MAX; i++) {
+		(void)snprintf(number, sizeof(number), ".%u", i);
+		(void)snprintf(suffix, sizeof(suffix), ".conf.revoked%s", i > 1 ? number : "");
 		free(r->kept);
-		(void)snprintf(suffix, sizeof(suffix), i > 1 ? ".conf.revoked.%u" : ".conf.revoked", i);
 		r->kept = holdings_path(&r->holdings, r->name, suffix);
 		if (!r->kept)
 			return -ENOMEM;
@@ -150,8 +152,8 @@ static int end(struct revoking *r)
 		if (!r->holdings.faulty)
 			return EXIT_GOOD;
 		return complain("%s is removed, but nothing listens at %s: if berthd runs with "
-				"another Control, `berth show %s --control PATH` tells whether '%s' is out",
-				r->path, r->holdings.router->control, r->name, r->name);
+				"another Control, `berth show %s --control PATH` tells whether '%s' "
+				"is out", r->path, r->holdings.router->control, r->name, r->name);
 	default:
 		return complain("%s is removed, but berthd did not say that '%s' is out: %s", r->path,
 				r->name, why);
@@ -207,7 +209,7 @@ const struct command command_revoke = {
 	.summary = "the end of a tenant, or of a tunnel of our own",
 	.help = "Removes config.d/NAME.conf and waits until berthd has thrown the tenant out. What\n"
 		"else the file said is kept in NAME.conf.revoked, without its keys; a public key\n"
-		"stays there as a comment. Where there is one already, it is .revoked.2, and so on.\n"
+		"stays there as a comment. If there is one already, it is .revoked.2, and so on.\n"
 		"Files that it named are left alone.\n\n"
 		"  --purge            keep nothing\n"
 		"  --json             for programs\n"

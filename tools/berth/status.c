@@ -57,7 +57,9 @@ static void print_counts(const json_t *status)
 {
 	static const struct {
 		const char *name, *of_one;
-	} counts[] = { { "tunnels", "tunnel" }, { "refused", "refused" }, { "revoked", "revoked" } };
+	} counts[] = {
+		{ "tunnels", "tunnel" }, { "refused", "refused" }, { "revoked", "revoked" },
+	};
 	struct sentence s = { .words = "" };
 	char count[PEOPLE_STRLEN];
 
