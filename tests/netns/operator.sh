@@ -112,6 +112,8 @@ good "a tenant, beforehand" vps 'berth add early --home-file /root/early.conf; m
 check "it is said that nobody is there to take it" has "$OUT" 'berthd is not running: systemctl start berthd'
 story_service vps
 check "and berthd takes it at its start" lab_wait 5 "early" story_in vps berth show early
+on vps 'berth doctor'
+check "one is one" has "$OUT" ' 1 tenant and 0 tunnels'
 
 # ---- tenants ------------------------------------------------------------------------
 
@@ -224,6 +226,10 @@ fails "an address of its router" vps "berth add x --address ${PREFIX6}1" \
 	"${PREFIX6}1 is in use by this machine or a neighbour of it: take another, or leave --address away for the next free one"
 fails "an address of nobody's prefix" vps 'berth add x --address 2001:db8:1::1' \
 	"2001:db8:1::1 lies in no Prefix of $CONF, which has $V4, 2001:db8:beef::/64"
+fails "the address of all routers" vps "berth add x --address ${PREFIX6}" \
+	"${PREFIX6} is that of all routers of ${PREFIX6}/64: take another, or leave --address away for the next free one"
+fails "an address with a length" vps "berth add x --address ${PREFIX6}1:0:0:5/80" \
+	"'${PREFIX6}1:0:0:5/80' has bits behind its length: 2001:db8:beef:0:1::/80 is the range, and an address has no length"
 fails "no address" vps 'berth add x --address home' \
 	"'home' is no address: 2001:db8::5, or 192.0.2.5, is meant"
 fails "a key that is none" vps 'berth add x --public-key abc' \
@@ -239,6 +245,8 @@ fails "a full prefix" vps 'berth add x --v4' \
 fails "a home file that is there" vps 'berth add x --home-file /etc/berth/blog.home' \
 	"there is a /etc/berth/blog.home already, and nothing is overwritten"
 fails "no permission" vps 'setpriv --reuid 65534 --clear-groups berth add x' \
+	"no permission to read $CONF: run this as root"
+fails "no permission to check" vps 'setpriv --reuid 65534 --clear-groups berth check' \
 	"no permission to read $CONF: run this as root"
 fails "no permission to ask" vps "chmod 755 /run/berth; setpriv --reuid 65534 --clear-groups berth list --control $RUN" \
 	"no permission to talk to berthd at $RUN: run this as root"

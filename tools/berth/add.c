@@ -2,18 +2,22 @@
 /* add: a new tenant of the gateway, and the file for its home. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../src/base/clock.h"
 #include "../../src/config/config.h"
 #include "../../src/config/tenant_file.h"
 #include "address.h"
+#include "answer.h"
 #include "client.h"
 #include "homefile.h"
 #include "newfile.h"
@@ -153,6 +157,49 @@ static int take_option(struct adding *a, const struct command *self, int c, char
 	return EXIT_GOOD;
 }
 
+/* A list of servers and domains; what addresses are, the reader of the home file knows. */
+static int check_dns(const struct command *self, const char *list)
+{
+	static const char between[] = ", \t";
+	const char *item = list + strspn(list, between);
+	int len;
+
+	if (!*item)
+		return complain_usage(self, "--dns needs a name server: 2001:4860:4860::8888");
+	for (; *item; item += strspn(item, between)) {
+		len = (int)strcspn(item, between);
+		if (*item == '.' || memmem(item, (size_t)len, "..", 2))
+			return complain_usage(self, "--dns: '%.*s' is neither the address of a "
+					      "server nor a domain", len, item);
+		item += len;
+	}
+	return EXIT_GOOD;
+}
+
+/*
+ * At home it is another machine's path, of which only the beginning tells: where namespaces
+ * are bound, or processes have theirs.
+ */
+static bool may_be_netns(const char *text)
+{
+	static const char *const folders[] = { "/run/", "/var/run/", "/proc/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (strncmp(text, folders[i], strlen(folders[i])) == 0)
+			return true;
+	return *text && *text != '/';
+}
+
+static int check_words(const struct adding *a, const struct command *self)
+{
+	if (a->home_path && !*a->home_path)
+		return complain_usage(self, "--home-file needs the path of a new file");
+	if (a->netns && !may_be_netns(a->netns))
+		return complain_usage(self, "'%s' is no network namespace: a name, a path under "
+				      "/run or /proc, or pid:N is meant", a->netns);
+	return a->dns ? check_dns(self, a->dns) : EXIT_GOOD;
+}
+
 static int parse(struct adding *a, const struct command *self, int argc, char **argv)
 {
 	size_t len;
@@ -181,10 +228,29 @@ static int parse(struct adding *a, const struct command *self, int argc, char **
 	if (a->qr && (a->json || a->netns))
 		return complain_usage(self, "--qr is for a phone: neither --json nor --netns go "
 				      "with it");
-	return EXIT_GOOD;
+	return check_words(a, self);
 }
 
 /* What is found and made */
+
+/* In the folder of the tenants it would be read as a tunnel of the gateway's own. */
+static int check_home_path(const struct adding *a)
+{
+	char *copy = strdup(a->home_path);
+	struct stat home, tenants;
+	bool same;
+
+	if (!copy)
+		return complain("not enough memory");
+	same = !stat(dirname(copy), &home) && !fstat(a->holdings.folder.dirfd, &tenants) &&
+	       home.st_dev == tenants.st_dev && home.st_ino == tenants.st_ino;
+	free(copy);
+	if (same)
+		return complain("%s lies among the tenants of this gateway, which would take it "
+				"for a tunnel of its own and lose its IPv6: name another folder",
+				a->home_path);
+	return EXIT_GOOD;
+}
 
 static int open_holdings(struct adding *a)
 {
@@ -195,6 +261,8 @@ static int open_holdings(struct adding *a)
 	if (!a->holdings.router->gateway)
 		return complain("%s has no [Interface]: this is no gateway, which alone has "
 				"tenants", a->config);
+	if (a->home_path && check_home_path(a))
+		return EXIT_FAULT;
 	a->path = holdings_path(&a->holdings, a->name, ".conf");
 	if (!a->path)
 		return complain("not enough memory");
@@ -203,8 +271,8 @@ static int open_holdings(struct adding *a)
 				"`berth revoke %s` first", a->name, a->path, a->name);
 	status = holdings_read(&a->holdings);
 	if (!status && a->holdings.n_faulty)
-		(void)complain("%zu other files in %s have faults: `berth check` says which",
-			       a->holdings.n_faulty, a->holdings.router->tenants);
+		(void)complain("other files in %s have faults (%zu): `berth check` says which",
+			       a->holdings.router->tenants, a->holdings.n_faulty);
 	return status;
 }
 
@@ -243,6 +311,42 @@ static int make_keys(struct adding *a)
 	return EXIT_GOOD;
 }
 
+/* Does the endpoint that homes are told end in the port of berth.conf? */
+static bool uses_port(const struct adding *a)
+{
+	const char *colon = strrchr(a->endpoint, ':');
+
+	return colon && strtoul(colon + 1, NULL, 10) == a->holdings.router->listen_port;
+}
+
+/* A home must call the gateway that runs, not the one that the files would make of it. */
+static int check_running(const struct adding *a)
+{
+	const struct config_router *router = a->holdings.router;
+	char key[KEY_BASE64_STRLEN];
+	json_t *answer;
+	const json_t *status;
+	uint64_t port;
+	int ret = EXIT_GOOD;
+
+	/* Who does not answer is dealt with when the tenant's file is there. */
+	if (client_query(router->control, json_pack("{s:s}", "do", "status"), &answer))
+		return EXIT_GOOD;
+	status = json_object_get(answer, "status");
+	port = answer_number(status, "listen_port");
+	if (*answer_text(status, "public_key") &&
+	    strcmp(answer_text(status, "public_key"), key_to_base64(a->gateway_key, key)) != 0)
+		ret = complain("%s has another key now than when berthd started: "
+			       "systemctl restart berthd first, or put the old one back",
+			       router->private_key_file ? router->private_key_file : a->config);
+	else if (port && port != router->listen_port && uses_port(a))
+		ret = complain("berthd listens on port %" PRIu64 ", and %s says %u: "
+			       "systemctl restart berthd first, or put the old one back", port,
+			       a->config, router->listen_port);
+	json_decref(answer);
+	return ret;
+}
+
 static void write_tenant(struct adding *a)
 {
 	char text[PREFIX_STRLEN];
@@ -265,13 +369,13 @@ static void write_tenant(struct adding *a)
 	}
 }
 
-static void write_home(struct adding *a)
+static void write_home(const struct adding *a, struct draft *draft, const uint8_t *private_key)
 {
 	uint32_t mtu = a->holdings.router->mtu;
 	struct homefile home = {
 		.name = a->name,
 		.public_key = a->public_key,
-		.private_key = a->public_key_text ? NULL : a->secrets->private_key,
+		.private_key = private_key,
 		.preshared_key = a->psk ? a->secrets->preshared_key : NULL,
 		.gateway_key = a->gateway_key,
 		.endpoint = a->endpoint,
@@ -286,8 +390,8 @@ static void write_home(struct adding *a)
 	/* It is a number: berthd has looked at it. */
 	if (a->limits[OPTION_MTU])
 		home.mtu = (uint32_t)strtoul(a->limits[OPTION_MTU], NULL, 10);
-	draft_init(&a->home);
-	homefile_write(&a->home, &home);
+	draft_init(draft);
+	homefile_write(draft, &home);
 }
 
 /* The first error, in berthd's words and without the place in a file that is not there yet. */
@@ -325,19 +429,24 @@ static int check_tenant(struct adding *a)
 /* The home file must be one that home takes. */
 static int check_home(struct adding *a)
 {
-	struct file_text text = { .data = a->home.text, .len = a->home.len, .mode = 0600 };
+	struct file_text text = { .mode = 0600 };
 	struct fault_list faults = { 0 };
 	struct config_tenant *conf = NULL;
+	struct draft draft;
 	int status = EXIT_GOOD;
 
-	if (draft_failed(&a->home))
-		return complain("not enough room for the home file of '%s'", a->name);
-	/* Without its private key it is not whole yet. */
-	if (!a->public_key_text &&
-	    tenant_file_parse(&conf, a->holdings.folder.dirfd, "", a->name, &text, &faults))
+	/* Without its private key it is not whole yet: any other does as well for this. */
+	write_home(a, &draft,
+		   a->public_key_text ? a->secrets->preshared_key : a->secrets->private_key);
+	text.data = draft.text;
+	text.len = draft.len;
+	if (draft_failed(&draft) || draft_failed(&a->home))
+		status = complain("not enough room for the home file of '%s'", a->name);
+	else if (tenant_file_parse(&conf, a->holdings.folder.dirfd, "", a->name, &text, &faults))
 		status = complain_first(&faults);
 	tenant_free(conf);
 	fault_list_free(&faults);
+	draft_free(&draft);
 	return status;
 }
 
@@ -364,7 +473,10 @@ static int prepare(struct adding *a)
 	a->endpoint = address_endpoint(a->holdings.router, &a->machine, a->endpoint_text);
 	if (!a->endpoint)
 		return EXIT_FAULT;
-	write_home(a);
+	status = check_running(a);
+	if (status)
+		return status;
+	write_home(a, &a->home, a->public_key_text ? NULL : a->secrets->private_key);
 	return check_home(a);
 }
 
@@ -378,7 +490,7 @@ static int await(struct adding *a, uint64_t start)
 	switch (client_wait(a->holdings.router->control, a->name,
 			    key_to_base64(a->public_key, key), why)) {
 	case CLIENT_DONE:
-		a->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
+		a->ms = client_ms_since(start);
 		(void)snprintf(a->live, sizeof(a->live), "live after %.0f ms", a->ms);
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:

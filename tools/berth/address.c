@@ -57,22 +57,60 @@ static bool is_own(const struct holdings *h, const struct prefix *range)
 	return false;
 }
 
+bool address_has_rest(const struct prefix *range, const char *text)
+{
+	char alone[INET6_ADDRSTRLEN];
+	size_t len = strcspn(text, "/");
+	uint8_t addr[16] = { 0 };
+
+	if (len >= sizeof(alone))
+		return false;
+	memcpy(alone, text, len);
+	alone[len] = '\0';
+	return inet_pton(range->family, alone, addr) == 1 &&
+	       memcmp(addr, range->addr, prefix_bits(range->family) / 8) != 0;
+}
+
+/*
+ * The Prefix of which it is the first address, to which all routers of the link answer
+ * (RFC 4291 §2.6.1); a link of two has none (RFC 6164). NULL: it is none such.
+ */
+static const struct prefix *routers_prefix(const struct holdings *h, const struct prefix *host)
+{
+	for (uint32_t i = 0; i < h->router->prefixes.n; i++) {
+		const struct prefix *p = &h->router->prefixes.v[i].prefix;
+
+		if (p->family == AF_INET6 && p->cidr < 127 && prefix_is_host(host) &&
+		    prefix_contains(p, host) && memcmp(p->addr, host->addr, 16) == 0)
+			return p;
+	}
+	return NULL;
+}
+
 int address_take(struct addresses *out, const struct holdings *h, const struct machine *m,
 		 const char *text)
 {
 	char shown[PREFIX_STRLEN], prefixes[256];
 	struct search search = { 0 };
+	const struct prefix *pool;
 	const char *holder;
 	struct prefix range;
 
 	if (prefix_parse(&range, text))
 		return complain("'%s' is no address: 2001:db8::5, or 192.0.2.5, is meant", text);
 	show(&range, shown);
+	if (address_has_rest(&range, text))
+		return complain("'%s' has bits behind its length: %s is the range, and an address "
+				"has no length", text, shown);
 	if (!router_has_range(h->router, &range)) {
 		show_prefixes(h->router, prefixes, sizeof(prefixes));
 		return complain("%s lies in no Prefix of %s, which has %s", shown, h->router->file,
 				prefixes);
 	}
+	pool = routers_prefix(h, &range);
+	if (pool)
+		return complain("%s is that of all routers of %s: take another, or leave --address "
+				"away for the next free one", shown, prefix_format(pool, prefixes));
 	holder = claims_holder(h->claims, &range);
 	if (holder)
 		return complain("%s is in use by %s: take another, or leave --address away for "
@@ -220,6 +258,15 @@ static bool is_endpoint(const char *text)
 	return good;
 }
 
+/* Who has no zone with it cannot say on which of a home's links it is. */
+static bool is_local(const char *text)
+{
+	struct endpoint e;
+
+	return !endpoint_parse(&e, text) && e.addr.sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LINKLOCAL(&e.addr6.sin6_addr) && !e.addr6.sin6_scope_id;
+}
+
 char *address_endpoint(const struct config_router *router, const struct machine *m,
 		       const char *given)
 {
@@ -239,6 +286,12 @@ char *address_endpoint(const struct config_router *router, const struct machine 
 	}
 	out = given ? complete_endpoint(given, router->listen_port)
 		    : format_endpoint(addr->family, addr->addr, router->listen_port);
+	if (out && is_local(out)) {
+		(void)complain("'%s' is a link-local address without a zone, which no home can "
+			       "call: vps.example.com or a public address is meant", given);
+		free(out);
+		return NULL;
+	}
 	if (out && is_endpoint(out))
 		return out;
 	(void)complain("'%s' is no endpoint: vps.example.com, 192.0.2.1:51820 or "

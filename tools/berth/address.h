@@ -14,6 +14,12 @@ struct addresses {
 };
 
 /*
+ * Has the text of that range bits behind its length, which prefix_parse() has cleared? Who
+ * writes 2001:db8::5/80 may have meant an address or a range.
+ */
+bool address_has_rest(const struct prefix *range, const char *text);
+
+/*
  * One that was asked for, with or without length: it must lie in a Prefix, and be
  * nobody's. EXIT_GOOD, or EXIT_FAULT after a complaint.
  */

@@ -28,8 +28,9 @@ void answer_print_traffic(const char *title, const json_t *object, const char *b
 {
 	char size[PEOPLE_STRLEN], count[PEOPLE_STRLEN];
 
-	people_field(title, "%s in %s packets", people_size(answer_number(object, bytes), size),
-		     people_count(answer_number(object, packets), count));
+	people_field(title, "%s in %s packet%s", people_size(answer_number(object, bytes), size),
+		     people_count(answer_number(object, packets), count),
+		     people_plural(answer_number(object, packets)));
 }
 
 void answer_print_counters(const char *title, const json_t *counters)

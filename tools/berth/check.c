@@ -1,16 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* check: what `berthd -n` says. */
+#include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../../src/config/config.h"
 #include "berth.h"
 
+/*
+ * Whose files they are can mend what he may not read; anybody else has only come as the
+ * wrong user.
+ */
+static bool is_stranger(const char *path)
+{
+	char *copy = strdup(path);
+	struct stat st;
+	bool own;
+
+	if (!copy)
+		return false;
+	own = !stat(dirname(copy), &st) && st.st_uid == geteuid();
+	free(copy);
+	return !own && access(path, R_OK) && errno == EACCES;
+}
+
 static int check_file(const char *path)
 {
 	struct fault_list faults = { 0 };
-	int err = config_check(path, &faults);
+	int err;
 
+	if (is_stranger(path))
+		return complain("no permission to read %s: run this as root", path);
+	err = config_check(path, &faults);
 	fault_print(&faults, stdout);
 	if (!err && !faults.n)
 		(void)printf("%s: good\n", path);

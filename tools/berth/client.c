@@ -11,10 +11,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../src/base/clock.h"
 #include "../../src/base/log.h"
 #include "../../src/config/router.h"
+#include "whereabouts.h"
 
-enum { PATIENCE_S = 10 };
+/* All that a double can tell, and not the 32.292999999999999 that it cannot. */
+enum { PATIENCE_S = 10, REAL_DIGITS = 15 };
 
 int client_parse(const struct command *self, int argc, char **argv, const char *own,
 		 struct client_options *options)
@@ -57,14 +60,19 @@ static int read_control_path(const char *config, char *path, size_t room)
 	struct config_router *router;
 	int err = router_read(&router, config, &faults);
 
-	if (!err) {
-		(void)snprintf(path, room, "%s", router->control);
-		router_free(router);
-	} else {
+	/* berthd runs by what the file was: faults that it has now are no reason not to ask. */
+	if (err && !access(config, R_OK) && !whereabouts_read(&router, config)) {
+		(void)complain("%s has faults, which `berth check` tells: asking at %s all the "
+			       "same", config, router->control);
+		err = 0;
+	} else if (err) {
 		fault_print(&faults, stderr);
 		(void)complain("cannot read %s, which names the socket of berthd: mend it, or "
 			       "name the socket with --control", config);
 	}
+	if (!err)
+		(void)snprintf(path, room, "%s", router->control);
+	router_free(router);
 	fault_list_free(&faults);
 	return err ? EXIT_FAULT : EXIT_GOOD;
 }
@@ -165,6 +173,10 @@ int client_complain_unknown(const char *name, const char *const *names, size_t n
 
 	(void)log_sanitise(shown, sizeof(shown), name);
 	(void)log_sanitise(nearest, sizeof(nearest), near ? near : "");
+	/* A tunnel that is not up, a file that revokes, or one that was just mended. */
+	if (near && strcmp(near, name) == 0)
+		return complain("the file of '%s' is there, but it is not in force: `berth check` "
+				"and the log of berthd say why", shown);
 	if (near)
 		return complain("there is no tenant '%s'; did you mean '%s'?", shown, nearest);
 	if (!n)
@@ -303,8 +315,15 @@ enum client_outcome client_wait(const char *path, const char *name, const char *
 	return outcome;
 }
 
+double client_ms_since(uint64_t start)
+{
+	uint64_t us = (clock_now() - start) / (NSEC_PER_MSEC / 1000);
+
+	return (double)us / 1000;
+}
+
 void client_print_json(const json_t *value)
 {
-	(void)json_dumpf(value, stdout, JSON_INDENT(2));
+	(void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS));
 	(void)fputc('\n', stdout);
 }

@@ -54,8 +54,8 @@ enum client_outcome client_wait(const char *path, const char *name, const char *
 				char why[CLIENT_WHY_MAX]);
 
 /*
- * "there is no tenant 'blgo'; did you mean 'blog'?", with the nearest of n names. Returns
- * EXIT_FAULT.
+ * "there is no tenant 'blgo'; did you mean 'blog'?", with the nearest of n names; another
+ * sentence if it is one of them. Returns EXIT_FAULT.
  */
 int client_complain_unknown(const char *name, const char *const *names, size_t n);
 
@@ -65,6 +65,9 @@ int client_complain_unknown(const char *name, const char *const *names, size_t n
  * -ENOENT, -ECONNREFUSED: nobody is there; -errno.
  */
 must_check int client_query(const char *path, json_t *request, json_t **answer);
+
+/* Milliseconds since that clock_now(), with no more than three decimals. */
+double client_ms_since(uint64_t start);
 
 /* Writes the value to stdout, for programs. */
 void client_print_json(const json_t *value);

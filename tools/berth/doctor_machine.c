@@ -19,6 +19,7 @@
 #include "../../src/host/owner.h"
 #include "answer.h"
 #include "doctor.h"
+#include "people.h"
 
 enum { BUFFER_WANTED = 8 << 20 /* src/path/udp.h */ };
 
@@ -31,14 +32,29 @@ pid_t doctor_daemon(const struct doctor *d)
 
 /* Configuration */
 
+static void say_missing(struct doctor *d)
+{
+	bool usual = strcmp(d->config, DEFAULT_CONFIG) == 0;
+	struct doctor_row *row;
+
+	row = doctor_say(d, FINDING_FAIL, "there is no %s: at home an empty one will do, and the "
+			 "command writes that of a gateway", d->config);
+	doctor_mend(row, "berth init%s%s", usual ? "" : " -c ", usual ? "" : d->config);
+}
+
 static void check_config(struct doctor *d)
 {
 	struct fault_list faults = { 0 };
 	char text[DOCTOR_WORDS];
 	struct doctor_row *row;
 	size_t first = 0;
-	int err = config_check(d->config, &faults);
+	int err;
 
+	if (access(d->config, F_OK) && errno == ENOENT) {
+		say_missing(d);
+		return;
+	}
+	err = config_check(d->config, &faults);
 	while (first < faults.n && faults.faults[first].warning)
 		first++;
 	if (err && first < faults.n) {
@@ -61,6 +77,7 @@ static void check_config(struct doctor *d)
 static void check_daemon(struct doctor *d)
 {
 	const char *version = answer_text(d->status, "version");
+	uint64_t tenants, tunnels;
 	struct doctor_row *row;
 
 	if (!d->router)
@@ -80,8 +97,11 @@ static void check_daemon(struct doctor *d)
 				 BERTH_VERSION);
 		doctor_mend(row, "systemctl restart berthd");
 	} else {
-		doctor_say(d, FINDING_OK, "berthd runs with %" PRIu64 " tenants and %" PRIu64 " tunnels",
-			   answer_number(d->status, "tenants"), answer_number(d->status, "tunnels"));
+		tenants = answer_number(d->status, "tenants");
+		tunnels = answer_number(d->status, "tunnels");
+		doctor_say(d, FINDING_OK, "berthd runs with %" PRIu64 " tenant%s and %" PRIu64
+			   " tunnel%s", tenants, people_plural(tenants), tunnels,
+			   people_plural(tunnels));
 	}
 }
 

@@ -98,12 +98,15 @@ static void check_tenants(struct doctor *d)
 			say_loss(d, &view, &d->addresses[i], &verdict);
 	}
 	if (lost > 1)
-		doctor_say(d, FINDING_FAIL, "and so with %zu addresses more", lost - 1);
+		doctor_say(d, FINDING_FAIL, "and so with %zu address%s more", lost - 1,
+			   lost == 2 ? "" : "es");
 	else if (!lost && d->status)
-		doctor_say(d, FINDING_OK, "packets to %s%zu addresses of tenants go to %s",
-			   n < d->n_addresses ? "the first " : "", n, d->router->name);
+		doctor_say(d, FINDING_OK, "packets to %s%zu address%s of tenants go to %s",
+			   n < d->n_addresses ? "the first " : "", n, n == 1 ? "" : "es",
+			   d->router->name);
 	else if (!lost)
-		doctor_say(d, FINDING_OK, "nothing is in the way of routes to %zu addresses", n);
+		doctor_say(d, FINDING_OK, "nothing is in the way of routes to %zu address%s", n,
+			   n == 1 ? "" : "es");
 }
 
 /* Whoever talks to this machine must not be answered by a tenant. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../src/config/tenant_file.h"
+#include "whereabouts.h"
 
 /* A file that is being written is looked at again: it takes a moment. */
 enum { READINGS_MAX = 5 };
@@ -33,12 +34,40 @@ static int read_router(struct holdings *h, const char *path)
 	return err ? EXIT_FAULT : EXIT_GOOD;
 }
 
+/* Says what is wrong, and goes on with what is known nevertheless. */
+static int read_anyway(struct holdings *h, const char *path)
+{
+	struct config_router *found = NULL;
+	bool missing = access(path, F_OK) && errno == ENOENT;
+
+	if (missing) {
+		/* Only where somebody has had tenants. */
+		if (whereabouts_read(&found, path) || access(found->tenants, F_OK)) {
+			router_free(found);
+			return read_router(h, path);
+		}
+		(void)complain("there is no %s", path);
+	} else if (!read_router(h, path)) {
+		return EXIT_GOOD;
+	} else if (whereabouts_read(&found, path)) {
+		return EXIT_FAULT;
+	}
+	h->router = found;
+	h->faulty = true;
+	(void)complain("going on all the same, with the tenants in %s and berthd at %s",
+		       found->tenants, found->control);
+	return EXIT_GOOD;
+}
+
 static int list_folder(struct holdings *h)
 {
 	struct fault_list faults = { 0 };
 	int err = folder_read(&h->folder, h->router->tenants, &faults);
 
 	fault_list_free(&faults);
+	if (err == -ENOENT && h->faulty)
+		return complain("there is no %s: rm FOLDER/NAME.conf in the one that berthd reads "
+				"ends a tenant at once", h->router->tenants);
 	if (err == -ENOENT)
 		return complain("there is no %s: mkdir -m 700 %s", h->router->tenants,
 				h->router->tenants);
@@ -73,17 +102,28 @@ static int lock_folder(struct holdings *h)
 	return EXIT_GOOD;
 }
 
-int holdings_open(struct holdings *h, const char *path)
+static int open_by(struct holdings *h, const char *path,
+		   int (*read)(struct holdings *h, const char *path))
 {
 	int status;
 
 	*h = (struct holdings){ .folder.dirfd = -1 };
-	status = read_router(h, path);
+	status = read(h, path);
 	if (!status)
 		status = lock_folder(h);
 	if (status)
 		holdings_free(h);
 	return status;
+}
+
+int holdings_open(struct holdings *h, const char *path)
+{
+	return open_by(h, path, read_router);
+}
+
+int holdings_open_anyway(struct holdings *h, const char *path)
+{
+	return open_by(h, path, read_anyway);
 }
 
 bool holdings_take(struct holdings *h, const struct prefix *range)

@@ -13,6 +13,7 @@
 
 struct holdings {
 	struct config_router *router;
+	bool faulty; /* berth.conf is: of router only tenants and control are known */
 	struct folder folder;  /* config.d; its descriptor is locked against other commands */
 	struct claims *claims; /* of all whose files are good */
 	struct prefix *taken;  /* what they hold, and what holdings_take() added */
@@ -25,6 +26,9 @@ struct holdings {
  * program changes until holdings_free(). EXIT_GOOD, or EXIT_FAULT after a complaint.
  */
 must_check int holdings_open(struct holdings *h, const char *path);
+
+/* The same, but a file with faults, or none, is no more than a warning. */
+must_check int holdings_open_anyway(struct holdings *h, const char *path);
 
 /* Reads all tenants. EXIT_GOOD, or EXIT_FAULT after a complaint. */
 must_check int holdings_read(struct holdings *h);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../../src/config/config.h"
+#include "address.h"
 #include "client.h"
 #include "decide.h"
 #include "draft.h"
@@ -61,11 +62,17 @@ static int take_number(const struct command *self, const char *what, const char 
 
 static int take_prefix(struct initing *in, const struct command *self)
 {
+	char text[PREFIX_STRLEN];
+
 	if (in->wishes.n_prefixes == DECIDE_PREFIXES_MAX)
 		return complain_usage(self, "there are more than %d prefixes", DECIDE_PREFIXES_MAX);
 	if (prefix_parse(&in->wishes.prefixes[in->wishes.n_prefixes], optarg))
 		return complain_usage(self, "'%s' is no prefix: 2001:db8:beef::/64 is meant",
 				      optarg);
+	if (address_has_rest(&in->wishes.prefixes[in->wishes.n_prefixes], optarg))
+		return complain_usage(self, "'%s' has bits behind its length: %s is meant", optarg,
+				      prefix_format(&in->wishes.prefixes[in->wishes.n_prefixes],
+						    text));
 	in->wishes.n_prefixes++;
 	return EXIT_GOOD;
 }
@@ -226,7 +233,7 @@ static int name_files(struct initing *in)
 static int keep_key(struct initing *in)
 {
 	struct fault_list faults = { 0 };
-	struct rules_where where = { in->config, 0, "PrivateKeyFile", &faults };
+	struct rules_where where = { in->config, 0, NULL, &faults };
 	uint8_t key[KEY_LEN];
 	int err = value_key_file(&where, AT_FDCWD, "", in->key_path, true, key);
 	int status = EXIT_GOOD;
@@ -234,10 +241,11 @@ static int keep_key(struct initing *in)
 	if (!err && crypto_scalarmult_base(in->public_key, key))
 		err = -EINVAL;
 	sodium_memzero(key, sizeof(key));
-	if (err)
-		status = complain("%s is there, and is no private key for its owner alone: %s",
-				  in->key_path,
-				  faults.n ? faults.faults[0].text : "move it away");
+	if (err && faults.n)
+		status = complain("%s", faults.faults[0].text);
+	else if (err)
+		status = complain("%s is there, and holds no private key: move it away",
+				  in->key_path);
 	fault_list_free(&faults);
 	in->key_kept = true;
 	return status;
@@ -286,12 +294,13 @@ static int make_files(struct initing *in)
 
 	if (err)
 		return complain_make(in->folder, err);
-	err = newfile_folder(in->tenants, &made);
-	if (err)
-		return complain_make(in->tenants, err);
+	/* A key that is there may be no good: nothing is made beside it then. */
 	status = make_key(in);
 	if (status)
 		return status;
+	err = newfile_folder(in->tenants, &made);
+	if (err)
+		return complain_make(in->tenants, err);
 	write_config(in);
 	err = draft_failed(&in->text) ? -ENOMEM
 				      : newfile_make(in->config, in->text.text, in->text.len);

@@ -53,6 +53,20 @@ static int unknown(const char *name)
 	return EXIT_USAGE;
 }
 
+/* As others have it: alone, or in front of a command. */
+static int help(int argc, char **argv)
+{
+	const struct command *command = argc > 1 ? find(argv[1]) : NULL;
+
+	if (argc > 1 && !command && *argv[1] != '-')
+		return unknown(argv[1]);
+	if (command)
+		print_command_help(command);
+	else
+		print_help();
+	return EXIT_GOOD;
+}
+
 static bool wants_help(int argc, char **argv)
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -73,6 +87,8 @@ static int run(int argc, char **argv)
 		print_help();
 		return EXIT_GOOD;
 	}
+	if (strcmp(argv[1], "help") == 0)
+		return help(argc - 1, argv + 1);
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)puts("berth " BERTH_VERSION);
 		return EXIT_GOOD;

@@ -93,9 +93,7 @@ static int give_away(int fd, const char *path)
 	return err;
 }
 
-enum { MAKE_REPLACE = 1, MAKE_GIVE = 2 };
-
-static int make(const char *path, const char *data, size_t len, unsigned how)
+static int make(const char *path, const char *data, size_t len, bool give)
 {
 	char *temp = temporary(path);
 	int fd, err;
@@ -107,13 +105,11 @@ static int make(const char *path, const char *data, size_t len, unsigned how)
 		err = -errno;
 		goto out;
 	}
-	err = how & MAKE_GIVE ? give_away(fd, path) : 0;
+	err = give ? give_away(fd, path) : 0;
 	if (!err)
 		err = write_all(fd, data, len);
 	close(fd);
-	if (!err && how & MAKE_REPLACE)
-		err = rename(temp, path) ? -errno : 0;
-	else if (!err)
+	if (!err)
 		err = rename_new(temp, path);
 	if (err) {
 		(void)unlink(temp);
@@ -121,7 +117,7 @@ static int make(const char *path, const char *data, size_t len, unsigned how)
 	}
 	err = sync_folder(path);
 	/* Whoever is told that there is no file takes back what belongs to it. */
-	if (err && !(how & MAKE_REPLACE))
+	if (err)
 		(void)unlink(path);
 out:
 	free(temp);
@@ -130,17 +126,12 @@ out:
 
 int newfile_make(const char *path, const char *data, size_t len)
 {
-	return make(path, data, len, MAKE_GIVE);
+	return make(path, data, len, true);
 }
 
 int newfile_keep(const char *path, const char *data, size_t len)
 {
-	return make(path, data, len, 0);
-}
-
-int newfile_replace(const char *path, const char *data, size_t len)
-{
-	return make(path, data, len, MAKE_REPLACE | MAKE_GIVE);
+	return make(path, data, len, false);
 }
 
 int newfile_remove(const char *path)

@@ -18,12 +18,6 @@ must_check int newfile_make(const char *path, const char *data, size_t len);
 /* As newfile_make(), for a file that is nobody's but the caller's: a key of somebody else. */
 must_check int newfile_keep(const char *path, const char *data, size_t len);
 
-/*
- * As newfile_make(); a file that is there already is replaced. When that cannot be said to be
- * on the disk, it is there all the same.
- */
-must_check int newfile_replace(const char *path, const char *data, size_t len);
-
 /* Removes a file and sees to it that it stays away after a loss of power. 0 or -errno. */
 must_check int newfile_remove(const char *path);
 

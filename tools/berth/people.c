@@ -174,11 +174,32 @@ static void fit(const struct people_table *table, size_t widths[COLUMNS_MAX], si
 	}
 }
 
+/* The bytes of the first n characters of UTF-8. */
+static size_t bytes_of(const char *text, size_t n)
+{
+	size_t at = 0;
+
+	for (; text[at]; at++)
+		if ((text[at] & 0xc0) != 0x80 && n-- == 0)
+			break;
+	return at;
+}
+
+/* A column for each character: wide ones are in no name of ours. */
+static size_t columns_of(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xc0) != 0x80;
+	return n;
+}
+
 /* A cut cell ends in '~', so that nobody takes it for the whole. */
 static void print_cell(const struct people_column *column, size_t width, const char *text,
 		       enum people_colour colour, bool last)
 {
-	size_t len = strlen(text);
+	size_t len = columns_of(text);
 	size_t pad = len < width ? width - len : 0;
 
 	if (column->right)
@@ -186,7 +207,7 @@ static void print_cell(const struct people_column *column, size_t width, const c
 	if (colour != COLOUR_NONE)
 		(void)fputs(people_colour(colour), stdout);
 	if (len > width)
-		(void)printf("%.*s~", (int)width - 1, text);
+		(void)printf("%.*s~", (int)bytes_of(text, width - 1), text);
 	else
 		(void)fputs(text, stdout);
 	if (colour != COLOUR_NONE)
@@ -221,7 +242,7 @@ void people_table_print(const struct people_table *table)
 	for (size_t i = 0; i < n; i++) {
 		widths[i] = strlen(table->columns[i].title);
 		for (size_t at = i; at < table->n; at += n)
-			widths[i] = max(widths[i], strlen(table->cells[at]));
+			widths[i] = max(widths[i], columns_of(table->cells[at]));
 	}
 	fit(table, widths, people_width());
 	print_row(table, widths, 0, true);

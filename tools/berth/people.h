@@ -14,6 +14,12 @@ const char *people_size(uint64_t bytes, char buf[PEOPLE_STRLEN]);
 /* "1,234,567". Returns buf. */
 const char *people_count(uint64_t number, char buf[PEOPLE_STRLEN]);
 
+/* Behind a noun of which there are so many. */
+static inline const char *people_plural(uint64_t number)
+{
+	return number == 1 ? "" : "s";
+}
+
 /* How long ago, at now: "never" for 0, "5 s", "3 min", "2 h", "4 d". Returns buf. */
 const char *people_age(int64_t when, int64_t now, char buf[PEOPLE_STRLEN]);
 

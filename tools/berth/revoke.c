@@ -16,6 +16,9 @@
 #include "newfile.h"
 #include "revoked.h"
 
+/* Of one name: more are for somebody to tidy up. */
+enum { KEPT_MAX = 1000 };
+
 struct revoking {
 	const char *name, *config;
 	bool purge, json;
@@ -58,16 +61,56 @@ static int parse(struct revoking *r, const struct command *self, int argc, char 
 static int find(struct revoking *r)
 {
 	const struct folder *folder = &r->holdings.folder;
-	int status = holdings_open(&r->holdings, r->config);
+	int status = holdings_open_anyway(&r->holdings, r->config);
 
 	if (status)
 		return status;
+	if (r->holdings.faulty && tenant_name_valid(r->name) &&
+	    !holdings_has(&r->holdings, r->name))
+		return complain("there is no tenant '%s' in %s: if berthd has another folder, "
+				"rm FOLDER/%s.conf there ends it at once", r->name,
+				r->holdings.router->tenants, r->name);
 	if (!tenant_name_valid(r->name) || !holdings_has(&r->holdings, r->name))
 		return client_complain_unknown(r->name, (const char *const *)folder->names,
 					       folder->n);
 	r->path = holdings_path(&r->holdings, r->name, ".conf");
-	r->kept = holdings_path(&r->holdings, r->name, ".conf.revoked");
-	return r->path && r->kept ? EXIT_GOOD : complain("not enough memory");
+	return r->path ? EXIT_GOOD : complain("not enough memory");
+}
+
+/* Does the file at path hold just that? */
+static bool holds(const char *path, const struct draft *draft)
+{
+	struct file_text text;
+	bool same;
+
+	if (file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX))
+		return false;
+	same = text.len == draft->len && memcmp(text.data, draft->text, text.len) == 0;
+	file_text_free(&text);
+	return same;
+}
+
+/*
+ * What an earlier tenant of that name left is not lost for this one: it is kept under the
+ * next name that is free, "NAME.conf.revoked.2", unless it is the same.
+ */
+static int keep_beside(struct revoking *r, const struct draft *draft)
+{
+	char number[16], suffix[32];
+	int err = -EEXIST;
+
+	for (unsigned i = 1; err == -EEXIST && i <= KEPT_MAX; i++) {
+		(void)snprintf(number, sizeof(number), ".%u", i);
+		(void)snprintf(suffix, sizeof(suffix), ".conf.revoked%s", i > 1 ? number : "");
+		free(r->kept);
+		r->kept = holdings_path(&r->holdings, r->name, suffix);
+		if (!r->kept)
+			return -ENOMEM;
+		if (holds(r->kept, draft))
+			return 0;
+		err = newfile_make(r->kept, draft->text, draft->len);
+	}
+	return err;
 }
 
 /* The file without its keys, before it goes. */
@@ -82,15 +125,12 @@ static int keep(struct revoking *r)
 	if (err)
 		return complain("'%s': %s; --purge removes it as it is", r->path, file_error(err));
 	revoked_write(&draft, text.data, text.len);
-	if (draft_failed(&draft))
-		err = -EFBIG;
-	else
-		err = newfile_replace(r->kept, draft.text, draft.len);
+	err = draft_failed(&draft) ? -EFBIG : keep_beside(r, &draft);
 	draft_free(&draft);
 	file_text_free(&text);
 	if (err)
-		return complain("cannot write %s: %s; --purge keeps nothing", r->kept,
-				strerror(-err));
+		return complain("cannot write %s: %s; --purge keeps nothing",
+				r->kept ? r->kept : r->path, strerror(-err));
 	return EXIT_GOOD;
 }
 
@@ -106,10 +146,14 @@ static int end(struct revoking *r)
 		return complain("cannot remove %s: %s", r->path, strerror(-err));
 	switch (client_wait(r->holdings.router->control, r->name, NULL, why)) {
 	case CLIENT_DONE:
-		r->ms = (double)(clock_now() - start) / NSEC_PER_MSEC;
+		r->ms = client_ms_since(start);
 		return EXIT_GOOD;
 	case CLIENT_NOT_RUNNING:
-		return EXIT_GOOD;
+		if (!r->holdings.faulty)
+			return EXIT_GOOD;
+		return complain("%s is removed, but nothing listens at %s: if berthd runs with "
+				"another Control, `berth show %s --control PATH` tells whether '%s' "
+				"is out", r->path, r->holdings.router->control, r->name, r->name);
 	default:
 		return complain("%s is removed, but berthd did not say that '%s' is out: %s", r->path,
 				r->name, why);
@@ -165,7 +209,8 @@ const struct command command_revoke = {
 	.summary = "the end of a tenant, or of a tunnel of our own",
 	.help = "Removes config.d/NAME.conf and waits until berthd has thrown the tenant out. What\n"
 		"else the file said is kept in NAME.conf.revoked, without its keys; a public key\n"
-		"stays there as a comment. Files that it named are left alone.\n\n"
+		"stays there as a comment. If there is one already, it is .revoked.2, and so on.\n"
+		"Files that it named are left alone.\n\n"
 		"  --purge            keep nothing\n"
 		"  --json             for programs\n"
 		"  -c, --config FILE  instead of " DEFAULT_CONFIG "\n",

@@ -55,7 +55,11 @@ static void print_offloads(const json_t *offloads)
 
 static void print_counts(const json_t *status)
 {
-	static const char *const counts[] = { "tunnels", "refused", "revoked" };
+	static const struct {
+		const char *name, *of_one;
+	} counts[] = {
+		{ "tunnels", "tunnel" }, { "refused", "refused" }, { "revoked", "revoked" },
+	};
 	struct sentence s = { .words = "" };
 	char count[PEOPLE_STRLEN];
 
@@ -63,10 +67,13 @@ static void print_counts(const json_t *status)
 	if (json_object_get(status, "connected"))
 		add_words(&s, ", ", people_count(answer_number(status, "connected"), count),
 			  "connected");
-	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-		if (answer_number(status, counts[i]))
-			add_words(&s, ", ", people_count(answer_number(status, counts[i]), count),
-				  counts[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		uint64_t n = answer_number(status, counts[i].name);
+
+		if (n)
+			add_words(&s, ", ", people_count(n, count),
+				  n == 1 ? counts[i].of_one : counts[i].name);
+	}
 	people_field("tenants", "%s", s.words);
 }
 

@@ -256,8 +256,9 @@ static void print_sums(const struct view *view, const struct reading *r)
 		rx += r->rows[i].rx_rate;
 		tx += r->rows[i].tx_rate;
 	}
-	(void)printf("%zu tenants, %zu connected; received %s, sent %s\n", r->n, connected,
-		     format_bits(rx, received), format_bits(tx, sent));
+	(void)printf("%zu tenant%s, %zu connected; received %s, sent %s\n", r->n,
+		     people_plural(r->n), connected, format_bits(rx, received),
+		     format_bits(tx, sent));
 	if (view->screen)
 		(void)printf("sorted by %s: a)ll r)x t)x n)ame d)rops; q ends\n", view->sort);
 }
