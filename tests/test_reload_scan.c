@@ -240,6 +240,83 @@ START_TEST(at_the_start_the_first_by_name_is_first)
 }
 END_TEST
 
+static void know(const char *name, unsigned key)
+{
+	uint8_t bytes[NOISE_KEY_LEN] = { (uint8_t)(key >> 8), (uint8_t)key, 1 };
+
+	reload_known(reload, name, bytes);
+}
+
+/* Whoever had an address before the restart has it afterwards: known by name and by key. */
+START_TEST(at_the_start_the_known_are_first)
+{
+	put("a", 1, "2001:db8::9");
+	put("b", 2, "2001:db8::8");
+	put("c", 3, "2001:db8::7");
+	put("t", 4, "2001:db8::9");
+	put("u", 5, "2001:db8::8");
+	put("v", 6, "2001:db8::7");
+	put("z", 7, "2001:db8::1");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	know("t", 4);
+	/* The name has another key now; the key has another name; there is no such file. */
+	know("u", 50);
+	know("w", 6);
+	know("gone", 8);
+	/* Two keys that one name has had. */
+	know("z", 70);
+	know("z", 7);
+	wait_for(has_logged("tunnels"));
+	ck_assert(has_logged("config.d/a.conf:3: AllowedIPs: 2001:db8::9/128 is already in "
+			     "config.d/t.conf"));
+	ck_assert(has_logged("config.d/u.conf:3"));
+	ck_assert(has_logged("config.d/v.conf:3"));
+	ck_assert_uint_eq(counts().refused, 3);
+	ck_assert(has_logged("tenants 4, tunnels 0; some files are faulty"));
+	expect("b 0002 2001:db8::8/128;c 0003 2001:db8::7/128;t 0004 2001:db8::9/128;"
+	       "z 0007 2001:db8::1/128;");
+	/* From here on it is who came first, as ever. */
+	run("rm config.d/t.conf");
+	expect("a 0001 2001:db8::9/128;b 0002 2001:db8::8/128;c 0003 2001:db8::7/128;"
+	       "z 0007 2001:db8::1/128;");
+}
+END_TEST
+
+/* Somebody changes files, and asks for all of them, while the known are read. */
+START_TEST(changes_while_the_known_are_read)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	for (unsigned i = 600; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		know(name, i + 1);
+	}
+	wait_for(fake_peer("t0600"));
+	ck_assert_ptr_null(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t1199"));
+	run("rm config.d/t0001.conf config.d/t0601.conf config.d/t1198.conf");
+	put("a", 2000, "2001:db8::4af");
+	put("b", 2001, "2001:db8::ffff");
+	if (_i)
+		reload_all(reload);
+	wait_for(has_logged("tunnels"));
+	fence();
+	ck_assert_ptr_null(fake_peer("t0001"));
+	ck_assert_ptr_null(fake_peer("t0601"));
+	ck_assert_ptr_null(fake_peer("t1198"));
+	ck_assert_ptr_null(fake_peer("a"));
+	ck_assert_ptr_nonnull(fake_peer("b"));
+	ck_assert_ptr_nonnull(fake_peer("t1199"));
+	ck_assert_uint_eq(counts().tenants, 1199);
+}
+END_TEST
+
 START_TEST(changes_during_the_start)
 {
 	char name[16], ips[32];
@@ -347,6 +424,8 @@ int main(void)
 	tcase_add_checked_fixture(start, begin, end);
 	tcase_set_timeout(start, 90);
 	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
+	tcase_add_test(start, at_the_start_the_known_are_first);
+	tcase_add_loop_test(start, changes_while_the_known_are_read, 0, 2);
 	tcase_add_test(start, changes_during_the_start);
 	tcase_add_test(start, who_may_still_come);
 	tcase_add_loop_test(start, a_folder_that_comes_late, 0, 2);
