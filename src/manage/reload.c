@@ -14,6 +14,7 @@
 #include "complain.h"
 #include "expiry.h"
 #include "intake.h"
+#include "restore.h"
 #include "scan.h"
 #include "stamp.h"
 
@@ -266,6 +267,17 @@ static void on_second_look(uv_timer_t *timer)
 	begin_scan(r, false);
 }
 
+/* SIGHUP means all of it: also what files have said before, and wg(8) has changed since. */
+static void restore(struct reload *r)
+{
+	struct enforce *f = &r->in.enforce;
+
+	if (r->everything && f->gateway &&
+	    restore_gateway(gateway_device(f->gateway), f->router, &r->in.entries) &&
+	    r->in.changed)
+		r->in.changed(r->in.changed_arg);
+}
+
 static void on_scanned(void *arg)
 {
 	struct reload *r = arg;
@@ -283,6 +295,7 @@ static void on_scanned(void *arg)
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
 	r->whole |= r->listed;
+	restore(r);
 	look_again(r);
 	if (!r->again) {
 		tell_read(r);

@@ -31,7 +31,7 @@ void reload_known(void *reload, const char *name, const uint8_t public_key[NOISE
 /* Closes all tunnels; the gateway's tenants go with the gateway. The loop turns once more. */
 void reload_close(struct reload *r);
 
-/* SIGHUP: reads everything again. */
+/* SIGHUP: reads everything again, and undoes what wg(8) has changed of it (restore.h). */
 void reload_all(struct reload *r);
 
 /* The devices of our own tunnels that are up, for lists. */
