@@ -295,17 +295,17 @@ START_TEST(another_tunnel)
 	rb.arg = &tun2;
 	ck_assert_int_eq(tunnel_routes_update(&rb, nl, tun, NULL, b), 0);
 	ck_assert_str_eq(said, "tunnel shop: namespace blog has its route to 2001:db8:7::/48 by "
-			       "tunnel blog already: left alone, so packets to there do not come to "
-			       "this one; only one of them can have it in table 254: see AllowedIPs "
-			       "and Table of both\n");
+			       "tunnel blog already: left alone, so packets to there do not come "
+			       "to this one; only one of them can have it in table 254: see "
+			       "AllowedIPs and Table of both\n");
 	ck_assert_str_eq(way("10.1.1.1", NULL, 0), "tun");
 	ck_assert_str_eq(way(FAR6, NULL, 0), "tun2");
 	tunnel_routes_clear(&rb, nl);
 	/* Of another process: its interface is all that is known of it. */
 	said[0] = '\0';
 	ck_assert_int_eq(tunnel_routes_update(&rb, nl, tun, NULL, b), 0);
-	ck_assert_msg(strstr(said, "to 2001:db8:7::/48 by tun2 already, another interface of berthd: "
-				   "left alone") != NULL, "%s", said);
+	ck_assert_msg(strstr(said, "to 2001:db8:7::/48 by tun2 already, another interface of "
+				   "berthd: left alone") != NULL, "%s", said);
 	ck_assert_ptr_null(strstr(said, "route del"));
 	tunnel_routes_clear(&ra, nl);
 	tunnel_routes_clear(&rb, nl);

@@ -401,10 +401,10 @@ START_TEST(changed_by_wg)
 	ck_assert_str_eq(changed(1, ""), "");
 	*was = *is = blog;
 	is->n_prefixes = 1;
-	ck_assert_str_eq(changed(1, ""), "tenant blog: AllowedIPs changed by wg; its file puts that "
-					 "back at the next reload (SIGHUP)");
+	ck_assert_str_eq(changed(1, ""), "tenant blog: AllowedIPs changed by wg; its file puts "
+					 "that back at the next reload (SIGHUP)");
 	is->preshared_key = 1;
-	ck_assert_ptr_nonnull(strstr(changed(1, ""), "tenant blog: the preshared key changed by wg;"));
+	ck_assert_ptr_nonnull(strstr(changed(1, ""), "blog: the preshared key changed by wg;"));
 	is->keepalive = 25;
 	ck_assert_ptr_nonnull(strstr(changed(1, ""), "tenant blog: the keepalive changed by wg;"));
 	ck_assert_str_eq(changed(1, ""), "");
@@ -418,11 +418,12 @@ START_TEST(much_changed_by_wg)
 	ck_assert_str_eq(changed(12, ""), "wgtest0: and 2 peers more, by wg");
 	lab.dev.info.n_peers = 3;
 	ck_assert_str_eq(changed(12, "replace_peers=true\n"),
-			 "wgtest0: all peers (3) removed by wg; files put back whom they have at the "
-			 "next reload (SIGHUP)");
+			 "wgtest0: all peers (3) removed by wg; files put back whom they have at "
+			 "the next reload (SIGHUP)");
 	lab.dev.info_after.listen_port = 7;
-	ck_assert_str_eq(changed(0, "listen_port=7\n"), "wgtest0: port changed by wg; berth.conf puts "
-							"it back at the next reload (SIGHUP)");
+	ck_assert_str_eq(changed(0, "listen_port=7\n"),
+			 "wgtest0: port changed by wg; berth.conf puts it back at the next reload "
+			 "(SIGHUP)");
 	ck_assert_str_eq(changed(0, "listen_port=7\n"), "");
 	lab.dev.info_after.private_key[3] = 7;
 	ck_assert_ptr_nonnull(strstr(changed(0, ""), "wgtest0: private key changed by wg;"));

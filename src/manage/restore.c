@@ -110,6 +110,8 @@ static void restore_tenant(struct file_entry *e, void *arg)
 	if (c.there && !c.addresses && !c.others)
 		return;
 	r->err = diff_tenant(NULL, e->conf, &r->list);
+	if (r->err)
+		return;
 	for (; i < r->list.n; i++) {
 		if (c.there)
 			r->list.changes[i].flags &= BY_WG;
@@ -207,11 +209,13 @@ bool restore_gateway(struct device *dev, const struct config_router *router,
 	entries_each(entries, restore_tenant, &r);
 	if (r.n > SAID_MAX)
 		log_info("and %zu more are put back as files say", r.n - SAID_MAX);
+	/* The last of the list may be half of what it should be. */
 	if (r.err)
-		log_error("%s: no memory to put back all that wg has changed: SIGHUP tries again",
-			  router->name);
-	any = r.list.n;
-	apply(&r);
+		log_error("%s: no memory to put back what wg has changed: none of it is; SIGHUP "
+			  "tries again", router->name);
+	any = !r.err && r.list.n;
+	if (any)
+		apply(&r);
 	change_list_free(&r.list);
 	return any;
 }

@@ -101,12 +101,12 @@ static void say_peer(struct uapi_note *note, const struct change *c,
 	} else if (*before->name && what) {
 		if (may_say(note))
 			log_event(LOG_LEVEL_WARNING, before->name, "changed", "by wg",
-				  "tenant %s: %s changed by wg; its file puts that back at the next "
-				  "reload (SIGHUP)", before->name, what);
+				  "tenant %s: %s changed by wg; its file puts that back at the "
+				  "next reload (SIGHUP)", before->name, what);
 	} else if (!before->there && after.there) {
 		if (may_say(note))
-			log_info("%s: peer %s: added by wg; no file has it, and it goes at the next "
-				 "reload (SIGHUP)", device_name(note->dev),
+			log_info("%s: peer %s: added by wg; no file has it, and it goes at the "
+				 "next reload (SIGHUP)", device_name(note->dev),
 				 key_to_base64(c->key, key));
 	}
 }
