@@ -104,6 +104,56 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 	return 0;
 }
 
+/* Key, mark and port are as berth.conf says. */
+void device_get(struct device *dev, struct device_info *out)
+{
+	require((void *)dev == &fake);
+	*out = (struct device_info){ .n_peers = 0 };
+}
+
+const char *device_name(const struct device *dev)
+{
+	require((const void *)dev == &fake);
+	return "berth0";
+}
+
+static void describe(const struct fake_peer *p, struct device_peer *out)
+{
+	*out = (struct device_peer){ .name = p->name,
+				     .public_key = p->key,
+				     .allowed_ips = p->prefixes,
+				     .n_allowed_ips = p->n_prefixes };
+	memcpy(out->preshared_key, p->preshared_key, sizeof(out->preshared_key));
+}
+
+bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
+		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
+{
+	const struct fake_peer *p = find_key(public_key);
+	struct device_peer peer;
+
+	require((void *)dev == &fake);
+	if (!p)
+		return false;
+	describe(p, &peer);
+	fn(&peer, arg);
+	return true;
+}
+
+void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
+		      void *arg)
+{
+	struct device_peer peer;
+
+	require((void *)dev == &fake);
+	for (size_t i = 0; i < FAKE_PEERS; i++) {
+		if (!fake.peers[i].there)
+			continue;
+		describe(&fake.peers[i], &peer);
+		fn(&peer, arg);
+	}
+}
+
 int64_t device_turn_quotas(struct device *dev, int64_t now)
 {
 	require((void *)dev == &fake);

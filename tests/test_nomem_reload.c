@@ -164,6 +164,34 @@ START_TEST(test_by_itself)
 END_TEST
 
 /* What is said when not even the folder can be read. */
+/* What wg(8) has removed comes back whole, or not yet. */
+START_TEST(test_restore)
+{
+	static const char *const names[] = { "anna", "ben" };
+	uint64_t failed = 1, n = 0;
+
+	put("anna", 1, "2001:db8::a1, 203.0.113.1");
+	put("ben", 2, "2001:db8::b1, 203.0.113.2");
+	fence();
+	for (uint64_t at = 1; failed; at++) {
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			((struct fake_peer *)(uintptr_t)fake_peer(names[i]))->there = false;
+		nomem_arm(at, 0, NOMEM_HERE);
+		reload_all(reload);
+		for (int i = 0; i < 40; i++)
+			uv_run(&loop, UV_RUN_NOWAIT);
+		failed = nomem_disarm();
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			ck_assert(!fake_peer(names[i]) || fake_peer(names[i])->n_prefixes == 2);
+		reload_all(reload);
+		wait_for(fake_peer("anna") && fake_peer("ben") && !counts().refused);
+		n += failed;
+	}
+	ck_assert(has_logged("no memory to put back what wg has changed"));
+	ck_assert_uint_gt(n, 5);
+}
+END_TEST
+
 START_TEST(test_said)
 {
 	logged[0] = '\0';
@@ -183,6 +211,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, begin_open, end);
 	tcase_add_loop_test(tcase, test_scan, 0, 2);
 	tcase_add_test(tcase, test_by_itself);
+	tcase_add_test(tcase, test_restore);
 	tcase_add_test(tcase, test_said);
 	suite_add_tcase(suite, tcase);
 	return files_run_all(suite);

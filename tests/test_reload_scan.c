@@ -93,6 +93,91 @@ START_TEST(a_folder_is_mounted_over)
 }
 END_TEST
 
+/* What wg(8) does */
+
+/* As if wg(8) had: files say nothing of it. */
+static struct fake_peer *by_wg(const char *name)
+{
+	return (struct fake_peer *)(uintptr_t)fake_peer(name);
+}
+
+START_TEST(sighup_undoes_what_wg_has_done)
+{
+	struct fake_peer *stranger = &fake.peers[FAKE_PEERS - 1];
+	unsigned b, c, d;
+
+	put("a", 1, "2001:db8::1, 203.0.113.1");
+	put("b", 2, "2001:db8::2, 203.0.113.2");
+	put("c", 3, "2001:db8::3");
+	put("d", 4, "2001:db8::4");
+	put("e", 5, "2001:db8::5");
+	fence();
+	b = session("b"), c = session("c"), d = session("d");
+	by_wg("a")->there = false;
+	by_wg("b")->n_prefixes = 1;
+	by_wg("d")->preshared_key[7] = 1;
+	/* Removed, and added again as one of no file; and one that no file has ever had. */
+	strcpy(by_wg("e")->name, "peer(AAUB…AAA=)");
+	*stranger = (struct fake_peer){ .there = true, .name = "peer(CQkJ…AAA=)",
+					.key = { 9, 9, 9 } };
+	/* It is not a change of the file that is missed. */
+	run("touch config.d/a.conf");
+	fence();
+	ck_assert_ptr_null(fake_peer("a"));
+
+	logged[0] = '\0';
+	reload_all(reload);
+	wait_for(fake_peer("a") && fake_peer("e"));
+	expect("a 0001 203.0.113.1/32 2001:db8::1/128;b 0002 203.0.113.2/32 2001:db8::2/128;"
+	       "c 0003 2001:db8::3/128;d 0004 2001:db8::4/128;e 0005 2001:db8::5/128;");
+	ck_assert_ptr_null(fake_peer("peer(CQkJ…AAA=)"));
+	ck_assert_uint_eq(fake_peer("d")->preshared_key[7], 0);
+	ck_assert_uint_eq(session("b"), b);
+	ck_assert_uint_eq(session("c"), c);
+	ck_assert_uint_eq(session("d"), d);
+	ck_assert(has_logged("tenant a: put back as its file says: wg had removed it"));
+	ck_assert(has_logged("tenant b: put back as its file says: wg had changed its AllowedIPs"));
+	ck_assert(!has_logged("tenant c"));
+	ck_assert(has_logged("tenant d: put back as its file says: wg had changed its key"));
+	ck_assert(has_logged("tenant e: put back as its file says: wg had removed it"));
+	ck_assert(has_logged("is removed: it was added by wg, and no file has it"));
+}
+END_TEST
+
+/* And nothing else: who is as his file says is not touched. */
+START_TEST(sighup_changes_nothing_otherwise)
+{
+	size_t changes;
+
+	put("a", 1, "2001:db8::1, 203.0.113.1, 2001:db8::1, 2001:db8::1:0/112");
+	put("b", 2, "");
+	fence();
+	changes = fake.n_changes;
+	logged[0] = '\0';
+	reload_all(reload);
+	/* The fence is one removal and one addition, or the first of them. */
+	fence();
+	ck_assert_uint_le(fake.n_changes, changes + 2);
+	ck_assert(!has_logged("put back"));
+}
+END_TEST
+
+START_TEST(no_memory_to_undo_it)
+{
+	put("a", 1, "2001:db8::1");
+	put("b", 2, "2001:db8::2");
+	fence();
+	by_wg("a")->there = by_wg("b")->there = false;
+	strcpy(fake.fail_name, "a");
+	reload_all(reload);
+	wait_for(fake_peer("b"));
+	ck_assert_ptr_null(fake_peer("a"));
+	ck_assert(has_logged("tenant a: not put back as files say: "));
+	reload_all(reload);
+	wait_for(fake_peer("a"));
+}
+END_TEST
+
 /* What events miss */
 
 /* Makes the watcher ask for a scan of what has changed. */
@@ -240,6 +325,83 @@ START_TEST(at_the_start_the_first_by_name_is_first)
 }
 END_TEST
 
+static void know(const char *name, unsigned key)
+{
+	uint8_t bytes[NOISE_KEY_LEN] = { (uint8_t)(key >> 8), (uint8_t)key, 1 };
+
+	reload_known(reload, name, bytes);
+}
+
+/* Whoever had an address before the restart has it afterwards: known by name and by key. */
+START_TEST(at_the_start_the_known_are_first)
+{
+	put("a", 1, "2001:db8::9");
+	put("b", 2, "2001:db8::8");
+	put("c", 3, "2001:db8::7");
+	put("t", 4, "2001:db8::9");
+	put("u", 5, "2001:db8::8");
+	put("v", 6, "2001:db8::7");
+	put("z", 7, "2001:db8::1");
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	know("t", 4);
+	/* The name has another key now; the key has another name; there is no such file. */
+	know("u", 50);
+	know("w", 6);
+	know("gone", 8);
+	/* Two keys that one name has had. */
+	know("z", 70);
+	know("z", 7);
+	wait_for(has_logged("tunnels"));
+	ck_assert(has_logged("config.d/a.conf:3: AllowedIPs: 2001:db8::9/128 is already in "
+			     "config.d/t.conf"));
+	ck_assert(has_logged("config.d/u.conf:3"));
+	ck_assert(has_logged("config.d/v.conf:3"));
+	ck_assert_uint_eq(counts().refused, 3);
+	ck_assert(has_logged("tenants 4, tunnels 0; some files are faulty"));
+	expect("b 0002 2001:db8::8/128;c 0003 2001:db8::7/128;t 0004 2001:db8::9/128;"
+	       "z 0007 2001:db8::1/128;");
+	/* From here on it is who came first, as ever. */
+	run("rm config.d/t.conf");
+	expect("a 0001 2001:db8::9/128;b 0002 2001:db8::8/128;c 0003 2001:db8::7/128;"
+	       "z 0007 2001:db8::1/128;");
+}
+END_TEST
+
+/* Somebody changes files, and asks for all of them, while the known are read. */
+START_TEST(changes_while_the_known_are_read)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
+		put(name, i + 1, ips);
+	}
+	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
+	for (unsigned i = 600; i < 1200; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		know(name, i + 1);
+	}
+	wait_for(fake_peer("t0600"));
+	ck_assert_ptr_null(fake_peer("t0000"));
+	ck_assert_ptr_null(fake_peer("t1199"));
+	run("rm config.d/t0001.conf config.d/t0601.conf config.d/t1198.conf");
+	put("a", 2000, "2001:db8::4af");
+	put("b", 2001, "2001:db8::ffff");
+	if (_i)
+		reload_all(reload);
+	wait_for(has_logged("tunnels"));
+	fence();
+	ck_assert_ptr_null(fake_peer("t0001"));
+	ck_assert_ptr_null(fake_peer("t0601"));
+	ck_assert_ptr_null(fake_peer("t1198"));
+	ck_assert_ptr_null(fake_peer("a"));
+	ck_assert_ptr_nonnull(fake_peer("b"));
+	ck_assert_ptr_nonnull(fake_peer("t1199"));
+	ck_assert_uint_eq(counts().tenants, 1199);
+}
+END_TEST
+
 START_TEST(changes_during_the_start)
 {
 	char name[16], ips[32];
@@ -338,6 +500,9 @@ int main(void)
 	tcase_add_test(tc, a_folder_takes_the_place_of_another);
 	tcase_add_test(tc, an_unmounted_folder_changes_nothing);
 	tcase_add_test(tc, a_folder_is_mounted_over);
+	tcase_add_test(tc, sighup_undoes_what_wg_has_done);
+	tcase_add_test(tc, sighup_changes_nothing_otherwise);
+	tcase_add_test(tc, no_memory_to_undo_it);
 	tcase_add_test(tc, a_scan_finds_what_events_missed);
 	tcase_add_test(tc, a_scan_believes_an_empty_file_the_second_time);
 	tcase_add_test(tc, an_unseen_writer_revokes_nobody);
@@ -347,6 +512,8 @@ int main(void)
 	tcase_add_checked_fixture(start, begin, end);
 	tcase_set_timeout(start, 90);
 	tcase_add_test(start, at_the_start_the_first_by_name_is_first);
+	tcase_add_test(start, at_the_start_the_known_are_first);
+	tcase_add_loop_test(start, changes_while_the_known_are_read, 0, 2);
 	tcase_add_test(start, changes_during_the_start);
 	tcase_add_test(start, who_may_still_come);
 	tcase_add_loop_test(start, a_folder_that_comes_late, 0, 2);

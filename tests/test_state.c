@@ -260,6 +260,34 @@ START_TEST(same_name_and_key)
 }
 END_TEST
 
+static void print_known(void *arg, const char *name, const uint8_t key[NOISE_KEY_LEN])
+{
+	fprintf(arg, "%s %u\n", name, key[0]);
+}
+
+/* Not those of whom only a timestamp is left, and those who are there again. */
+START_TEST(known_from_before)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+
+	learn(add(0, "a", 1), 1000, 7);
+	learn(add(1, "b", 2), 2000, 8);
+	learn(add(2, "c", 3), 3000, 9);
+	device_take_learned(fake_device());
+	remove_peer(&fake.peers[2]);
+	restart();
+	add(0, "a", 1);
+	out = open_memstream(&text, &len);
+	state_each_known(state, print_known, out);
+	fclose(out);
+	ck_assert_str_eq(text, "b 2\n");
+	free(text);
+	state_each_known(NULL, print_known, NULL);
+}
+END_TEST
+
 /* By name and key; counted on over any number of restarts, and gone with the file. */
 START_TEST(counts_last)
 {
@@ -650,6 +678,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, same_name_and_key);
+	tcase_add_test(tc, known_from_before);
 	tcase_add_test(tc, counts_last);
 	tcase_add_test(tc, drops_alone);
 	tcase_add_loop_test(tc, expired, 0, 2);

@@ -238,10 +238,79 @@ START_TEST(number_main)
 	expect_rules("");
 	ck_assert_str_eq(way("10.0.0.1", NULL, 0), "tun");
 	ck_assert_str_eq(way(FAR4, NULL, 0), "wan");
-	ck_assert_ptr_nonnull(strstr(said, "0.0.0.0/0 via wan already (protocol 3), which is not "
-					   "ours: left alone"));
+	ck_assert_ptr_nonnull(strstr(said, "tunnel tun: there is a route to 0.0.0.0/0 via wan "
+					   "already (protocol 3), which is not ours: left alone"));
+	ck_assert_ptr_nonnull(strstr(said, "'ip -4 route del 0.0.0.0/0 dev wan table 254'"));
 	tunnel_routes_clear(&routes, nl);
 	tenant_free(t);
+}
+END_TEST
+
+/* What is said to be typed is typed on the host: it must go to where the route is. */
+static const struct {
+	enum tunnel_netns kind;
+	const char *netns, *range, *command;
+} commands[] = {
+	{ TUNNEL_NETNS_NAME, "blog", "::/0", "'ip -n blog -6 route del ::/0 dev wan table 254'" },
+	{ TUNNEL_NETNS_NAME, "blog", "0.0.0.0/0",
+	  "'ip -n blog -4 route del 0.0.0.0/0 dev wan table 254'" },
+	{ TUNNEL_NETNS_PATH, "/run/x", "::/0",
+	  "'nsenter --net=/run/x ip -6 route del ::/0 dev wan table 254'" },
+	{ TUNNEL_NETNS_PID, "7", "::/0",
+	  "'nsenter --net=/proc/7/ns/net ip -6 route del ::/0 dev wan table 254'" },
+};
+
+START_TEST(foreign_command)
+{
+	struct config_tenant *t = make_tunnel("shop", commands[_i].netns, "tun");
+	struct tunnel_routes routes = { 0 };
+
+	t->tunnel->netns_kind = commands[_i].kind;
+	make_peer(t, 1, commands[_i].range);
+	sh("ip route replace default dev wan metric 0");
+	ck_assert_int_eq(tunnel_routes_update(&routes, nl, tun, NULL, t), 0);
+	ck_assert_msg(strstr(said, commands[_i].command) != NULL, "%s", said);
+	tunnel_routes_clear(&routes, nl);
+	tenant_free(t);
+}
+END_TEST
+
+static const char *name_holder(void *arg, int ifindex)
+{
+	return ifindex == *(int *)arg ? "blog" : NULL;
+}
+
+/* Nobody is told to remove what another tunnel needs. */
+START_TEST(another_tunnel)
+{
+	struct config_tenant *a = make_tunnel("blog", "blog", "tun2");
+	struct config_tenant *b = make_tunnel("shop", "blog", "tun");
+	int tun2 = netlink_link_index(nl, "tun2");
+	struct tunnel_routes ra = { 0 }, rb = { 0 };
+
+	make_peer(a, 1, "2001:db8:7::/48");
+	make_peer(b, 2, "2001:db8:7::/48,10.0.0.0/8");
+	ck_assert_int_eq(tunnel_routes_update(&ra, nl, tun2, NULL, a), 0);
+	rb.holder = name_holder;
+	rb.arg = &tun2;
+	ck_assert_int_eq(tunnel_routes_update(&rb, nl, tun, NULL, b), 0);
+	ck_assert_str_eq(said, "tunnel shop: namespace blog has its route to 2001:db8:7::/48 by "
+			       "tunnel blog already: left alone, so packets to there do not come "
+			       "to this one; only one of them can have it in table 254: see "
+			       "AllowedIPs and Table of both\n");
+	ck_assert_str_eq(way("10.1.1.1", NULL, 0), "tun");
+	ck_assert_str_eq(way(FAR6, NULL, 0), "tun2");
+	tunnel_routes_clear(&rb, nl);
+	/* Of another process: its interface is all that is known of it. */
+	said[0] = '\0';
+	ck_assert_int_eq(tunnel_routes_update(&rb, nl, tun, NULL, b), 0);
+	ck_assert_msg(strstr(said, "to 2001:db8:7::/48 by tun2 already, another interface of "
+				   "berthd: left alone") != NULL, "%s", said);
+	ck_assert_ptr_null(strstr(said, "route del"));
+	tunnel_routes_clear(&ra, nl);
+	tunnel_routes_clear(&rb, nl);
+	tenant_free(a);
+	tenant_free(b);
 }
 END_TEST
 
@@ -411,6 +480,8 @@ int main(void)
 	tcase_add_test(kernel, host_taken);
 	tcase_add_test(kernel, number);
 	tcase_add_test(kernel, number_main);
+	tcase_add_loop_test(kernel, foreign_command, 0, ARRAY_SIZE(commands));
+	tcase_add_test(kernel, another_tunnel);
 	tcase_add_test(kernel, quiet_source);
 	tcase_add_loop_test(kernel, updates, 0, 25);
 	tcase_add_test(kernel, sweep);

@@ -18,7 +18,17 @@
 
 #define KEY_A "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 
-enum { DEADLINE_MS = 20000, PEERS_MAX = 100000 };
+enum { DEADLINE_MS = 20000, PEERS_MAX = 100000, KNOWN_MAX = 16 };
+
+/* A peer that can be asked for; its key is its number, from 1 on. */
+struct known {
+	bool there;
+	const char *name;
+	struct prefix prefixes[2];
+	size_t n_prefixes;
+	uint16_t keepalive;
+	uint8_t preshared_key;
+};
 
 /* The fake device: the last list that it was given, and what it says it is. */
 struct device {
@@ -27,7 +37,9 @@ struct device {
 	int error;
 	size_t failed;
 	const char *refused; /* why */
-	struct device_info info;
+	struct device_info info, info_after;
+	struct known known[KNOWN_MAX], after[KNOWN_MAX]; /* what a list makes of them */
+	bool changes;
 	size_t n_peers;
 };
 
@@ -42,6 +54,10 @@ int device_apply(struct device *dev, const struct change *changes, size_t n, siz
 		c->n_allowed_ips = 0;
 	}
 	dev->lists++;
+	if (dev->changes) {
+		dev->info = dev->info_after;
+		memcpy(dev->known, dev->after, sizeof(dev->known));
+	}
 	*failed = dev->failed;
 	return dev->error;
 }
@@ -59,6 +75,25 @@ int device_refuses(struct device *dev, const struct change *changes, size_t n, s
 void device_get(struct device *dev, struct device_info *out)
 {
 	*out = dev->info;
+}
+
+bool device_get_peer(struct device *dev, const uint8_t public_key[NOISE_KEY_LEN],
+		     void (*fn)(const struct device_peer *peer, void *arg), void *arg)
+{
+	uint32_t number = load_be32(public_key);
+	const struct known *k = &dev->known[number - 1];
+	struct device_peer peer = { .public_key = public_key };
+
+	ck_assert(number && number <= KNOWN_MAX);
+	if (!k->there)
+		return false;
+	peer.name = k->name;
+	peer.allowed_ips = k->prefixes;
+	peer.n_allowed_ips = k->n_prefixes;
+	peer.keepalive = k->keepalive;
+	peer.preshared_key[5] = k->preshared_key;
+	fn(&peer, arg);
+	return true;
 }
 
 void device_each_peer(struct device *dev, void (*fn)(const struct device_peer *peer, void *arg),
@@ -110,9 +145,12 @@ static void on_log(enum log_level level, const char *text, void *arg)
 
 static const struct log_hook hook = { .line = on_log };
 
-static void setup(void)
+static void open_with(unsigned flags)
 {
-	struct uapi_sock_options options = { .path = lab.path, .fd = -1, .gone = on_gone };
+	struct uapi_sock_options options = { .path = lab.path,
+					     .fd = -1,
+					     .flags = flags,
+					     .gone = on_gone };
 
 	memset(&lab, 0, sizeof(lab));
 	log_set_hook(&hook);
@@ -120,8 +158,17 @@ static void setup(void)
 	uv_timer_init(&lab.loop, &lab.deadline);
 	uv_timer_start(&lab.deadline, on_deadline, DEADLINE_MS, 0);
 	snprintf(lab.path, sizeof(lab.path), "/tmp/berth-uapi-%d.sock", (int)getpid());
-	options.flags = UAPI_MAY_TAKE;
 	ck_assert_int_eq(uapi_sock_open(&lab.sock, &lab.loop, &lab.dev, &options), 0);
+}
+
+static void setup(void)
+{
+	open_with(UAPI_MAY_TAKE);
+}
+
+static void setup_router(void)
+{
+	open_with(0);
 }
 
 static void teardown(void)
@@ -310,6 +357,81 @@ START_TEST(cut_off)
 }
 END_TEST
 
+/* A request about peers 1 to n makes lab.dev.after of them. Returns the last line of the log. */
+static const char *changed(unsigned n, const char *first)
+{
+	char request[16 * 128] = "set=1\n";
+	int fd = connect_client();
+
+	strcat(request, first);
+	for (unsigned i = 1; i <= n; i++)
+		sprintf(request + strlen(request), "public_key=%08x%056x\n", i, 0);
+	strcat(request, "\n");
+	lab.dev.changes = true;
+	lab.logged[0] = '\0';
+	ask(fd, request, "errno=0\n\n");
+	close(fd);
+	return lab.logged;
+}
+
+/* What a router's files say is another thing from now on: that is said, by name. */
+START_TEST(changed_by_wg)
+{
+	static const struct known blog = { .there = true,
+					   .name = "blog",
+					   .prefixes = { { AF_INET, 32, { 10, 0, 0, 1 } },
+							 { AF_INET, 32, { 10, 0, 0, 2 } } },
+					   .n_prefixes = 2 };
+	struct known *was = &lab.dev.known[0], *is = &lab.dev.after[0];
+
+	*was = *is = blog;
+	/* `wg syncconf` says what there is already. */
+	is->prefixes[0] = blog.prefixes[1];
+	is->prefixes[1] = blog.prefixes[0];
+	ck_assert_str_eq(changed(1, ""), "");
+	*is = (struct known){ .there = false };
+	ck_assert_str_eq(changed(1, ""), "tenant blog: removed by wg; its file puts it back at the "
+					 "next reload (SIGHUP)");
+	*is = (struct known){ .there = true, .name = "peer(AAAA…AAA=)" };
+	ck_assert_str_eq(changed(1, ""),
+			 "wgtest0: peer AAAAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=: added by wg; "
+			 "no file has it, and it goes at the next reload (SIGHUP)");
+	/* It is nobody's. */
+	is->keepalive = 7;
+	ck_assert_str_eq(changed(1, ""), "");
+	*was = *is = blog;
+	is->n_prefixes = 1;
+	ck_assert_str_eq(changed(1, ""), "tenant blog: AllowedIPs changed by wg; its file puts "
+					 "that back at the next reload (SIGHUP)");
+	is->preshared_key = 1;
+	ck_assert_ptr_nonnull(strstr(changed(1, ""), "blog: the preshared key changed by wg;"));
+	is->keepalive = 25;
+	ck_assert_ptr_nonnull(strstr(changed(1, ""), "tenant blog: the keepalive changed by wg;"));
+	ck_assert_str_eq(changed(1, ""), "");
+}
+END_TEST
+
+START_TEST(much_changed_by_wg)
+{
+	for (unsigned i = 0; i < 12; i++)
+		lab.dev.known[i] = (struct known){ .there = true, .name = "blog" };
+	ck_assert_str_eq(changed(12, ""), "wgtest0: and 2 peers more, by wg");
+	lab.dev.info.n_peers = 3;
+	ck_assert_str_eq(changed(12, "replace_peers=true\n"),
+			 "wgtest0: all peers (3) removed by wg; files put back whom they have at "
+			 "the next reload (SIGHUP)");
+	lab.dev.info_after.listen_port = 7;
+	ck_assert_str_eq(changed(0, "listen_port=7\n"),
+			 "wgtest0: port changed by wg; berth.conf puts it back at the next reload "
+			 "(SIGHUP)");
+	ck_assert_str_eq(changed(0, "listen_port=7\n"), "");
+	lab.dev.info_after.private_key[3] = 7;
+	ck_assert_ptr_nonnull(strstr(changed(0, ""), "wgtest0: private key changed by wg;"));
+	lab.dev.info_after.fwmark = 7;
+	ck_assert_ptr_nonnull(strstr(changed(0, ""), "wgtest0: mark changed by wg;"));
+}
+END_TEST
+
 START_TEST(removed)
 {
 	ck_assert_int_eq(unlink(lab.path), 0);
@@ -330,7 +452,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("uapi_sock");
-	TCase *t = tcase_create("all");
+	TCase *t = tcase_create("all"), *router = tcase_create("router");
 	SRunner *sr;
 	int failed;
 
@@ -347,6 +469,11 @@ int main(void)
 	tcase_add_test(t, removed);
 	tcase_add_test(t, paths);
 	suite_add_tcase(s, t);
+	tcase_add_checked_fixture(router, setup_router, teardown);
+	tcase_set_timeout(router, 60);
+	tcase_add_test(router, changed_by_wg);
+	tcase_add_test(router, much_changed_by_wg);
+	suite_add_tcase(s, router);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -101,6 +101,12 @@ static bool watch_others(struct intake *in, const struct config_tenant *conf, bo
 	return ok;
 }
 
+/* err: of reading it, for which it is never the turn. */
+static bool is_early(const struct intake *in, const struct config_tenant *conf, int err)
+{
+	return in->is_turn && (err || !in->is_turn(in->is_turn_arg, conf));
+}
+
 /* What the file says goes into e->wanted. False: nothing new is to come into force. */
 static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool scanning)
 {
@@ -113,7 +119,8 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	stamp = stamp_take(dirfd, e->name, err ? NULL : conf->key_files,
 			   err ? 0 : conf->n_key_files);
 	e->there = stamp.there;
-	if (is_doubtful(in, e, err ? NULL : conf, &stamp, scanning)) {
+	if ((scanning && is_early(in, conf, err)) ||
+	    is_doubtful(in, e, err ? NULL : conf, &stamp, scanning)) {
 		if (!err)
 			tenant_free(conf);
 		fault_list_free(&faults);

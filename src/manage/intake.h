@@ -18,6 +18,9 @@ struct intake {
 	struct entries entries;
 	struct enforce enforce;
 	size_t n_refused; /* files that are not in force as they are */
+	/* Is it the turn of what a scan has read? NULL: always. What it is not is as if unread. */
+	bool (*is_turn)(void *arg, const struct config_tenant *conf);
+	void *is_turn_arg;
 	void (*changed)(void *arg); /* some files have been dealt with; NULL: nobody asks */
 	void *changed_arg;
 	/* To be looked at again in a second: a scan has seen what is believed when it is seen

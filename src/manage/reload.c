@@ -14,11 +14,18 @@
 #include "complain.h"
 #include "expiry.h"
 #include "intake.h"
+#include "restore.h"
 #include "scan.h"
 #include "stamp.h"
 
 /* A file that looks revoked without an event having said so is looked at again. */
 enum { SECOND_LOOK_MS = 1000 };
+
+/* A tenant of before the restart. */
+struct before {
+	char name[TENANT_NAME_MAX + 1]; /* first: that is what is searched for */
+	uint8_t public_key[NOISE_KEY_LEN];
+};
 
 struct reload {
 	struct intake in;
@@ -28,7 +35,9 @@ struct reload {
 	dev_t dev; /* of the folder that was listed last; 0: none was */
 	ino_t ino;
 	uint64_t said_folder; /* hash of its faults that were logged */
-	bool starting;        /* the first scan is not over */
+	struct before *before; /* while they are read first; in order once that has begun */
+	size_t n_before, before_room;
+	bool starting;        /* the first scan of all is not over */
 	bool listed;          /* the scan has files to go through, or is of one who means none */
 	bool whole;           /* such a scan is over: who has no entry has no file */
 	bool everything;      /* the scan reads what seems unchanged, too */
@@ -46,6 +55,68 @@ static const struct config_tenant *latest(const struct file_entry *e)
 	return e->wanted ? e->wanted : e->conf;
 }
 
+/* Who was there before, which they are read for who come first at the start. */
+
+static int compare_before(const void *x, const void *y)
+{
+	const struct before *a = x, *b = y;
+	int order = strcmp(a->name, b->name);
+
+	return order ? order : memcmp(a->public_key, b->public_key, NOISE_KEY_LEN);
+}
+
+static int compare_before_name(const void *name, const void *b)
+{
+	return strcmp(name, ((const struct before *)b)->name);
+}
+
+void reload_known(void *arg, const char *name, const uint8_t public_key[NOISE_KEY_LEN])
+{
+	struct reload *r = arg;
+	struct before *grown;
+
+	if (r->n_before == r->before_room) {
+		r->before_room = r->before_room ? 2 * r->before_room : 64;
+		grown = reallocarray(r->before, r->before_room, sizeof(*grown));
+		if (!grown) {
+			log_error("%s: no memory for who was there before: names decide who of "
+				  "two is first", r->in.folder);
+			r->before_room = r->n_before;
+			return;
+		}
+		r->before = grown;
+	}
+	strcpy(r->before[r->n_before].name, name);
+	memcpy(r->before[r->n_before++].public_key, public_key, NOISE_KEY_LEN);
+}
+
+static bool was_before(void *arg, const struct config_tenant *conf)
+{
+	const struct reload *r = arg;
+	struct before wanted = { .name = "" };
+
+	if (!tenant_in_force(conf) || tenant_is_tunnel(conf))
+		return false;
+	strcpy(wanted.name, conf->name);
+	memcpy(wanted.public_key, conf->peers[0].public_key, NOISE_KEY_LEN);
+	return bsearch(&wanted, r->before, r->n_before, sizeof(wanted), compare_before);
+}
+
+static void begin_with_known(struct reload *r)
+{
+	qsort(r->before, r->n_before, sizeof(*r->before), compare_before);
+	r->in.is_turn = was_before;
+	r->in.is_turn_arg = r;
+}
+
+static void forget_known(struct reload *r)
+{
+	free(r->before);
+	r->before = NULL;
+	r->n_before = r->before_room = 0;
+	r->in.is_turn = NULL;
+}
+
 static bool on_look(void *arg, const char *name, int dirfd)
 {
 	struct reload *r = arg;
@@ -53,6 +124,9 @@ static bool on_look(void *arg, const char *name, int dirfd)
 	const struct config_tenant *conf = e ? latest(e) : NULL;
 	struct stamp stamp;
 
+	if (r->n_before && !bsearch(name, r->before, r->n_before, sizeof(*r->before),
+				    compare_before_name))
+		return false;
 	/* It will be told of, when it is whole. Who asks for everything waits for no perhaps. */
 	if (conf && (r->everything ? watch_writing(r->in.watch, name)
 				   : watch_pending(r->in.watch, name)))
@@ -152,6 +226,8 @@ static void begin_scan(struct reload *r, bool everything)
 		return;
 	}
 	r->everything = everything;
+	if (r->n_before)
+		begin_with_known(r);
 	err = folder_read(&folder, r->in.folder, &faults);
 	if (!err && fstat(folder.dirfd, &st))
 		err = -errno;
@@ -191,17 +267,35 @@ static void on_second_look(uv_timer_t *timer)
 	begin_scan(r, false);
 }
 
+/* SIGHUP means all of it: also what files have said before, and wg(8) has changed since. */
+static void restore(struct reload *r)
+{
+	struct enforce *f = &r->in.enforce;
+
+	if (r->everything && f->gateway &&
+	    restore_gateway(gateway_device(f->gateway), f->router, &r->in.entries) &&
+	    r->in.changed)
+		r->in.changed(r->in.changed_arg);
+}
+
 static void on_scanned(void *arg)
 {
 	struct reload *r = arg;
 	bool everything = r->again_everything;
 
+	if (r->n_before) {
+		forget_known(r);
+		r->again = r->again_everything = false;
+		begin_scan(r, everything);
+		return;
+	}
 	if (r->starting)
 		log_info("%s: tenants %zu, tunnels %zu%s", r->in.folder, r->in.enforce.tenants,
 			 r->in.enforce.tunnels,
 			 r->in.n_refused ? "; some files are faulty, see above" : "");
 	r->starting = r->in.enforce.starting = false;
 	r->whole |= r->listed;
+	restore(r);
 	look_again(r);
 	if (!r->again) {
 		tell_read(r);
@@ -226,9 +320,9 @@ static bool is_folder_known(const struct reload *r, int dirfd)
 }
 
 /*
- * At the start it is the order of names that decides who was first: a name that
- * the scan comes to is left to it, and one that is new comes after it. What is
- * in force changes and goes at once.
+ * At the start who is known from before is first, and then it is the order of names that
+ * decides: a name that the scan comes to is left to it, and one that is new comes after it.
+ * What is in force changes and goes at once.
  */
 static bool is_its_turn(struct reload *r, const char *name)
 {
@@ -236,7 +330,7 @@ static bool is_its_turn(struct reload *r, const char *name)
 
 	if (!r->starting || (e && e->conf && e->conf->state != TENANT_REVOKED))
 		return true;
-	if (!scan_ahead(&r->scan, name))
+	if (!r->n_before && !scan_ahead(&r->scan, name))
 		watch_touch(r->in.watch, name);
 	return false;
 }
@@ -364,6 +458,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void reload_close(struct reload *r)
 {
+	forget_known(r);
 	watch_close(r->in.watch);
 	entries_free(&r->in.entries, enforce_close);
 	tunnels_free(r->in.enforce.shared);

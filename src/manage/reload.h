@@ -21,10 +21,17 @@ struct reload;
 must_check int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 			   const struct config_router *router, struct gateway *gateway);
 
+/*
+ * A tenant of that name had that key before the restart: if its file still says so, it is
+ * read before those of whom nothing is known, so that whoever was first stays so. Before the
+ * loop runs. reload is a struct reload *.
+ */
+void reload_known(void *reload, const char *name, const uint8_t public_key[NOISE_KEY_LEN]);
+
 /* Closes all tunnels; the gateway's tenants go with the gateway. The loop turns once more. */
 void reload_close(struct reload *r);
 
-/* SIGHUP: reads everything again. */
+/* SIGHUP: reads everything again, and undoes what wg(8) has changed of it (restore.h). */
 void reload_all(struct reload *r);
 
 /* The devices of our own tunnels that are up, for lists. */

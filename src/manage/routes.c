@@ -21,6 +21,7 @@ struct routes {
 	struct netlink *nl;
 	int ifindex;
 	const char *name;
+	const struct routes_place *place; /* NULL: it is the gateway's, on the host */
 	uint32_t table;
 	struct wish *wishes;
 	size_t n, room;
@@ -45,6 +46,11 @@ void routes_use_table(struct routes *r, uint32_t table)
 	r->table = table;
 }
 
+void routes_use_place(struct routes *r, const struct routes_place *place)
+{
+	r->place = place;
+}
+
 void routes_free(struct routes *r)
 {
 	if (!r)
@@ -59,6 +65,12 @@ void routes_tell(struct routes *r, routes_fn *fn, void *arg)
 	r->arg = arg;
 }
 
+/* What a line about it begins with, before the name. */
+static const char *kind(const struct routes *r)
+{
+	return r->place ? "tunnel " : "";
+}
+
 static void wish(struct routes *r, enum netlink_op op, const struct prefix *p)
 {
 	char text[PREFIX_STRLEN];
@@ -68,7 +80,7 @@ static void wish(struct routes *r, enum netlink_op op, const struct prefix *p)
 		struct wish *grown = realloc(r->wishes, room * sizeof(*grown));
 
 		if (!grown) {
-			log_error("%s: no memory for the route to %s", r->name,
+			log_error("%s%s: no memory for the route to %s", kind(r), r->name,
 				  prefix_format(p, text));
 			r->lost = true;
 			return;
@@ -104,7 +116,7 @@ static void complain(const struct routes *r, const struct wish *w, int error, co
 {
 	char prefix[PREFIX_STRLEN];
 
-	log_error("%s: cannot %s the route to %s: %s%s%s", r->name,
+	log_error("%s%s: cannot %s the route to %s: %s%s%s", kind(r), r->name,
 		  w->op == NETLINK_ADD ? "add" : "remove", prefix_format(&w->prefix, prefix),
 		  strerror(-error), *text ? ": " : "", text);
 }
@@ -161,6 +173,32 @@ static bool find_existing(struct routes *r, const struct prefix *p, struct netli
 	return true;
 }
 
+/* Another tunnel's, or the gateway's, or another berthd's: nothing to be removed by hand. */
+static void complain_sibling(const struct routes *r, const struct netlink_route *found,
+			     const char *prefix, const char *link)
+{
+	const struct routes_place *place = r->place;
+	const char *other = place->holder ? place->holder(place->arg, found->oif) : NULL;
+
+	log_event(LOG_LEVEL_ERROR, r->name, "routes", "another tunnel has it",
+		  "tunnel %s: %s has its route to %s by %s%s already%s: left alone, so packets to "
+		  "there do not come to this one; only one of them can have it in table %u: see "
+		  "AllowedIPs and Table of both", r->name, place->name, prefix,
+		  other ? "tunnel " : "", other ? other : link,
+		  other ? "" : ", another interface of berthd", r->table);
+}
+
+static void complain_foreign(const struct routes *r, const struct netlink_route *found,
+			     const char *prefix, const char *link)
+{
+	log_error("%s%s: there is a route to %s via %s already (protocol %u), which is not ours: "
+		  "left alone, so packets to there do not come to us; remove it with "
+		  "'%s -%d route del %s%s%s table %u'", kind(r), r->name, prefix, link,
+		  found->protocol, r->place ? r->place->ip : "ip",
+		  found->family == AF_INET6 ? 6 : 4, prefix, found->oif ? " dev " : "",
+		  found->oif ? link : "", r->table);
+}
+
 /* True if it is somebody else's. */
 static bool is_foreign(struct routes *r, const struct prefix *p, bool say)
 {
@@ -174,10 +212,10 @@ static bool is_foreign(struct routes *r, const struct prefix *p, bool say)
 	if (netlink_link_name(r->nl, found.oif, link))
 		snprintf(link, sizeof(link), "%d", found.oif);
 	prefix_format(p, prefix);
-	log_error("%s: there is a route to %s via %s already (protocol %u), which is not ours: "
-		  "left alone, so packets to there do not come to us; remove it with "
-		  "'ip route del %s table %u'", r->name, prefix, link, found.protocol, prefix,
-		  r->table);
+	if (r->place && found.protocol == NETLINK_PROTO_BERTH)
+		complain_sibling(r, &found, prefix, link);
+	else
+		complain_foreign(r, &found, prefix, link);
 	return true;
 }
 
@@ -189,7 +227,8 @@ static void explain_refused(struct routes *r)
 		if (r->wishes[i].op == NETLINK_ADD && r->verdicts[i] == -EEXIST)
 			n += is_foreign(r, &r->wishes[i].prefix, n < REFUSALS_SAID);
 	if (n > REFUSALS_SAID)
-		log_error("%s: and %zu routes more that are not ours", r->name, n - REFUSALS_SAID);
+		log_error("%s%s: and %zu routes more that others have", kind(r), r->name,
+			  n - REFUSALS_SAID);
 }
 
 static void tell(struct routes *r)
@@ -234,7 +273,7 @@ static int flush(struct routes *r)
 	if (r->verdicts)
 		err = carry_out(r);
 	if (err)
-		log_error("%s: cannot tell the kernel of %zu routes: %s", r->name, r->n,
+		log_error("%s%s: cannot tell the kernel of %zu routes: %s", kind(r), r->name, r->n,
 			  strerror(-err));
 	else if (r->told)
 		tell(r);

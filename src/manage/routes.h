@@ -18,6 +18,22 @@ struct routes *routes_new(struct netlink *nl, int ifindex, const char *name);
 /* Whatever is done from here on is done in that table, not in the main one. */
 void routes_use_table(struct routes *routes, uint32_t table);
 
+/*
+ * The routes are those of a tunnel of our own, whose name routes_new() was told: for what is
+ * said of them. Several may share a namespace, and where that is not ours a command must go
+ * there.
+ */
+struct routes_place {
+	const char *name; /* "namespace blog" */
+	const char *ip;   /* how ip(8) is called there: tunnel_place.h */
+	/* Which other tunnel has the interface of that index there; NULL: none. May be NULL. */
+	const char *(*holder)(void *arg, int ifindex);
+	void *arg;
+};
+
+/* place must live as long. */
+void routes_use_place(struct routes *routes, const struct routes_place *place);
+
 /* What was not flushed is forgotten; installed routes go with the device. */
 void routes_free(struct routes *routes);
 

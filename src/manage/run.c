@@ -544,6 +544,8 @@ static int start(struct running *r)
 		err = reload_open(&r->reload, &r->loop, &r->workers, r->config, r->gateway);
 	}
 	if (!err)
+		state_each_known(r->state, reload_known, r->reload);
+	if (!err)
 		err = open_metrics(r);
 	if (err)
 		return err;

@@ -512,6 +512,29 @@ void state_ask(struct state *s, bool (*may_come)(void *arg, const char *name), v
 	s->may_come_arg = arg;
 }
 
+struct known_visit {
+	void (*fn)(void *arg, const char *name, const uint8_t key[NOISE_KEY_LEN]);
+	void *arg;
+};
+
+static void visit_known(void *arg, const struct statefile_record *r)
+{
+	const struct known_visit *v = arg;
+
+	if (*r->name)
+		v->fn(v->arg, r->name, r->key);
+}
+
+void state_each_known(const struct state *s,
+		      void (*fn)(void *arg, const char *name, const uint8_t key[NOISE_KEY_LEN]),
+		      void *arg)
+{
+	struct known_visit v = { .fn = fn, .arg = arg };
+
+	if (s)
+		known_each(&s->known, visit_known, &v);
+}
+
 static void on_tick_closed(uv_handle_t *handle)
 {
 	release(handle->data);

@@ -39,6 +39,14 @@ must_check int state_open(struct state **out, uv_loop_t *loop, struct device *de
  */
 void state_ask(struct state *s, bool (*may_come)(void *arg, const char *name), void *arg);
 
+/*
+ * Calls fn for each tenant that is known from before and has not been added yet. s may be
+ * NULL.
+ */
+void state_each_known(const struct state *s,
+		      void (*fn)(void *arg, const char *name, const uint8_t key[NOISE_KEY_LEN]),
+		      void *arg);
+
 /* What is new is in the journal when this returns, if it can be written; NULL is fine. */
 void state_flush(struct state *s);
 

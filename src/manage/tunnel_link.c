@@ -16,6 +16,36 @@
 #include "tunnel_mtu.h"
 #include "tunnel_rpfilter.h"
 
+/* Those that are made, so that each may be told of another in its namespace. */
+static CDS_LIST_HEAD(all_links);
+
+static void enlist(struct tunnel_link *link, const char *name)
+{
+	if (!*link->name)
+		cds_list_add(&link->all, &all_links);
+	strcpy(link->name, name);
+}
+
+static void delist(struct tunnel_link *link)
+{
+	if (*link->name)
+		cds_list_del(&link->all);
+	link->name[0] = '\0';
+}
+
+static const char *holder_of(void *arg, int ifindex)
+{
+	const struct tunnel_link *link = arg, *other;
+
+	cds_list_for_each_entry(other, &all_links, all) {
+		/* cppcheck-suppress uninitvar ; the macro sets it */
+		if (other != link && other->index == ifindex &&
+		    other->netns_dev == link->netns_dev && other->netns_ino == link->netns_ino)
+			return other->name;
+	}
+	return NULL;
+}
+
 int tunnel_link_namespace(const struct config_tunnel *conf, int *err)
 {
 	char pid[32];
@@ -96,6 +126,8 @@ static int lead(struct tunnel_link *link, struct netlink *nl, int index,
 {
 	if (tunnel_takes_host(new, AF_INET) && !(old && tunnel_takes_host(old, AF_INET)))
 		tunnel_rpfilter_prepare(new->name);
+	link->routes.holder = holder_of;
+	link->routes.arg = link;
 	return tunnel_routes_update(&link->routes, nl, index, old, new);
 }
 
@@ -163,6 +195,7 @@ int tunnel_link_make(struct tunnel_link *link, const struct config_tenant *conf,
 	if (!err) {
 		index = netlink_link_index(nl, conf->tunnel->ifname);
 		link->index = max(index, 0);
+		enlist(link, conf->name);
 		err = index < 0 ? index : set_up(link, conf, nl, index, netns >= 0, failure);
 	}
 	netlink_close(nl);
@@ -174,6 +207,7 @@ void tunnel_link_unmake(struct tunnel_link *link, const struct config_tenant *co
 	struct netlink *nl = NULL;
 	int netns, err;
 
+	delist(link);
 	if (!link->routes.n_rules) {
 		tunnel_routes_forget(&link->routes);
 		return;

@@ -9,6 +9,7 @@
 #define BERTH_MANAGE_TUNNEL_LINK_H
 
 #include <sys/types.h>
+#include <urcu/list.h>
 
 #include "../config/tenant.h"
 #include "../path/device.h"
@@ -21,6 +22,8 @@ struct tunnel_link {
 	uint16_t mtu;
 	dev_t netns_dev; /* of the namespace it is in; 0: ours */
 	ino_t netns_ino;
+	char name[TENANT_NAME_MAX + 1]; /* of the tunnel; "": it is not made */
+	struct cds_list_head all; /* while it is: of all of ours */
 };
 
 /*

@@ -5,15 +5,18 @@
 #include <errno.h>
 
 #include "../base/log.h"
+#include "tunnel_place.h"
 
 static void say_down(struct tunnel_repair *r, const struct config_tenant *conf, bool down)
 {
 	const char *ifname = conf->tunnel->ifname;
+	char ip[TUNNEL_PLACE_STRLEN];
 
 	if (down && !r->down)
 		log_event(LOG_LEVEL_WARNING, conf->name, "down", NULL,
 			  "tunnel %s: somebody has set %s down: nothing goes through it, and what "
-			  "would goes elsewhere; 'ip link set %s up'", conf->name, ifname, ifname);
+			  "would goes elsewhere; '%s link set %s up'", conf->name, ifname,
+			  tunnel_place_ip(conf->tunnel, ip), ifname);
 	else if (!down && r->down)
 		log_event(LOG_LEVEL_INFO, conf->name, "up", NULL,
 			  "tunnel %s: %s is up again", conf->name, ifname);

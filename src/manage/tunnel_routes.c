@@ -9,6 +9,7 @@
 #include "../base/log.h"
 #include "../config/tunnel.h"
 #include "routes.h"
+#include "tunnel_place.h"
 
 /* That many tables are tried, from the mark on. */
 enum { TABLES_TRIED = 1000 };
@@ -302,10 +303,17 @@ int tunnel_routes_update(struct tunnel_routes *routes, struct netlink *nl, int i
 {
 	bool host = tunnel_takes_host(new, AF_INET) || tunnel_takes_host(new, AF_INET6);
 	struct tunnel_routes next = { .table = host ? routes->table : 0, .slot = routes->slot };
+	char name[TUNNEL_PLACE_STRLEN], ip[TUNNEL_PLACE_STRLEN];
+	struct routes_place place = { .name = tunnel_place_name(new->tunnel, name),
+				      .ip = tunnel_place_ip(new->tunnel, ip),
+				      .holder = routes->holder,
+				      .arg = routes->arg };
 	struct plan before = { .n = 0 }, after = { .n = 0 };
 	struct routes *way = routes_new(nl, index, new->name);
 	int err = way ? 0 : -ENOMEM;
 
+	if (way)
+		routes_use_place(way, &place);
 	if (!old)
 		tunnel_routes_sweep(nl);
 	if (!err && host && !next.table)

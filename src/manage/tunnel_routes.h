@@ -36,6 +36,9 @@ struct tunnel_routes {
 	uint32_t slot;  /* k */
 	struct netlink_rule *rules;
 	size_t n_rules;
+	/* As in struct routes_place; the owner's, who sets it before each update. May be NULL. */
+	const char *(*holder)(void *arg, int ifindex);
+	void *arg;
 };
 
 /*

@@ -9,6 +9,7 @@
 
 #include "../base/log.h"
 #include "lineserver.h"
+#include "uapi_note.h"
 
 struct uapi_sock {
 	struct lineserver *server;
@@ -40,6 +41,7 @@ static int get(struct uapi_sock *sock, size_t len, struct text *answer)
 static int set(struct uapi_sock *sock, const char *text, size_t len)
 {
 	struct change_list changes = { 0 };
+	struct uapi_note *note = NULL;
 	struct uapi_fault fault;
 	char words[UAPI_FAULT_STRLEN], why[DEVICE_WHY_STRLEN];
 	size_t failed = 0;
@@ -50,6 +52,9 @@ static int set(struct uapi_sock *sock, const char *text, size_t len)
 			    uapi_fault_format(&fault, words));
 		return err;
 	}
+	/* A drop-in has no files that would say something else. */
+	if (!(sock->flags & UAPI_MAY_TAKE))
+		note = uapi_note_take(sock->dev, changes.changes, changes.n);
 	err = device_apply(sock->dev, changes.changes, changes.n, &failed);
 	/* Nothing of it was done, so that the answer is still the same. */
 	if (err && !device_refuses(sock->dev, changes.changes, changes.n, failed, why))
@@ -57,6 +62,7 @@ static int set(struct uapi_sock *sock, const char *text, size_t len)
 	if (err)
 		log_warning("%s: UAPI request failed at %s: %s", device_name(sock->dev),
 			    uapi_change_format(&changes.changes[failed], words), why);
+	uapi_note_say(note);
 	change_list_free(&changes);
 	return err;
 }

@@ -36,8 +36,8 @@ const char *uapi_sock_path(const char *ifname, char buf[UAPI_SOCK_PATH_MAX]);
 
 /*
  * Starts to answer for dev, which must live longer. Faulty requests and
- * changes that failed are logged. 0, or what lineserver.h says; nothing is
- * logged then.
+ * changes that failed are logged, and what is changed of a router's tenants
+ * (uapi_note.h). 0, or what lineserver.h says; nothing is logged then.
  */
 must_check int uapi_sock_open(struct uapi_sock **sock, uv_loop_t *loop, struct device *dev,
 			      const struct uapi_sock_options *options);

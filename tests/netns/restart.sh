@@ -27,7 +27,7 @@ lab_world
 lab_house alice 31
 lab_house bob 32
 lab_netns box
-lab_keys gw alice bob
+lab_keys gw aaron alice bob
 lab_gateway_conf gw "$GW"
 lab_tenant gw alice ${PREFIX6}a1/128
 lab_tenant gw bob ${PREFIX6}b0/128
@@ -38,6 +38,10 @@ need "the gateway starts" lab_gateway gw vps "$GW"
 start_alice
 need "bob starts" start_bob
 need "alice is there" lab_reaches internet ${PREFIX6}a1
+# First by name, but not the first who came: alice keeps her address, restart or not.
+lab_tenant gw aaron ${PREFIX6}a1/128
+check "aaron asks for alice's address: refused" lab_wait_log gw \
+	'aaron.conf:[0-9]+: .* is already in .*/alice.conf'
 need "bob is there" lab_reaches internet ${PREFIX6}b0
 # A tenant notices a restarted gateway by what it does not answer (paper §6.2).
 lab_start alice-ping alice ping -n -q -i 0.2 $WORLD6
@@ -51,6 +55,8 @@ for signal in TERM KILL; do
 	check "SIG$signal: alice is back" lab_reaches internet ${PREFIX6}a1 30
 	check "SIG$signal: bob is back" lab_reaches internet ${PREFIX6}b0 30
 	lab_say "              after $(lab_ms_since "$t0") ms"
+	check "SIG$signal: aaron is refused again" lab_wait_log gw \
+		'aaron.conf:[0-9]+: .* is already in .*/alice.conf'
 	check "SIG$signal: and stay" lab_ping internet ${PREFIX6}a1 5
 done
 

@@ -210,6 +210,28 @@ mv "$D.away" "$D"
 kill -HUP "${lab_pid[gw]}"
 undisturbed "folder back"
 
+# ---- changed by wg, which no file tells ----------------------------------------------
+
+lab_mark gw
+wg set "$GW" peer "${PUB[alice]}" remove
+check "wg removes alice: gone" lab_silent internet $A6
+check "and that is said" lab_wait_log gw 'tenant alice: removed by wg; its file puts it back at'
+wg set "$GW" peer "${PUB[carol]}" allowed-ips ${PREFIX6}c/128
+touch "$D/alice.conf"
+lab_mark gw
+t0=$(lab_us)
+kill -HUP "${lab_pid[gw]}"
+here "SIGHUP puts alice back"
+check "it is said" lab_logged gw 'tenant alice: put back as its file says: wg had removed it'
+check "and whom no file has goes" lab_wait_no_peer "$GW" "${PUB[carol]}"
+wg set "$GW" peer "${PUB[alice]}" allowed-ips $A6/128
+check "wg takes an address: its route goes" is_empty lab_ip vps route show $A4
+check "wg takes an address: said" lab_wait_log gw 'tenant alice: AllowedIPs changed by wg;'
+session=$(lab_handshake "$GW" "${PUB[alice]}")
+kill -HUP "${lab_pid[gw]}"
+check "SIGHUP gives it back" lab_reaches internet $A4
+undisturbed "an address given back"
+
 # ---- revoked, in every way ----------------------------------------------------------
 
 lab_mark gw
@@ -280,3 +302,19 @@ check "and shows one" is "$(lab_control "$CONTROL" '{"do":"show","name":"bob"}' 
 	jq -r '.tenant.public_key')" "${PUB[bob]}"
 check "and says when there is none" has "$(lab_control "$CONTROL" '{"do":"show","name":"carol"}')" \
 	'"error": *"'
+
+# ---- wg changes the gateway itself: all sessions begin anew ------------------------------
+
+is_himself()
+{
+	is "$(wg show "$GW" public-key) $(wg show "$GW" listen-port)" "${PUB[gw]} $PORT"
+}
+
+wg genkey >"$LAB_DIR/other.key"
+wg set "$GW" listen-port $((PORT + 1)) private-key "$LAB_DIR/other.key"
+check "another key and port" not is_himself
+check "another key and port: said" lab_wait_log gw 'private key changed by wg; berth.conf puts'
+kill -HUP "${lab_pid[gw]}"
+check "SIGHUP: key and port are those of berth.conf" lab_wait 5 "key and port" is_himself
+alice_calls
+check "and alice is reached" lab_reaches internet $A6 30

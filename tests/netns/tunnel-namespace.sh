@@ -135,6 +135,29 @@ check "the name is taken: nothing stays at home" lab_wait 5 "berth-0 to go" \
 lab_ip box link delete wg0
 works "the name is free again"
 
+# ---- two in one namespace ----------------------------------------------------------------------
+
+lab_mark home
+lab_tunnel home two ${PREFIX6}b1/128 "$(lab_endpoint 6)" '[Container]' "Netns = $BOX" 'Name = wg1'
+check "two in one namespace: it is said which has the route" lab_wait_log home \
+	"tunnel two: namespace $BOX has its route to ::/0 by tunnel box already"
+check "two in one namespace: no command that would take it from the first" not grep -q \
+	'route del' "$(lab_log home)"
+lab_ip box link set wg1 down
+touch "$LAB_DIR/home.d/two.conf"
+check "set down: the command to set it up goes to the namespace" lab_wait_log home \
+	"'ip -n $BOX link set wg1 up'"
+rm "$LAB_DIR/home.d/two.conf"
+check "the second goes" lab_wait 5 "wg1 to go" not lab_ip box link show wg1
+lab_ip box -6 route replace default dev lo metric 1024
+lab_mark home
+lab_tunnel home two ${PREFIX6}b1/128 "$(lab_endpoint 6)" '[Container]' "Netns = $BOX" 'Name = wg1'
+check "somebody's route: the command goes to the namespace" lab_wait_log home \
+	"'ip -n $BOX -6 route del ::/0 dev lo table 254'"
+rm "$LAB_DIR/home.d/two.conf"
+lab_ip box -6 route replace default dev wg0 metric 1024
+check "the second goes again" lab_wait 5 "wg1 to go" not lab_ip box link show wg1
+
 # ---- a file moves to another namespace, and by other ways of naming it -------------------------
 
 lab_netns two
