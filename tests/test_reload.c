@@ -5,12 +5,15 @@
  * the folder as a whole is in test_reload_scan.c.
  */
 #include <pthread.h>
+#include <sodium.h>
 #include <stdatomic.h>
 
 #include "../src/manage/watch.h"
 #include "no_lease.h"
 #include "reload_lab.h"
 #include "require.h"
+
+#define TUNNEL_KEY "AE0BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 /* Changes */
 
@@ -374,6 +377,52 @@ START_TEST(a_broken_file_keeps_the_last_good_one)
 	run("rm 'config.d/no name.conf' config.d/a.conf");
 	expect("");
 	ck_assert_uint_eq(counts().refused, 0);
+}
+END_TEST
+
+/* The public key of a private one, in base64. */
+static const char *public_text(const uint8_t private_key[32])
+{
+	static char text[KEY_BASE64_STRLEN];
+	uint8_t key[32];
+
+	ck_assert_int_eq(crypto_scalarmult_base(key, private_key), 0);
+	return key_to_base64(key, text);
+}
+
+/* A device would leave out such a peer without a word. */
+static const struct own_key {
+	const char *text; /* up to the key */
+	bool gateway;     /* it is the gateway's, else that of TUNNEL_KEY */
+	const char *fault;
+} own_keys[] = {
+	{ "[Peer]\nAllowedIPs = 2001:db8::1\nPublicKey = ", true,
+	  "config.d/a.conf:3: PublicKey: this is the gateway's own key" },
+	{ "[Interface]\nPrivateKey = " TUNNEL_KEY "\n[Peer]\nAllowedIPs = ::/0\nPublicKey = ", true,
+	  "config.d/a.conf:5: PublicKey: this is the gateway's own key" },
+	{ "[Interface]\nPrivateKey = " TUNNEL_KEY "\n[Peer]\nAllowedIPs = ::/0\nPublicKey = ", false,
+	  "config.d/a.conf:5: PublicKey: this is the tunnel's own key, of its PrivateKey" },
+};
+
+START_TEST(nobody_is_his_own_peer)
+{
+	const struct own_key *own = &own_keys[_i];
+	uint8_t tunnel_key[32];
+	char text[512], why[256];
+
+	ck_assert_int_eq(key_from_base64(tunnel_key, TUNNEL_KEY), 0);
+	put("b", 2, "2001:db8::2");
+	snprintf(text, sizeof(text), "%s%s\n", own->text,
+		 public_text(own->gateway ? router.private_key : tunnel_key));
+	files_put("config.d/a.conf", 0600, text);
+	expect("b 0002 2001:db8::2/128;");
+	ck_assert_msg(has_logged(own->fault), "%s", show_all());
+	ck_assert(reload_refused(reload, "a", why, sizeof(why)));
+	ck_assert_str_eq(why, own->fault);
+	ck_assert_ptr_null(fake_tunnel("a"));
+	ck_assert_uint_eq(counts().tunnels, 0);
+	put("a", 1, "2001:db8::1");
+	expect("a 0001 2001:db8::1/128;b 0002 2001:db8::2/128;");
 }
 END_TEST
 
@@ -762,6 +811,7 @@ int main(void)
 	tcase_add_test(tc, a_slow_writer_revokes_nobody);
 	tcase_add_test(tc, truncated_by_its_path);
 	tcase_add_loop_test(tc, a_broken_file_keeps_the_last_good_one, 0, ARRAY_SIZE(breakages));
+	tcase_add_loop_test(tc, nobody_is_his_own_peer, 0, ARRAY_SIZE(own_keys));
 	tcase_add_test(tc, two_files_with_one_key);
 	tcase_add_test(tc, overlapping_addresses);
 	tcase_add_test(tc, who_wanted_it_first_waits_first);

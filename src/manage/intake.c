@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -101,6 +102,60 @@ static bool watch_others(struct intake *in, const struct config_tenant *conf, bo
 	return ok;
 }
 
+void intake_learn_key(struct intake *in)
+{
+	const struct config_router *router = in->enforce.router;
+
+	/* It fails for no private key: all are clamped. */
+	if (router->gateway && crypto_scalarmult_base(in->own_key, router->private_key))
+		memset(in->own_key, 0, sizeof(in->own_key));
+}
+
+/* -EINVAL, and a fault for each peer that has this key. */
+static int check_peers(const struct config_tenant *conf, const uint8_t key[VALUE_KEY_LEN],
+		       const char *whose, struct fault_list *faults)
+{
+	int err = 0;
+
+	if (sodium_is_zero(key, VALUE_KEY_LEN))
+		return 0;
+	for (size_t i = 0; i < conf->n_peers; i++) {
+		if (memcmp(conf->peers[i].public_key, key, VALUE_KEY_LEN))
+			continue;
+		fault_add(faults, conf->file, conf->peers[i].line, "PublicKey: this is %s", whose);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/*
+ * Nobody is his own peer, and a device silently leaves such a one out. A tunnel to the very
+ * gateway that would carry it takes the machine's way out along.
+ */
+static int check_own_keys(const struct intake *in, const struct config_tenant *conf,
+			  struct fault_list *faults)
+{
+	uint8_t own[VALUE_KEY_LEN];
+	int err;
+
+	if (!tenant_in_force(conf))
+		return 0;
+	err = check_peers(conf, in->own_key, "the gateway's own key", faults);
+	if (!err && tenant_is_tunnel(conf) &&
+	    !crypto_scalarmult_base(own, conf->tunnel->private_key))
+		err = check_peers(conf, own, "the tunnel's own key, of its PrivateKey", faults);
+	return err;
+}
+
+/* As config_check_tenant(), and what only a key that was computed tells. */
+static int check_tenant(const struct intake *in, const struct config_tenant *conf,
+			struct fault_list *faults)
+{
+	int err = config_check_tenant(in->enforce.router, conf, faults);
+
+	return check_own_keys(in, conf, faults) ? -EINVAL : err;
+}
+
 /* What the file says goes into e->wanted. False: nothing new is to come into force. */
 static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool scanning)
 {
@@ -119,7 +174,7 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		fault_list_free(&faults);
 		return false;
 	}
-	if (!err && config_check_tenant(in->enforce.router, conf, &faults)) {
+	if (!err && check_tenant(in, conf, &faults)) {
 		tenant_free(conf);
 		err = -EINVAL;
 	}
@@ -296,7 +351,7 @@ void intake_explain(struct intake *in, const struct file_entry *e, struct fault_
 		return;
 	if (!tenant_file_read(&conf, dirfd, in->folder, e->name, faults)) {
 		/* What it wanted may not be what it says by now. */
-		if (!config_check_tenant(in->enforce.router, conf, faults) && e->wanted &&
+		if (!check_tenant(in, conf, faults) && e->wanted &&
 		    says_the_same(e->wanted, conf))
 			settle_explain(in->enforce.claims, e, faults);
 		tenant_free(conf);
