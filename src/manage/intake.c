@@ -54,7 +54,8 @@ static void refuse_file(struct intake *in, struct file_entry *e, const struct fa
 	e->stamp = 0; /* a key file that we do not know of may mend it */
 	if (said && tenant_in_force(e->conf))
 		log_event(LOG_LEVEL_WARNING, e->name, "kept", "its file is faulty",
-			  "tenant %s: keeps its last good configuration", e->name);
+			  "%s %s: keeps its last good configuration", tenant_kind_name(e->conf),
+			  e->name);
 }
 
 /*
@@ -97,7 +98,8 @@ static bool watch_others(struct intake *in, const struct config_tenant *conf, bo
 	free(paths);
 	if (!ok)
 		log_event(LOG_LEVEL_ERROR, conf->name, "failed", "no memory",
-			  "tenant %s: no memory to watch its key files; tried again", conf->name);
+			  "%s %s: no memory to watch its key files; tried again",
+			  tenant_kind_name(conf), conf->name);
 	in->starved |= !ok;
 	return ok;
 }
@@ -183,7 +185,8 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	} else if (err) {
 		if (err == -ENOMEM)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
-				  "tenant %s: no memory to read its file; tried again", e->name);
+				  "%s %s: no memory to read its file; tried again",
+				  tenant_kind_name(e->conf), e->name);
 		in->starved |= err == -ENOMEM;
 		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
@@ -216,7 +219,8 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	if (e->starved) {
 		in->starved = true;
 		log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
-			  "tenant %s: no memory for what it claims; tried again", e->name);
+			  "%s %s: no memory for what it claims; tried again",
+			  tenant_kind_name(e->wanted), e->name);
 		return;
 	}
 	if (e->explained)
@@ -225,7 +229,8 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	settle_explain(in->enforce.claims, e, &faults);
 	if (complain_faults(&e->said_conflict, e->name, &faults) && tenant_in_force(e->conf))
 		log_event(LOG_LEVEL_WARNING, e->name, "kept", "others have what it claims",
-			  "tenant %s: keeps its last good configuration", e->name);
+			  "%s %s: keeps its last good configuration", tenant_kind_name(e->conf),
+			  e->name);
 	fault_list_free(&faults);
 }
 
