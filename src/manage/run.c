@@ -264,13 +264,19 @@ static bool on_may_come(void *arg, const char *name)
 	return reload_may_come(r->reload, name);
 }
 
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void tell_status(struct running *r)
 {
 	struct reload_counts counts;
 
 	reload_counts(r->reload, &counts);
-	notify_status(&r->notify, "%zu tenants and %zu tunnels in force, %zu files refused",
-		      counts.tenants, counts.tunnels, counts.refused);
+	notify_status(&r->notify, "%zu tenant%s and %zu tunnel%s in force, %zu file%s refused",
+		      counts.tenants, plural(counts.tenants), counts.tunnels,
+		      plural(counts.tunnels), counts.refused, plural(counts.refused));
 }
 
 static void on_changed(void *arg)
