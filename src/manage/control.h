@@ -19,7 +19,8 @@
  *	{"do":"release","name":"alice"} {"released":{"name":"alice"}}
  *
  * What goes wrong comes back as {"error":"a sentence"}, with "code":"no-tenant" when
- * nobody has that name. What is in a tenant and in the status: control_json.h.
+ * nobody has that name. What is in a tenant and in the status: control_json.h; in the
+ * status also "restart_needed": berth.conf is not what it was at the start.
  * "wait" is answered when the tenant is in force with that key, or its file is
  * refused; without a key, when it is not in force (any more). Fields are added over time and never
  * change their meaning. Control thread.

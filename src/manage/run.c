@@ -9,6 +9,7 @@
 
 #include "../base/log.h"
 #include "../config/router.h"
+#include "asread.h"
 #include "complain.h"
 #include "control.h"
 #include "control_json.h"
@@ -32,7 +33,8 @@ enum { REOPEN_MS = 1000 };
 
 struct running {
 	uv_loop_t loop;
-	struct config_router *config;
+	struct asread asread;
+	struct config_router *config; /* asread.router */
 	struct workers workers;
 	struct gateway *gateway; /* NULL: only tunnels of our own */
 	struct state *state;
@@ -349,7 +351,9 @@ static int on_status(void *arg, json_t *status)
 	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
 	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
-	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
+	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)) ||
+	    json_object_set_new(status, "restart_needed",
+				json_boolean(asread_differs(&r->asread))))
 		return -ENOMEM;
 	return r->gateway ? add_gateway(r, status) : 0;
 }
@@ -359,11 +363,9 @@ static int on_status(void *arg, json_t *status)
 static int read_config(struct running *r, const char *path)
 {
 	struct fault_list faults = { 0 };
-	int err;
+	int err = asread_start(&r->asread, path, &faults);
 
-	do {
-		err = router_read(&r->config, path, &faults);
-	} while (err == -EAGAIN);
+	r->config = r->asread.router;
 	fault_print(&faults, stderr);
 	fault_list_free(&faults);
 	return err;
@@ -487,6 +489,7 @@ static void on_reload(uv_signal_t *signal, int number)
 
 	(void)number;
 	log_info("reading %s again", r->config->tenants);
+	asread_complain(&r->asread);
 	notify_reloading(&r->notify);
 	r->ready = false;
 	reload_all(r->reload);

@@ -210,6 +210,19 @@ mv "$D.away" "$D"
 kill -HUP "${lab_pid[gw]}"
 undisturbed "folder back"
 
+restart_needed()
+{
+	is "$(lab_control "$CONTROL" '{"do":"status"}' | jq -c .status.restart_needed)" "$1"
+}
+check "berth.conf is as it was at the start" restart_needed false
+lab_mark gw
+echo "# a word" >>"$LAB_DIR/gw.conf"
+kill -HUP "${lab_pid[gw]}"
+check "berth.conf edited: said" lab_wait_log gw 'gw.conf has changed: that takes a restart'
+check "berth.conf edited: so says the status" restart_needed true
+sed -i '$d' "$LAB_DIR/gw.conf"
+check "berth.conf as before: so says the status" restart_needed false
+
 # ---- revoked, in every way ----------------------------------------------------------
 
 lab_mark gw
