@@ -49,6 +49,7 @@ struct running {
 	uv_signal_t on_term, on_int, on_hup;
 	uv_timer_t reopen; /* of sockets that somebody has removed */
 	int said_control, said_uapi; /* why they cannot be opened, once it was logged */
+	bool read;  /* the folder of tenants has been, once */
 	bool ready; /* the service manager has been told so, and nothing else since */
 	int status;
 };
@@ -296,10 +297,18 @@ static void on_read(void *arg)
 {
 	struct running *r = arg;
 
+	r->read = true;
 	tell_status(r);
 	if (!r->ready)
 		notify_send(&r->notify, "READY=1");
 	r->ready = true;
+}
+
+static bool on_starting(void *arg)
+{
+	const struct running *r = arg;
+
+	return !r->read;
 }
 
 static int on_release(void *arg, const char *name)
@@ -352,6 +361,7 @@ static int on_status(void *arg, json_t *status)
 	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
 	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)) ||
+	    json_object_set_new(status, "starting", json_boolean(!r->read)) ||
 	    json_object_set_new(status, "restart_needed",
 				json_boolean(asread_differs(&r->asread))))
 		return -ENOMEM;
@@ -434,6 +444,7 @@ static int open_control(struct running *r)
 						.in_force = on_in_force,
 						.refused = on_refused,
 						.release = on_release,
+						.starting = on_starting,
 						.status = on_status,
 						.gone = on_control_gone };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);

@@ -210,18 +210,20 @@ mv "$D.away" "$D"
 kill -HUP "${lab_pid[gw]}"
 undisturbed "folder back"
 
-restart_needed()
+# status_says FIELD VALUE
+status_says()
 {
-	is "$(lab_control "$CONTROL" '{"do":"status"}' | jq -c .status.restart_needed)" "$1"
+	is "$(lab_control "$CONTROL" '{"do":"status"}' | jq -c ".status.$1")" "$2"
 }
-check "berth.conf is as it was at the start" restart_needed false
+check "the tenants of the start are all read" status_says starting false
+check "berth.conf is as it was at the start" status_says restart_needed false
 lab_mark gw
 echo "# a word" >>"$LAB_DIR/gw.conf"
 kill -HUP "${lab_pid[gw]}"
 check "berth.conf edited: said" lab_wait_log gw 'gw.conf has changed: that takes a restart'
-check "berth.conf edited: so says the status" restart_needed true
+check "berth.conf edited: so says the status" status_says restart_needed true
 sed -i '$d' "$LAB_DIR/gw.conf"
-check "berth.conf as before: so says the status" restart_needed false
+check "berth.conf as before: so says the status" status_says restart_needed false
 
 # ---- revoked, in every way ----------------------------------------------------------
 
