@@ -182,6 +182,9 @@ refused carol.conf "Alice's address" 'carol.conf.*alice.conf|alice.conf.*carol.c
 PUB[carol]=${PUB[alice]}
 lab_tenant gw carol "${PREFIX6}c/128"
 refused carol.conf "Alice's key" 'carol.conf.*alice.conf|alice.conf.*carol.conf'
+PUB[carol]=${PUB[gw]}
+lab_tenant gw carol "${PREFIX6}c/128"
+refused carol.conf "the gateway's own key" "carol.conf:2: PublicKey: this is the gateway's own key"
 lab_keys carol
 wg genpsk >"$LAB_DIR/open.psk"
 chmod 644 "$LAB_DIR/open.psk"
