@@ -29,6 +29,7 @@ static struct {
 	int error;
 	unsigned gone;
 	bool live, refused; /* alice, with the key above; her file */
+	bool starting;
 } lab;
 
 /* A peer with something in every field. */
@@ -149,6 +150,12 @@ static int on_release(void *arg, const char *name)
 	return lab.error;
 }
 
+static bool on_starting(void *arg)
+{
+	(void)arg;
+	return lab.starting;
+}
+
 static int on_status(void *arg, json_t *status)
 {
 	(void)arg;
@@ -164,7 +171,8 @@ static void on_gone(void *arg)
 
 static const struct control_ops ops = {
 	.list = on_list, .show = on_show, .owner = on_owner, .status = on_status, .gone = on_gone,
-	.names = on_names, .in_force = on_in_force, .refused = on_refused, .release = on_release
+	.names = on_names, .in_force = on_in_force, .refused = on_refused, .release = on_release,
+	.starting = on_starting
 };
 
 static void on_deadline(uv_timer_t *timer)
@@ -282,6 +290,32 @@ START_TEST(exchange)
 	ask(fd, request, exchanges[_i].answer);
 	/* The connection goes on. */
 	ask(fd, "{\"do\":\"status\"}\n", "{\"status\":{\"pid\":1}}");
+	close(fd);
+}
+END_TEST
+
+#define STARTING "{\"error\":\"berthd is still reading its tenants\",\"code\":\"starting\"}"
+
+/* Who is not there may be there in a moment: that is no answer. */
+START_TEST(not_all_is_read)
+{
+	static const char *const requests[][2] = {
+		{ "{\"do\":\"list\"}\n", STARTING },
+		{ "{\"do\":\"names\"}\n", STARTING },
+		{ "{\"do\":\"owner\",\"address\":\"2001:db8::1\"}\n", STARTING },
+		{ "{\"do\":\"show\",\"name\":\"carol\"}\n", STARTING },
+		{ "{\"do\":\"release\",\"name\":\"carol\"}\n", STARTING },
+		{ "{\"do\":\"show\",\"name\":\"alice\"}\n", "{\"tenant\":{\"name\":\"alice\"}}" },
+		{ "{\"do\":\"status\"}\n", "{\"status\":{\"pid\":1}}" },
+	};
+	int fd = connect_client();
+
+	lab.tenants = 1;
+	lab.starting = true;
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
+		ask(fd, requests[i][0], requests[i][1]);
+	lab.starting = false;
+	ask(fd, "{\"do\":\"list\"}\n", "{\"tenants\":[{\"name\":\"t0\"}]}");
 	close(fd);
 }
 END_TEST
@@ -563,6 +597,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, exchange, 0, ARRAY_SIZE(exchanges));
+	tcase_add_test(t, not_all_is_read);
 	tcase_add_test(t, not_json);
 	tcase_add_test(t, wait_live);
 	tcase_add_test(t, wait_refused);

@@ -208,8 +208,9 @@ static void describe_local(const struct words *w, const struct netlink_route *wo
 			   struct verdict_words *out)
 {
 	if (won->type == RTN_LOCAL && host) {
-		WHY(out, "this machine has that address itself");
-		MEND(out, "%s address del %s dev %s", w->ip, w->winner, w->link);
+		/* No command: it may be the very address by which the machine is reached. */
+		WHY(out, "this machine has that address itself, on %s: the tenant needs another one",
+		    w->link);
 	} else {
 		WHY(out, "the machine takes them itself, by its %s route to %s",
 		    type_name(won->type), w->winner);

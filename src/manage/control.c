@@ -99,6 +99,20 @@ static void answer_failure(struct text *answer, int err)
 	answer_error(answer, "berthd could not answer: %s", strerror(-err));
 }
 
+/* True: the tenants of the start are not all there, and that was answered. */
+static bool answer_starting(struct control *control, struct text *answer)
+{
+	json_t *error;
+
+	if (!control->ops.starting || !control->ops.starting(control->arg))
+		return false;
+	error = json_pack("{s:s, s:s}", "error", "berthd is still reading its tenants", "code",
+			  "starting");
+	add_json(answer, error);
+	json_decref(error);
+	return true;
+}
+
 /* Nobody of that name is in force: is there a file, and what is wrong with it? */
 static void answer_absent(struct control *control, const char *name, struct text *answer)
 {
@@ -109,6 +123,8 @@ static void answer_absent(struct control *control, const char *name, struct text
 		answer_error(answer, "%s is not in force: %s", name, why);
 		return;
 	}
+	if (answer_starting(control, answer))
+		return;
 	(void)log_sanitise(known, sizeof(known), name);
 	error = json_pack("{s:o, s:s}", "error", json_sprintf("there is no tenant '%s'", known),
 			  "code", "no-tenant");
@@ -171,8 +187,11 @@ static void on_idle(uv_idle_t *idle)
 /* False: the answer comes later. */
 static bool do_list(struct control *control, struct text *answer)
 {
-	struct control_list *list = calloc(1, sizeof(*list));
+	struct control_list *list;
 
+	if (answer_starting(control, answer))
+		return true;
+	list = calloc(1, sizeof(*list));
 	if (!list) {
 		answer_failure(answer, -ENOMEM);
 		return true;
@@ -266,6 +285,8 @@ static void do_owner(struct control *control, const json_t *request, struct text
 		answer_error(answer, "a request for the owner needs an address");
 		return;
 	}
+	if (answer_starting(control, answer))
+		return;
 	owner = json_object();
 	err = owner ? control->ops.owner(control->arg, &address, owner) : -ENOMEM;
 	if (err)
@@ -277,9 +298,13 @@ static void do_owner(struct control *control, const json_t *request, struct text
 
 static void do_names(struct control *control, struct text *answer)
 {
-	json_t *names = json_array();
-	int err = names ? control->ops.names(control->arg, names) : -ENOMEM;
+	json_t *names;
+	int err;
 
+	if (answer_starting(control, answer))
+		return;
+	names = json_array();
+	err = names ? control->ops.names(control->arg, names) : -ENOMEM;
 	if (err)
 		answer_failure(answer, err);
 	else

@@ -19,7 +19,10 @@
  *	{"do":"release","name":"alice"} {"released":{"name":"alice"}}
  *
  * What goes wrong comes back as {"error":"a sentence"}, with "code":"no-tenant" when
- * nobody has that name. What is in a tenant and in the status: control_json.h.
+ * nobody has that name, and "code":"starting" when that is not known yet: so do "list", "names"
+ * and "owner" until the folder of tenants has been read once, as who is missing would look revoked.
+ * What is in a tenant and in the status: control_json.h; in the status also "starting", and
+ * "restart_needed": berth.conf is not what it was at the start.
  * "wait" is answered when the tenant is in force with that key, or its file is
  * refused; without a key, when it is not in force (any more). Fields are added over time and never
  * change their meaning. Control thread.
@@ -71,6 +74,8 @@ struct control_ops {
 	bool (*refused)(void *arg, const char *name, char *why, size_t room);
 	/* Ends the holding of one. 0; -ENOENT; -EALREADY it is not held; -errno. */
 	int (*release)(void *arg, const char *name);
+	/* Are the tenants of the start still being read? May be NULL: no. */
+	bool (*starting)(void *arg);
 	/* Fills the object of the whole. 0 or -errno. */
 	int (*status)(void *arg, json_t *status);
 	/* The socket file was removed from outside. May be NULL. */

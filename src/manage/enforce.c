@@ -3,10 +3,12 @@
 #include "enforce.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "../base/log.h"
 #include "../base/utc.h"
 #include "../config/diff.h"
+#include "differs.h"
 
 /* The gateway's side of a configuration, NULL if it has none. */
 static const struct config_tenant *for_gateway(const struct config_tenant *conf)
@@ -160,8 +162,7 @@ static void fail(struct enforce *f, struct file_entry *e, int err)
 {
 	log_event(LOG_LEVEL_ERROR, e->name, "failed", strerror(-err),
 		  "%s %s: not in force: %s; tried again",
-		  tenant_is_tunnel(e->wanted ? e->wanted : e->conf) ? "tunnel" : "tenant", e->name,
-		  strerror(-err));
+		  tenant_kind_name(e->wanted ? e->wanted : e->conf), e->name, strerror(-err));
 	take_out(f, e);
 }
 
@@ -275,29 +276,77 @@ static void log_expiry(const struct file_entry *e, const struct config_tenant *c
 		  utc_format(conf->expires, date));
 }
 
+/* So many addresses are named all; of more the first one and their number. */
+enum { NAMED_MAX = 4, NAMES_STRLEN = NAMED_MAX * (PREFIX_STRLEN + 2) };
+
+static size_t count_addresses(const struct config_tenant *conf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->n_peers; i++)
+		n += conf->peers[i].allowed_ips.n;
+	return n;
+}
+
+static const char *name_addresses(const struct config_tenant *conf, char buf[NAMES_STRLEN])
+{
+	size_t all = count_addresses(conf), n = all <= NAMED_MAX ? all : 1, named = 0;
+	char text[PREFIX_STRLEN];
+	int len = 0;
+
+	for (size_t i = 0; i < conf->n_peers && named < n; i++) {
+		const struct config_ranges *ips = &conf->peers[i].allowed_ips;
+
+		for (uint32_t k = 0; k < ips->n && named < n; k++)
+			len += snprintf(buf + len, (size_t)(NAMES_STRLEN - len), "%s%s",
+					named++ ? ", " : "", prefix_format(&ips->v[k].prefix, text));
+	}
+	if (!all)
+		return strcpy(buf, "no address");
+	if (n < all)
+		(void)snprintf(buf + len, (size_t)(NAMES_STRLEN - len), " and %zu more", all - n);
+	return buf;
+}
+
+/*
+ * All files are read again at a SIGHUP: most say the same, and nothing is said of these but to
+ * whom something was said before.
+ */
+static void log_difference(const struct file_entry *e, const char *kind)
+{
+	char what[DIFFERS_STRLEN];
+
+	if (e->conf->kind == e->wanted->kind)
+		(void)differs(e->conf, e->wanted, what);
+	else
+		(void)snprintf(what, sizeof(what), "it was a %s", tenant_kind_name(e->conf));
+	if (*what)
+		log_event(LOG_LEVEL_INFO, e->name, "changed", what, "%s %s: changed: %s", kind,
+			  e->name, what);
+	else if (e->refused)
+		log_event(LOG_LEVEL_INFO, e->name, "changed", NULL,
+			  "%s %s: its file is good again, and says what is in force", kind, e->name);
+	else
+		log_event(LOG_LEVEL_DEBUG, e->name, "changed", NULL, "%s %s: read again", kind,
+			  e->name);
+}
+
 static void log_change(const struct enforce *f, const struct file_entry *e)
 {
 	bool was = tenant_in_force(e->conf), is = tenant_in_force(e->wanted);
-	const char *kind = tenant_is_tunnel(is ? e->wanted : e->conf) ? "tunnel" : "tenant";
-	char address[PREFIX_STRLEN] = "no address";
-	const struct config_ranges *ips;
+	const char *kind = tenant_kind_name(is ? e->wanted : e->conf);
+	char addresses[NAMES_STRLEN];
 
-	if (is && !was) {
-		ips = e->wanted->n_peers ? &e->wanted->peers[0].allowed_ips : NULL;
-		if (ips && ips->n)
-			prefix_format(&ips->v[0].prefix, address);
+	if (is && !was)
 		log_event(f->starting ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, e->name, "added", NULL,
-			  "%s %s: added, %s%s", kind, e->name, address,
-			  ips && ips->n > 1 ? " and more" : "");
-	} else if (was && if_expired(e->wanted)) {
+			  "%s %s: added, %s", kind, e->name, name_addresses(e->wanted, addresses));
+	else if (was && if_expired(e->wanted))
 		log_expiry(e, e->wanted);
-	} else if (was && !is) {
+	else if (was && !is)
 		log_event(LOG_LEVEL_INFO, e->name, "revoked", NULL,
 			  "%s %s: revoked", kind, e->name);
-	} else if (was) {
-		log_event(LOG_LEVEL_DEBUG, e->name, "changed", NULL,
-			  "%s %s: read again", kind, e->name);
-	}
+	else if (was)
+		log_difference(e, kind);
 }
 
 static void finish(struct enforce *f, struct file_entry *e)

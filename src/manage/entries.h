@@ -72,4 +72,10 @@ static inline bool tenant_is_tunnel(const struct config_tenant *conf)
 	return conf && conf->kind == TENANT_TUNNEL;
 }
 
+/* The word for the log. NULL, of which nothing is known, is a tenant. */
+static inline const char *tenant_kind_name(const struct config_tenant *conf)
+{
+	return tenant_is_tunnel(conf) ? "tunnel" : "tenant";
+}
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -53,7 +54,8 @@ static void refuse_file(struct intake *in, struct file_entry *e, const struct fa
 	e->stamp = 0; /* a key file that we do not know of may mend it */
 	if (said && tenant_in_force(e->conf))
 		log_event(LOG_LEVEL_WARNING, e->name, "kept", "its file is faulty",
-			  "tenant %s: keeps its last good configuration", e->name);
+			  "%s %s: keeps its last good configuration", tenant_kind_name(e->conf),
+			  e->name);
 }
 
 /*
@@ -96,7 +98,8 @@ static bool watch_others(struct intake *in, const struct config_tenant *conf, bo
 	free(paths);
 	if (!ok)
 		log_event(LOG_LEVEL_ERROR, conf->name, "failed", "no memory",
-			  "tenant %s: no memory to watch its key files; tried again", conf->name);
+			  "%s %s: no memory to watch its key files; tried again",
+			  tenant_kind_name(conf), conf->name);
 	in->starved |= !ok;
 	return ok;
 }
@@ -105,6 +108,60 @@ static bool watch_others(struct intake *in, const struct config_tenant *conf, bo
 static bool is_early(const struct intake *in, const struct config_tenant *conf, int err)
 {
 	return in->is_turn && (err || !in->is_turn(in->is_turn_arg, conf));
+}
+
+void intake_learn_key(struct intake *in)
+{
+	const struct config_router *router = in->enforce.router;
+
+	/* It fails for no private key: all are clamped. */
+	if (router->gateway && crypto_scalarmult_base(in->own_key, router->private_key))
+		memset(in->own_key, 0, sizeof(in->own_key));
+}
+
+/* -EINVAL, and a fault for each peer that has this key. */
+static int check_peers(const struct config_tenant *conf, const uint8_t key[VALUE_KEY_LEN],
+		       const char *whose, struct fault_list *faults)
+{
+	int err = 0;
+
+	if (sodium_is_zero(key, VALUE_KEY_LEN))
+		return 0;
+	for (size_t i = 0; i < conf->n_peers; i++) {
+		if (memcmp(conf->peers[i].public_key, key, VALUE_KEY_LEN))
+			continue;
+		fault_add(faults, conf->file, conf->peers[i].line, "PublicKey: this is %s", whose);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/*
+ * Nobody is his own peer, and a device silently leaves such a one out. A tunnel to the very
+ * gateway that would carry it takes the machine's way out along.
+ */
+static int check_own_keys(const struct intake *in, const struct config_tenant *conf,
+			  struct fault_list *faults)
+{
+	uint8_t own[VALUE_KEY_LEN];
+	int err;
+
+	if (!tenant_in_force(conf))
+		return 0;
+	err = check_peers(conf, in->own_key, "the gateway's own key", faults);
+	if (!err && tenant_is_tunnel(conf) &&
+	    !crypto_scalarmult_base(own, conf->tunnel->private_key))
+		err = check_peers(conf, own, "the tunnel's own key, of its PrivateKey", faults);
+	return err;
+}
+
+/* As config_check_tenant(), and what only a key that was computed tells. */
+static int check_tenant(const struct intake *in, const struct config_tenant *conf,
+			struct fault_list *faults)
+{
+	int err = config_check_tenant(in->enforce.router, conf, faults);
+
+	return check_own_keys(in, conf, faults) ? -EINVAL : err;
 }
 
 /* What the file says goes into e->wanted. False: nothing new is to come into force. */
@@ -126,7 +183,7 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 		fault_list_free(&faults);
 		return false;
 	}
-	if (!err && config_check_tenant(in->enforce.router, conf, &faults)) {
+	if (!err && check_tenant(in, conf, &faults)) {
 		tenant_free(conf);
 		err = -EINVAL;
 	}
@@ -135,7 +192,8 @@ static bool read_entry(struct intake *in, struct file_entry *e, int dirfd, bool 
 	} else if (err) {
 		if (err == -ENOMEM)
 			log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
-				  "tenant %s: no memory to read its file; tried again", e->name);
+				  "%s %s: no memory to read its file; tried again",
+				  tenant_kind_name(e->conf), e->name);
 		in->starved |= err == -ENOMEM;
 		in->doubts |= lacks_descriptors(dirfd);
 		refuse_file(in, e, &faults);
@@ -168,7 +226,8 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	if (e->starved) {
 		in->starved = true;
 		log_event(LOG_LEVEL_ERROR, e->name, "failed", "no memory",
-			  "tenant %s: no memory for what it claims; tried again", e->name);
+			  "%s %s: no memory for what it claims; tried again",
+			  tenant_kind_name(e->wanted), e->name);
 		return;
 	}
 	if (e->explained)
@@ -177,7 +236,8 @@ static void keep_waiting(struct intake *in, struct file_entry *e)
 	settle_explain(in->enforce.claims, e, &faults);
 	if (complain_faults(&e->said_conflict, e->name, &faults) && tenant_in_force(e->conf))
 		log_event(LOG_LEVEL_WARNING, e->name, "kept", "others have what it claims",
-			  "tenant %s: keeps its last good configuration", e->name);
+			  "%s %s: keeps its last good configuration", tenant_kind_name(e->conf),
+			  e->name);
 	fault_list_free(&faults);
 }
 
@@ -303,7 +363,7 @@ void intake_explain(struct intake *in, const struct file_entry *e, struct fault_
 		return;
 	if (!tenant_file_read(&conf, dirfd, in->folder, e->name, faults)) {
 		/* What it wanted may not be what it says by now. */
-		if (!config_check_tenant(in->enforce.router, conf, faults) && e->wanted &&
+		if (!check_tenant(in, conf, faults) && e->wanted &&
 		    says_the_same(e->wanted, conf))
 			settle_explain(in->enforce.claims, e, faults);
 		tenant_free(conf);

@@ -17,6 +17,7 @@ struct intake {
 	struct alarm *alarm; /* is told of dates */
 	struct entries entries;
 	struct enforce enforce;
+	uint8_t own_key[VALUE_KEY_LEN]; /* the gateway's public key; all zero: there is no gateway */
 	size_t n_refused; /* files that are not in force as they are */
 	/* Is it the turn of what a scan has read? NULL: always. What it is not is as if unread. */
 	bool (*is_turn)(void *arg, const struct config_tenant *conf);
@@ -28,6 +29,9 @@ struct intake {
 	bool doubts;
 	bool starved; /* memory was missing: the same, and who waits is weighed again */
 };
+
+/* Learns the public key of the gateway from in->enforce.router. Before the first file. */
+void intake_learn_key(struct intake *in);
 
 /*
  * Reads the files of these n tenants in the folder dirfd. scanning: no event

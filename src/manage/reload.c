@@ -410,6 +410,7 @@ int reload_open(struct reload **out, uv_loop_t *loop, struct workers *ws,
 					  .gateway = gateway,
 					  .claims = claims_new(),
 					  .starting = true };
+	intake_learn_key(&r->in);
 	if (!r->in.enforce.claims) {
 		log_error("cannot watch %s: %s", router->tenants, strerror(ENOMEM));
 		goto free_r;

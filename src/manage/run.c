@@ -9,6 +9,7 @@
 
 #include "../base/log.h"
 #include "../config/router.h"
+#include "asread.h"
 #include "complain.h"
 #include "control.h"
 #include "control_json.h"
@@ -32,7 +33,8 @@ enum { REOPEN_MS = 1000 };
 
 struct running {
 	uv_loop_t loop;
-	struct config_router *config;
+	struct asread asread;
+	struct config_router *config; /* asread.router */
 	struct workers workers;
 	struct gateway *gateway; /* NULL: only tunnels of our own */
 	struct state *state;
@@ -47,6 +49,7 @@ struct running {
 	uv_signal_t on_term, on_int, on_hup;
 	uv_timer_t reopen; /* of sockets that somebody has removed */
 	int said_control, said_uapi; /* why they cannot be opened, once it was logged */
+	bool read;  /* the folder of tenants has been, once */
 	bool ready; /* the service manager has been told so, and nothing else since */
 	int status;
 };
@@ -264,13 +267,19 @@ static bool on_may_come(void *arg, const char *name)
 	return reload_may_come(r->reload, name);
 }
 
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void tell_status(struct running *r)
 {
 	struct reload_counts counts;
 
 	reload_counts(r->reload, &counts);
-	notify_status(&r->notify, "%zu tenants and %zu tunnels in force, %zu files refused",
-		      counts.tenants, counts.tunnels, counts.refused);
+	notify_status(&r->notify, "%zu tenant%s and %zu tunnel%s in force, %zu file%s refused",
+		      counts.tenants, plural(counts.tenants), counts.tunnels,
+		      plural(counts.tunnels), counts.refused, plural(counts.refused));
 }
 
 static void on_changed(void *arg)
@@ -288,10 +297,18 @@ static void on_read(void *arg)
 {
 	struct running *r = arg;
 
+	r->read = true;
 	tell_status(r);
 	if (!r->ready)
 		notify_send(&r->notify, "READY=1");
 	r->ready = true;
+}
+
+static bool on_starting(void *arg)
+{
+	const struct running *r = arg;
+
+	return !r->read;
 }
 
 static int on_release(void *arg, const char *name)
@@ -343,7 +360,10 @@ static int on_status(void *arg, json_t *status)
 	    json_object_set_new(status, "tunnels", json_integer((json_int_t)counts.tunnels)) ||
 	    json_object_set_new(status, "expired", json_integer((json_int_t)counts.expired)) ||
 	    json_object_set_new(status, "refused", json_integer((json_int_t)counts.refused)) ||
-	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)))
+	    json_object_set_new(status, "revoked", json_integer((json_int_t)counts.revoked)) ||
+	    json_object_set_new(status, "starting", json_boolean(!r->read)) ||
+	    json_object_set_new(status, "restart_needed",
+				json_boolean(asread_differs(&r->asread))))
 		return -ENOMEM;
 	return r->gateway ? add_gateway(r, status) : 0;
 }
@@ -353,11 +373,9 @@ static int on_status(void *arg, json_t *status)
 static int read_config(struct running *r, const char *path)
 {
 	struct fault_list faults = { 0 };
-	int err;
+	int err = asread_start(&r->asread, path, &faults);
 
-	do {
-		err = router_read(&r->config, path, &faults);
-	} while (err == -EAGAIN);
+	r->config = r->asread.router;
 	fault_print(&faults, stderr);
 	fault_list_free(&faults);
 	return err;
@@ -426,6 +444,7 @@ static int open_control(struct running *r)
 						.in_force = on_in_force,
 						.refused = on_refused,
 						.release = on_release,
+						.starting = on_starting,
 						.status = on_status,
 						.gone = on_control_gone };
 	int err = control_open(&r->control, &r->loop, r->config->control, &ops, r);
@@ -481,6 +500,7 @@ static void on_reload(uv_signal_t *signal, int number)
 
 	(void)number;
 	log_info("reading %s again", r->config->tenants);
+	asread_complain(&r->asread);
 	notify_reloading(&r->notify);
 	r->ready = false;
 	reload_all(r->reload);

@@ -69,7 +69,8 @@ static size_t try_exchange(struct claims *claims, struct file_entry **group, siz
 		/* They had these together before, so they can again. */
 		if (try_claim(claims, group[i]->conf))
 			log_event(LOG_LEVEL_ERROR, group[i]->name, "failed", "no memory",
-				  "tenant %s: no memory for its claims", group[i]->name);
+				  "%s %s: no memory for its claims",
+				  tenant_kind_name(group[i]->conf), group[i]->name);
 		if (group[i]->granted)
 			group[remain++] = group[i];
 	}

@@ -134,6 +134,7 @@ check "berth quota --reset says what is used now" has "$out" 'quota +6MB/month, 
 check "and frees her" lab_wait 20 "a ping" ping_now
 lab_stop gw KILL
 need "the gateway starts again" lab_gateway gw vps "$GW"
+need "it knows alice" lab_wait_peer "$GW" "${PUB[alice]}"
 check "the reset survives, too" at_most "$(quota used)" 100000
 
 # ---- gone with the file -----------------------------------------------------------------

@@ -128,7 +128,7 @@ told listening
 lab_mark manager
 lab_start gw vps unshare -m "$LAB_DIR/as-unit" "$BERTHD" -c "$LAB_DIR/etc/gw.conf"
 need "READY=1 comes" told '^READY=1$'
-check "and the number of tenants before it" told '^STATUS=1 tenants and 0 tunnels in force, 0 files refused$'
+check "and the number of tenants before it" told '^STATUS=1 tenant and 0 tunnels in force, 0 files refused$'
 check "the tenant is in force by then" contains "$("$BERTH" list --json --control "$CONTROL")" alice
 check "of the unit's capabilities it keeps one" is "$(capabilities "${lab_pid[gw]}")" "$(mask net_admin)"
 BROKER=$(tr -d ' ' <"/proc/${lab_pid[gw]}/task/${lab_pid[gw]}/children")
@@ -163,7 +163,7 @@ lab_mark manager gw
 echo broken | lab_file "$LAB_DIR/etc/gw.d/carol.conf"
 check "a file of root's: the log says whose it should be" lab_wait_log gw \
 	'carol.conf: Permission denied: it must belong to the user'
-check "and the status counts it" told 'in force, 1 files refused$'
+check "and the status counts it" told 'in force, 1 file refused$'
 rm "$LAB_DIR/etc/gw.d/carol.conf"
 
 # ---- the sign of life ----------------------------------------------------------

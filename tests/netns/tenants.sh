@@ -182,6 +182,9 @@ refused carol.conf "Alice's address" 'carol.conf.*alice.conf|alice.conf.*carol.c
 PUB[carol]=${PUB[alice]}
 lab_tenant gw carol "${PREFIX6}c/128"
 refused carol.conf "Alice's key" 'carol.conf.*alice.conf|alice.conf.*carol.conf'
+PUB[carol]=${PUB[gw]}
+lab_tenant gw carol "${PREFIX6}c/128"
+refused carol.conf "the gateway's own key" "carol.conf:2: PublicKey: this is the gateway's own key"
 lab_keys carol
 wg genpsk >"$LAB_DIR/open.psk"
 chmod 644 "$LAB_DIR/open.psk"
@@ -231,6 +234,21 @@ session=$(lab_handshake "$GW" "${PUB[alice]}")
 kill -HUP "${lab_pid[gw]}"
 check "SIGHUP gives it back" lab_reaches internet $A4
 undisturbed "an address given back"
+
+# status_says FIELD VALUE
+status_says()
+{
+	is "$(lab_control "$CONTROL" '{"do":"status"}' | jq -c ".status.$1")" "$2"
+}
+check "the tenants of the start are all read" status_says starting false
+check "berth.conf is as it was at the start" status_says restart_needed false
+lab_mark gw
+echo "# a word" >>"$LAB_DIR/gw.conf"
+kill -HUP "${lab_pid[gw]}"
+check "berth.conf edited: said" lab_wait_log gw 'gw.conf has changed: that takes a restart'
+check "berth.conf edited: so says the status" status_says restart_needed true
+sed -i '$d' "$LAB_DIR/gw.conf"
+check "berth.conf as before: so says the status" status_says restart_needed false
 
 # ---- revoked, in every way ----------------------------------------------------------
 
