@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "../base/log.h"
-#include "tunnel_place.h"
+#include "../config/tunnel_place.h"
 
 static void say_down(struct tunnel_repair *r, const struct config_tenant *conf, bool down)
 {

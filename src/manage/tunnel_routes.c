@@ -9,7 +9,7 @@
 #include "../base/log.h"
 #include "../config/tunnel.h"
 #include "routes.h"
-#include "tunnel_place.h"
+#include "../config/tunnel_place.h"
 
 /* That many tables are tried, from the mark on. */
 enum { TABLES_TRIED = 1000 };

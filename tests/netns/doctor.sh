@@ -272,8 +272,9 @@ lab_ip vps -6 route flush table 77
 is_good "a rule"
 lab_ip vps address add ${PREFIX6}b5/128 dev eth0 nodad
 lab_ip vps -6 route change default via 2001:db8:beef::1 dev eth0 src ${PREFIX6}b5
-turns "the machine speaks as bob" source=fail source "${PREFIX6}b5, which is bob's"
-mends "the machine speaks as bob" source "^ip address del ${PREFIX6}b5/128 dev eth0$"
+turns "the machine speaks as bob" source=fail source "which is bob's"
+check "the machine speaks as bob: no command takes it away" is "$(row source command)" null
+lab_ip vps address del ${PREFIX6}b5/128 dev eth0
 lab_ip vps -6 route del default
 lab_sysctl vps net/ipv6/conf/eth0/accept_ra=1
 turns "no default route, and deaf" "accept-ra=fail default-route=fail" accept-ra 'there is no default route'

@@ -117,7 +117,6 @@ static void check_source(struct doctor *d)
 		const struct doctor_outside *out = doctor_outside(d, family);
 		const struct doctor_address *owner;
 		char address[INET6_ADDRSTRLEN], link[IFNAMSIZ];
-		struct doctor_row *row;
 
 		if (!out->found || !out->route.has_src ||
 		    netlink_link_name(d->nl, out->route.oif, link))
@@ -128,9 +127,9 @@ static void check_source(struct doctor *d)
 			doctor_say(d, FINDING_OK, "this machine itself speaks as %s", address);
 			continue;
 		}
-		row = doctor_say(d, FINDING_FAIL, "this machine itself speaks as %s, which is %s's: the "
-				 "answers go there", address, owner->tenant);
-		doctor_mend(row, "ip address del %s/%u dev %s", address, prefix_bits(family), link);
+		doctor_say(d, FINDING_FAIL, "this machine itself speaks as %s (%s), which is %s's: the "
+			   "answers go there; the tenant needs another one", address, link,
+			   owner->tenant);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../src/config/tunnel_place.h"
 #include "answer.h"
 #include "people.h"
 #include "trace.h"
@@ -28,6 +29,7 @@ static void hop_interface(struct trace *t, const struct config_tenant *tenant, i
 {
 	struct address_search search = { .wanted = &t->address };
 	const char *name = tenant->tunnel->ifname;
+	char ip[TUNNEL_PLACE_STRLEN];
 	struct netlink_link link;
 	struct netlink *nl;
 	int index = -1;
@@ -43,7 +45,8 @@ static void hop_interface(struct trace *t, const struct config_tenant *tenant, i
 	}
 	(void)!netlink_addr_list(nl, t->address.family, index, note_address, &search);
 	if (!(link.flags & IFF_UP))
-		trace_mend(trace_stop(t, "interface", "%s is down", name), "ip link set %s up", name);
+		trace_mend(trace_stop(t, "interface", "%s is down", name), "%s link set %s up",
+			   tunnel_place_ip(tenant->tunnel, ip), name);
 	else if (!search.found)
 		trace_stop(t, "interface", "%s does not have the address", name);
 	else

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a tunnel of our own is, in words that an operator can type. Any thread. */
-#ifndef BERTH_MANAGE_TUNNEL_PLACE_H
-#define BERTH_MANAGE_TUNNEL_PLACE_H
+#ifndef BERTH_CONFIG_TUNNEL_PLACE_H
+#define BERTH_CONFIG_TUNNEL_PLACE_H
 
 #include <limits.h>
 
-#include "../config/tenant.h"
+#include "tenant.h"
 
 enum { TUNNEL_PLACE_STRLEN = PATH_MAX + 32 };
 
