@@ -126,6 +126,7 @@ FAKES_quota_path := $(LAB)
 FAKES_peer := tests/fake_clock.c
 FAKES_events := tests/fake_clock.c
 FAKES_reload := tests/fake_device.c
+FAKES_reload_said := tests/fake_device.c
 FAKES_reload_scan := tests/fake_device.c
 FAKES_enforce := tests/fake_device.c
 FAKES_expiry := $(addprefix tests/,fake_device.c fake_clock.c fake_alarm.c)

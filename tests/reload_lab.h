@@ -183,4 +183,14 @@ static inline void end(void)
 	files_end();
 }
 
+static inline void put_tunnel(const char *name, const char *ifname)
+{
+	char path[64], text[512];
+
+	snprintf(path, sizeof(path), "config.d/%s.conf", name);
+	snprintf(text, sizeof(text), "[Interface]\nPrivateKey = %s\n[Container]\nName = %s\n",
+		 key_text(77), ifname);
+	files_put(path, 0600, text);
+}
+
 #endif
