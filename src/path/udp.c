@@ -298,7 +298,7 @@ unsigned udp_recv_burst(int fd, unsigned *behind, struct udp_rx *rx, void *owner
 
 unsigned udp_recv_some(int fd, struct udp_rx *rx, void *owner)
 {
-	struct batch b;
+	struct batch b = { .all = true };
 
 	begin_burst(rx, owner);
 	receive(fd, rx, owner, UDP_RX_SOME, &b);
