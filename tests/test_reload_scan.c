@@ -11,6 +11,18 @@
 
 /* The folder */
 
+/* Tenants t0000 and on, keys from 1 on; with fewer addresses than tenants several want each. */
+static void put_many(unsigned n, unsigned addresses)
+{
+	char name[16], ips[32];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "t%04u", i);
+		snprintf(ips, sizeof(ips), "2001:db8::%x", i % addresses);
+		put(name, i + 1, ips);
+	}
+}
+
 START_TEST(an_unreadable_folder_changes_nothing)
 {
 	unsigned made;
@@ -301,14 +313,10 @@ END_TEST
 
 START_TEST(at_the_start_the_first_by_name_is_first)
 {
-	char name[16], ips[32];
+	char name[16];
 
 	/* Over several slices of the scan, each address twice. */
-	for (unsigned i = 0; i < 600; i++) {
-		snprintf(name, sizeof(name), "t%04u", i);
-		snprintf(ips, sizeof(ips), "2001:db8::%x", i % 300);
-		put(name, i + 1, ips);
-	}
+	put_many(600, 300);
 	open_reload();
 	ck_assert_uint_eq(counts().tenants, 300);
 	ck_assert_uint_eq(counts().refused, 300);
@@ -370,13 +378,9 @@ END_TEST
 /* Somebody changes files, and asks for all of them, while the known are read. */
 START_TEST(changes_while_the_known_are_read)
 {
-	char name[16], ips[32];
+	char name[16];
 
-	for (unsigned i = 0; i < 1200; i++) {
-		snprintf(name, sizeof(name), "t%04u", i);
-		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
-		put(name, i + 1, ips);
-	}
+	put_many(1200, 1200);
 	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
 	for (unsigned i = 600; i < 1200; i++) {
 		snprintf(name, sizeof(name), "t%04u", i);
@@ -404,13 +408,7 @@ END_TEST
 
 START_TEST(changes_during_the_start)
 {
-	char name[16], ips[32];
-
-	for (unsigned i = 0; i < 1200; i++) {
-		snprintf(name, sizeof(name), "t%04u", i);
-		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
-		put(name, i + 1, ips);
-	}
+	put_many(1200, 1200);
 	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
 	wait_for(fake_peer("t0000"));
 	ck_assert_ptr_null(fake_peer("t1199"));
@@ -476,13 +474,7 @@ END_TEST
 
 START_TEST(closed_while_it_scans)
 {
-	char name[16], ips[32];
-
-	for (unsigned i = 0; i < 600; i++) {
-		snprintf(name, sizeof(name), "t%04u", i);
-		snprintf(ips, sizeof(ips), "2001:db8::%x", i);
-		put(name, i + 1, ips);
-	}
+	put_many(600, 600);
 	ck_assert_int_eq(reload_open(&reload, &loop, NULL, &router, fake_gateway()), 0);
 	wait_for(fake_peer("t0000"));
 	ck_assert_ptr_null(fake_peer("t0599"));

@@ -548,18 +548,24 @@ int router_parse(struct config_router **out, const char *path, const struct file
 	return err;
 }
 
+int router_read_text(struct file_text *text, const char *path, struct fault_list *faults)
+{
+	int err = file_read(text, AT_FDCWD, path, FILE_CONFIG_MAX);
+
+	if (!err || err == -EAGAIN || err == -ENOMEM)
+		return err;
+	fault_add(faults, path, 0, "%s", file_error(err));
+	return -EINVAL;
+}
+
 int router_read(struct config_router **out, const char *path, struct fault_list *faults)
 {
 	struct file_text text;
-	int err = file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX);
+	int err = router_read_text(&text, path, faults);
 
 	*out = NULL;
-	if (err == -EAGAIN || err == -ENOMEM)
+	if (err)
 		return err;
-	if (err) {
-		fault_add(faults, path, 0, "%s", file_error(err));
-		return -EINVAL;
-	}
 	err = router_parse(out, path, &text, faults);
 	file_text_free(&text);
 	return err;

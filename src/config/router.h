@@ -58,6 +58,13 @@ struct config_router {
 };
 
 /*
+ * The text of the file at path, for router_parse(). 0; -EINVAL: a fault was added; -EAGAIN: it was
+ * being written, read again; -ENOMEM; both without faults.
+ */
+must_check int router_read_text(struct file_text *text, const char *path,
+				struct fault_list *faults);
+
+/*
  * Reads the file at path. 0: *out is a complete value (faults may have got
  * warnings); -EINVAL: faults were added; -EAGAIN: it was being written, read
  * again; -ENOMEM; both without faults. In every case but 0, *out is NULL.

@@ -3,7 +3,6 @@
 #include "asread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 
 #include "../base/log.h"
@@ -18,15 +17,11 @@ static int read_once(const char *path, struct config_router **out, uint64_t *has
 		     struct fault_list *faults)
 {
 	struct file_text text;
-	int err = file_read(&text, AT_FDCWD, path, FILE_CONFIG_MAX);
+	int err = router_read_text(&text, path, faults);
 
 	*out = NULL;
-	if (err == -EAGAIN || err == -ENOMEM)
+	if (err)
 		return err;
-	if (err) {
-		fault_add(faults, path, 0, "%s", file_error(err));
-		return -EINVAL;
-	}
 	*hash = stamp_hash(STAMP_HASH_INIT, text.data, text.len);
 	err = router_parse(out, path, &text, faults);
 	file_text_free(&text);
